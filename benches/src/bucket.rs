@@ -24,9 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use storage::hash::hash_bytes;
 use storage::{
-    BeginRequest, Body, ByteStream, Capabilities, ChecksumKind, CompleteRequest, ListRequest, ListStart, Listing,
-    Multipart, MultipartUploads, ObjectState, Part, PartLimits, PutRequest, Slot, StateWithContent, Storage,
-    StorageError, Upload, Version,
+    BeginRequest, Body, ByteStream, Capabilities, ChecksumKind, CompleteRequest, ListRequest,
+    ListStart, Listing, Multipart, MultipartUploads, ObjectState, Part, PartLimits, PutRequest,
+    Slot, StateWithContent, Storage, StorageError, Upload, Version,
 };
 use tokio_util::sync::CancellationToken;
 use worker::task::{Effect, Effects, Registry, TaskContext};
@@ -51,17 +51,35 @@ fn key(n: u64) -> String {
 
 fn state(key: String, bytes: u64, tag: String) -> ObjectState {
     let version = Version { tag, id: None };
-    ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None }
+    ObjectState {
+        key,
+        bytes,
+        version,
+        checksum: None,
+        modified: None,
+        class: None,
+        archive: None,
+    }
 }
 
 impl MadeUp {
     fn write(&self, key: &str, body: &Body, append: bool) -> Result<ObjectState, StorageError> {
-        let failed =
-            |error: std::io::Error| StorageError::Unavailable { location: self.location(key), said: error.to_string() };
+        let failed = |error: std::io::Error| StorageError::Unavailable {
+            location: self.location(key),
+            said: error.to_string(),
+        };
         let path = self.dir.path().join(key.replace('/', "|"));
-        let file = File::options().create(true).append(append).write(true).truncate(!append).open(path);
+        let file = File::options()
+            .create(true)
+            .append(append)
+            .write(true)
+            .truncate(!append)
+            .open(path);
         let mut file = file.map_err(failed)?;
-        body.pieces().iter().try_for_each(|piece| file.write_all(piece)).map_err(failed)?;
+        body.pieces()
+            .iter()
+            .try_for_each(|piece| file.write_all(piece))
+            .map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         let mut written = self.written.lock();
         let tag = written.get(key).map_or(1, |(_, tag)| tag + 1);
@@ -72,7 +90,9 @@ impl MadeUp {
     /// Keys of written objects, the journal excepted, sort before the simulated ones.
     fn stored(&self) -> Vec<ObjectState> {
         let written = self.written.lock();
-        let own = written.iter().map(|(key, (bytes, tag))| state(key.clone(), *bytes, tag.to_string()));
+        let own = written
+            .iter()
+            .map(|(key, (bytes, tag))| state(key.clone(), *bytes, tag.to_string()));
         own.collect()
     }
 }
@@ -84,7 +104,11 @@ impl Storage for MadeUp {
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
-        let limits = PartLimits { bytes_min: 1, bytes_max: u64::MAX, count_max: u32::MAX };
+        let limits = PartLimits {
+            bytes_min: 1,
+            bytes_max: u64::MAX,
+            count_max: u32::MAX,
+        };
         Capabilities {
             write: true,
             list: true,
@@ -95,7 +119,11 @@ impl Storage for MadeUp {
             put_bytes_max: u64::MAX,
             checksum: ChecksumKind::Crc64nvme,
             whole_checksum: false,
-            multipart: Some(Multipart { limits, uploads: self, in_place: None }),
+            multipart: Some(Multipart {
+                limits,
+                uploads: self,
+                in_place: None,
+            }),
             server_copy: None,
             classes: None,
             archive: None,
@@ -109,28 +137,47 @@ impl Storage for MadeUp {
         found.ok_or_else(|| StorageError::NotFound(key.to_owned()))
     }
 
-    async fn stat_with_content(&self, key: &str, _bytes_max: u64) -> Result<StateWithContent, StorageError> {
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        _bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError> {
         Ok((self.stat(key).await?, None))
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, _version: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        _version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         let bytes = range.end - range.start;
         if !self.written.lock().contains_key(key) {
             let piece = Bytes::from_static(CONTENT).slice(range.start as usize..range.end as usize);
-            return Ok(ByteStream::new(self.location(key), bytes, futures_util::stream::iter([Ok(piece)])));
+            return Ok(ByteStream::new(
+                self.location(key),
+                bytes,
+                futures_util::stream::iter([Ok(piece)]),
+            ));
         }
         let path = self.dir.path().join(key.replace('/', "|"));
         let file = File::open(path).map_err(|_| StorageError::NotFound(key.to_owned()))?;
-        let stream = futures_util::stream::iter((range.start..range.end).step_by(PIECE).map(move |from| {
-            let mut piece = vec![0; PIECE.min((range.end - from) as usize)];
-            let read = file.read_exact_at(&mut piece, from);
-            read.map(|()| Bytes::from(piece)).map_err(|_| StorageError::NotFound("it shrinks".to_owned()))
-        }));
+        let stream =
+            futures_util::stream::iter((range.start..range.end).step_by(PIECE).map(move |from| {
+                let mut piece = vec![0; PIECE.min((range.end - from) as usize)];
+                let read = file.read_exact_at(&mut piece, from);
+                read.map(|()| Bytes::from(piece))
+                    .map_err(|_| StorageError::NotFound("it shrinks".to_owned()))
+            }));
         Ok(ByteStream::new(self.location(key), bytes, stream))
     }
 
     async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
-        let page = if let ListStart::Page(token) = request.start { token.parse().ok() } else { None };
+        let page = if let ListStart::Page(token) = request.start {
+            token.parse().ok()
+        } else {
+            None
+        };
         let from: u64 = page.unwrap_or(0);
         let to = (from + u64::from(request.objects_max)).min(self.objects.load(Ordering::Relaxed));
         let mut objects = if from == 0 { self.stored() } else { Vec::new() };
@@ -152,13 +199,26 @@ impl Storage for MadeUp {
 #[async_trait]
 impl MultipartUploads for MadeUp {
     async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
-        Ok(Upload { key: request.key.to_owned(), id: String::new() })
+        Ok(Upload {
+            key: request.key.to_owned(),
+            id: String::new(),
+        })
     }
 
     /// Parts arrive in order here.
-    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+    async fn put_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        body: &Body,
+    ) -> Result<Part, StorageError> {
         self.write(&upload.key, body, slot.number > 1)?;
-        Ok(Part { number: slot.number, bytes: body.bytes(), tag: String::new(), checksum: None })
+        Ok(Part {
+            number: slot.number,
+            bytes: body.bytes(),
+            tag: String::new(),
+            checksum: None,
+        })
     }
 
     async fn parts(&self, _upload: &Upload) -> Result<Vec<Part>, StorageError> {
@@ -184,8 +244,11 @@ struct Counted(AtomicU64);
 #[async_trait]
 impl Effects for Counted {
     async fn send(&self, effect: Effect) -> Result<(), Failure> {
-        let Effect::Page { page, .. } = effect else { return Ok(()) };
-        self.0.fetch_add(page.assets.len() as u64, Ordering::Relaxed);
+        let Effect::Page { page, .. } = effect else {
+            return Ok(());
+        };
+        self.0
+            .fetch_add(page.assets.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -193,7 +256,8 @@ impl Effects for Counted {
 fn rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    peak.and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 fn told(what: &str, objects: u64, since: Instant) {
@@ -209,11 +273,32 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
     made_up.objects.store(objects, Ordering::Relaxed);
     let counted = Arc::new(Counted::default());
     let location = "s3://made-up/lib".to_owned();
-    let source = ScanSource::Bucket { location: location.clone(), pattern: None, after: None };
-    let task = TaskSpec::Scan(ScanTask { source, root: location, resume: None, page_assets: 2_000 });
-    let id = UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 };
+    let source = ScanSource::Bucket {
+        location: location.clone(),
+        pattern: None,
+        after: None,
+    };
+    let task = TaskSpec::Scan(ScanTask {
+        source,
+        root: location,
+        resume: None,
+        page_assets: 2_000,
+    });
+    let id = UnitId {
+        job: JobNo(1),
+        step: StepNo::SCAN,
+        part: 0,
+    };
     let (task, kind) = (Arc::new(task), Kind::Scan);
-    let unit = Unit { id, epoch: 1, attempt: 0, kind, task, assets: vec![], deadline: None };
+    let unit = Unit {
+        id,
+        epoch: 1,
+        attempt: 0,
+        kind,
+        task,
+        assets: vec![],
+        deadline: None,
+    };
     let context = TaskContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
@@ -221,12 +306,19 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
         bytes: Arc::default(),
         tools: Arc::default(),
         rehearsal: Arc::default(),
-        storage: Arc::new(Registry::default().with("s3://made-up|", Arc::clone(made_up) as Arc<dyn Storage>)),
+        storage: Arc::new(
+            Registry::default().with("s3://made-up|", Arc::clone(made_up) as Arc<dyn Storage>),
+        ),
     };
     let began = Instant::now();
     let result = worker::task::run(&unit, &context).await;
-    if !matches!(result, UnitResult::Listed { .. }) || counted.0.load(Ordering::Relaxed) != objects {
-        return Err(format!("listed {} of {objects}: {result:?}", counted.0.load(Ordering::Relaxed)).into());
+    if !matches!(result, UnitResult::Listed { .. }) || counted.0.load(Ordering::Relaxed) != objects
+    {
+        return Err(format!(
+            "listed {} of {objects}: {result:?}",
+            counted.0.load(Ordering::Relaxed)
+        )
+        .into());
     }
     told("scan", objects, began);
     Ok(())
@@ -247,7 +339,11 @@ async fn histories(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Er
             tag: Some("1".into()),
             source: None,
         };
-        let id = UnitId { job: JobNo(1), step: StepNo(0), part: part as i64 };
+        let id = UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: part as i64,
+        };
         let records: Vec<Record> = unit.iter().map(record).collect();
         journal::put(&**made_up, "lib", "job", (id, 1), &records).await?;
     }
@@ -273,12 +369,18 @@ async fn histories(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Er
 /// Runs both measurements; the argument is the number of objects in the tree.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let objects: u64 = arguments.first().map_or(Ok(100_000), |text| text.parse())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(measure(objects))
 }
 
 async fn measure(objects: u64) -> Result<(), Box<dyn Error>> {
-    let made_up = Arc::new(MadeUp { objects: AtomicU64::new(0), written: Mutex::default(), dir: tempfile::tempdir()? });
+    let made_up = Arc::new(MadeUp {
+        objects: AtomicU64::new(0),
+        written: Mutex::default(),
+        dir: tempfile::tempdir()?,
+    });
     scan(&made_up, objects * 10).await?;
     histories(&made_up, objects).await
 }

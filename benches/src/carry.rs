@@ -38,22 +38,48 @@ struct Load {
 }
 
 const LOADS: [Load; 3] = [
-    Load { name: "big", files: 1, bytes: 2 << 30 },
-    Load { name: "many", files: 40, bytes: 64 << 20 },
-    Load { name: "small", files: 10_000, bytes: 16 << 10 },
+    Load {
+        name: "big",
+        files: 1,
+        bytes: 2 << 30,
+    },
+    Load {
+        name: "many",
+        files: 40,
+        bytes: 64 << 20,
+    },
+    Load {
+        name: "small",
+        files: 10_000,
+        bytes: 16 << 10,
+    },
 ];
 
 /// Runs the loads that are named, or all of them.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let mut args = arguments.iter().cloned();
     let usage = "bench carry STORAGE.yaml s3://BUCKET/PREFIX DIR [big|many|small]...";
-    let (settings, bucket, dir) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?, args.next().ok_or(usage)?);
+    let (settings, bucket, dir) = (
+        args.next().ok_or(usage)?,
+        args.next().ok_or(usage)?,
+        args.next().ok_or(usage)?,
+    );
     let chosen: Vec<String> = args.collect();
     let text = std::fs::read_to_string(&settings)?;
-    let settings = StorageSettings::read(&settings, &text).map_err(|problem| problem.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let bench = Bench { registry: Arc::new(Registry::new(settings)), bucket, dir: dir.into() };
-    for load in LOADS.iter().filter(|load| chosen.is_empty() || chosen.iter().any(|name| name == load.name)) {
+    let settings =
+        StorageSettings::read(&settings, &text).map_err(|problem| problem.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let bench = Bench {
+        registry: Arc::new(Registry::new(settings)),
+        bucket,
+        dir: dir.into(),
+    };
+    for load in LOADS
+        .iter()
+        .filter(|load| chosen.is_empty() || chosen.iter().any(|name| name == load.name))
+    {
         runtime.block_on(bench.run(load))?;
     }
     Ok(())
@@ -69,10 +95,19 @@ impl Bench {
     async fn run(&self, load: &Load) -> Result<(), Fault> {
         let source = self.dir.join(load.name);
         make(&source, load)?;
-        let (up, across) =
-            (format!("{}/{}-up", self.bucket, load.name), format!("{}/{}-across", self.bucket, load.name));
-        let (from, down) = (format!("file:{}", source.display()), format!("file:{}-down", source.display()));
-        for (leg, from, to) in [("up", &from, &up), ("across", &up, &across), ("down", &up, &down)] {
+        let (up, across) = (
+            format!("{}/{}-up", self.bucket, load.name),
+            format!("{}/{}-across", self.bucket, load.name),
+        );
+        let (from, down) = (
+            format!("file:{}", source.display()),
+            format!("file:{}-down", source.display()),
+        );
+        for (leg, from, to) in [
+            ("up", &from, &up),
+            ("across", &up, &across),
+            ("down", &up, &down),
+        ] {
             let assets: Vec<Asset> = (0..load.files).map(|n| asset(from, n, load)).collect();
             let (begun, cpu) = (Instant::now(), processor_seconds());
             self.carry(&assets, &format!("{to}/{{path}}")).await?;
@@ -92,21 +127,27 @@ impl Bench {
 
     /// Carries everything in units, several at a time.
     async fn carry(&self, assets: &[Asset], to: &str) -> Result<(), Fault> {
-        let units = assets.chunks(UNIT_ASSETS.min(assets.len().div_ceil(SLOTS))).map(|assets| Unit {
-            id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
-            epoch: 1,
-            attempt: 0,
-            kind: Kind::Transfer,
-            task: Arc::new(TaskSpec::Transfer(TransferTask {
-                to: to.to_owned(),
-                verify: Some(HashAlgorithm::Xxh128),
-                hashes: Vec::new(),
-                job: "bench".into(),
-                mhl: false,
-            })),
-            assets: assets.to_vec(),
-            deadline: None,
-        });
+        let units = assets
+            .chunks(UNIT_ASSETS.min(assets.len().div_ceil(SLOTS)))
+            .map(|assets| Unit {
+                id: UnitId {
+                    job: JobNo(1),
+                    step: StepNo(0),
+                    part: 1,
+                },
+                epoch: 1,
+                attempt: 0,
+                kind: Kind::Transfer,
+                task: Arc::new(TaskSpec::Transfer(TransferTask {
+                    to: to.to_owned(),
+                    verify: Some(HashAlgorithm::Xxh128),
+                    hashes: Vec::new(),
+                    job: "bench".into(),
+                    mhl: false,
+                })),
+                assets: assets.to_vec(),
+                deadline: None,
+            });
         let slots = Arc::new(tokio::sync::Semaphore::new(SLOTS));
         let mut running = tokio::task::JoinSet::new();
         for unit in units {
@@ -174,5 +215,13 @@ fn processor_seconds() -> f64 {
 fn peak_rss_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
+    line.and_then(|line| {
+        line.trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+    })
+    .unwrap_or(0)
+        / 1024
 }

@@ -19,9 +19,24 @@ struct Case {
 }
 
 const CASES: [Case; 3] = [
-    Case { name: "100,000 × 1", assets: 100_000, assets_per_unit: 1, rounds: ROUNDS },
-    Case { name: "1,000,000 × 1", assets: 1_000_000, assets_per_unit: 1, rounds: ROUNDS },
-    Case { name: "10,000,000 at 100 a unit", assets: 10_000_000, assets_per_unit: 100, rounds: 1 },
+    Case {
+        name: "100,000 × 1",
+        assets: 100_000,
+        assets_per_unit: 1,
+        rounds: ROUNDS,
+    },
+    Case {
+        name: "1,000,000 × 1",
+        assets: 1_000_000,
+        assets_per_unit: 1,
+        rounds: ROUNDS,
+    },
+    Case {
+        name: "10,000,000 at 100 a unit",
+        assets: 10_000_000,
+        assets_per_unit: 100,
+        rounds: 1,
+    },
 ];
 
 #[derive(Clone, Copy)]
@@ -44,8 +59,9 @@ pub(crate) fn run(arguments: &[String]) -> std::io::Result<()> {
     let mut lines = Vec::new();
     for case in CASES.iter().filter(|case| !quick || case.assets <= 100_000) {
         let manifest = write_manifest(dir.path(), case)?;
-        let mut runs: Vec<Measured> =
-            (0..case.rounds).map(|_| run_once(&binary, dir.path(), &manifest, case)).collect::<Result<_, _>>()?;
+        let mut runs: Vec<Measured> = (0..case.rounds)
+            .map(|_| run_once(&binary, dir.path(), &manifest, case))
+            .collect::<Result<_, _>>()?;
         runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let median = runs[runs.len() / 2];
         let units = case.assets / case.assets_per_unit;
@@ -60,7 +76,10 @@ pub(crate) fn run(arguments: &[String]) -> std::io::Result<()> {
         std::fs::remove_file(&manifest)?;
     }
     if let [(_, _, _, small), (_, _, _, large), ..] = lines.as_slice() {
-        println!("cost per unit at 1,000,000 is {:.2} × that at 100,000", large / small);
+        println!(
+            "cost per unit at 1,000,000 is {:.2} × that at 100,000",
+            large / small
+        );
     }
     let json: Vec<serde_json::Value> = lines
         .iter()
@@ -78,7 +97,11 @@ fn write_manifest(dir: &Path, case: &Case) -> std::io::Result<PathBuf> {
     let mut out = BufWriter::new(File::create(&path)?);
     writeln!(out, "asset,title,role,location")?;
     for n in 0..case.assets {
-        writeln!(out, "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov", n / 10)?;
+        writeln!(
+            out,
+            "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov",
+            n / 10
+        )?;
     }
     out.flush()?;
     std::fs::write(
@@ -111,7 +134,12 @@ fn run_once(binary: &Path, dir: &Path, _manifest: &Path, case: &Case) -> std::io
         std::thread::sleep(Duration::from_millis(5));
     };
     let seconds = started.elapsed().as_secs_f64();
-    let output = child.stdout.take().map(std::io::read_to_string).transpose()?.unwrap_or_default();
+    let output = child
+        .stdout
+        .take()
+        .map(std::io::read_to_string)
+        .transpose()?
+        .unwrap_or_default();
     let summary: serde_json::Value = serde_json::from_str(&output)?;
     let expected = case.assets / case.assets_per_unit;
     assert!(
@@ -131,7 +159,13 @@ fn run_once(binary: &Path, dir: &Path, _manifest: &Path, case: &Case) -> std::io
 /// Peak resident KiB and processor ticks (hundredths of a second on Linux) of a process.
 fn usage(pid: u32) -> Option<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse().ok()?;
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))?
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;

@@ -41,7 +41,11 @@ const CALLS: [&[&str]; 9] = [
     &["-an", "-vf", "blackdetect=d=0.2"],
     &["-an", "-vf", "freezedetect=d=0.2"],
     &["-an", "-vf", "idet"],
-    &["-an", "-vf", "select='not(mod(n,5))',scale=w=480:h=-2:flags=neighbor,signalstats"],
+    &[
+        "-an",
+        "-vf",
+        "select='not(mod(n,5))',scale=w=480:h=-2:flags=neighbor,signalstats",
+    ],
     &["-vn", "-af", "silencedetect=n=-60dB:d=0.2:m=1"],
     &["-vn", "-af", "ebur128=framelog=verbose"],
     &["-vn", "-af", "ebur128=peak=true:framelog=verbose"],
@@ -79,26 +83,50 @@ struct Measure {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let mut arguments = arguments.iter().cloned();
     let part = arguments.next();
-    let library = arguments.next().map_or_else(|| PathBuf::from("target/media"), PathBuf::from);
+    let library = arguments
+        .next()
+        .map_or_else(|| PathBuf::from("target/media"), PathBuf::from);
     let rounds = arguments.next().map(|text| text.parse()).transpose()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     let mut lines = Vec::new();
     if wanted("long") {
         let dir = tempfile::Builder::new().prefix("bench-qc-").tempdir()?;
-        let clips = [long_clip(&dir.path().join("a.mp4"))?, dir.path().join("b.mp4")];
+        let clips = [
+            long_clip(&dir.path().join("a.mp4"))?,
+            dir.path().join("b.mp4"),
+        ];
         std::fs::copy(&clips[0], &clips[1])?;
         let tools = [Tool::Ours, Tool::Plain, Tool::CallPerCheck, Tool::OursTwice];
-        lines.push(race("H.264, 1080p", &clips, 1, &tools, rounds.unwrap_or(3), &runtime)?);
+        lines.push(race(
+            "H.264, 1080p",
+            &clips,
+            1,
+            &tools,
+            rounds.unwrap_or(3),
+            &runtime,
+        )?);
     }
     if wanted("library") {
         let clips = library_clips(&library)?;
         if clips.is_empty() {
-            println!("SKIP: no clips in {}: the test of the whole set makes them", library.display());
+            println!(
+                "SKIP: no clips in {}: the test of the whole set makes them",
+                library.display()
+            );
         } else {
             let tools = [Tool::Ours, Tool::Plain, Tool::CallPerCheck];
             let cores = std::thread::available_parallelism()?.get();
-            lines.push(race("library", &clips, cores, &tools, rounds.unwrap_or(1), &runtime)?);
+            lines.push(race(
+                "library",
+                &clips,
+                cores,
+                &tools,
+                rounds.unwrap_or(1),
+                &runtime,
+            )?);
         }
     }
     println!("{}", serde_json::Value::Array(lines));
@@ -107,21 +135,42 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
 
 /// A moving picture with noise, which costs as much to decode as camera material.
 fn long_clip(path: &Path) -> Result<PathBuf, Fault> {
-    let picture = format!("testsrc2=s=1920x1080:r=25:d={SECONDS},noise=alls=6:allf=t:all_seed=7,setparams=range=tv");
-    let sound = format!("aevalsrc='0.07*sin(2*PI*1000*t)|0.07*sin(2*PI*1000*t)':s=48000:d={SECONDS}:c=stereo");
+    let picture = format!(
+        "testsrc2=s=1920x1080:r=25:d={SECONDS},noise=alls=6:allf=t:all_seed=7,setparams=range=tv"
+    );
+    let sound = format!(
+        "aevalsrc='0.07*sin(2*PI*1000*t)|0.07*sin(2*PI*1000*t)':s=48000:d={SECONDS}:c=stereo"
+    );
     let status = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-b:v", "20M", "-pix_fmt", "yuv420p", "-c:a", "aac"])
+        .args([
+            "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i",
+            &sound,
+        ])
+        .args([
+            "-c:v", "libx264", "-preset", "veryfast", "-b:v", "20M", "-pix_fmt", "yuv420p", "-c:a",
+            "aac",
+        ])
         .arg(path)
         .status()?;
-    if status.success() { Ok(path.to_owned()) } else { Err("the long clip could not be made".into()) }
+    if status.success() {
+        Ok(path.to_owned())
+    } else {
+        Err("the long clip could not be made".into())
+    }
 }
 
 /// Every file except the list of planted faults.
 fn library_clips(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(Vec::new()) };
-    let mut clips: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    clips.retain(|clip| clip.extension().is_some_and(|extension| extension != "json"));
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Ok(Vec::new());
+    };
+    let mut clips: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    clips.retain(|clip| {
+        clip.extension()
+            .is_some_and(|extension| extension != "json")
+    });
     clips.sort();
     Ok(clips)
 }
@@ -137,9 +186,15 @@ fn race(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<serde_json::Value, Fault> {
     let alone = tools.contains(&Tool::OursTwice);
-    let bytes = clips.iter().map(|clip| Ok(std::fs::metadata(clip)?.len())).sum::<std::io::Result<u64>>()?;
+    let bytes = clips
+        .iter()
+        .map(|clip| Ok(std::fs::metadata(clip)?.len()))
+        .sum::<std::io::Result<u64>>()?;
     let size = bytes as f64 / 1e6;
-    println!("{name}: {} files, {size:.0} MB, {at_once} at once, {rounds} rounds", clips.len());
+    println!(
+        "{name}: {} files, {size:.0} MB, {at_once} at once, {rounds} rounds",
+        clips.len()
+    );
     let mut measures = vec![Vec::new(); tools.len()];
     for round in 0..rounds {
         for turn in 0..tools.len() {
@@ -151,10 +206,15 @@ fn race(
                 _ => (clips, at_once),
             };
             // What is measured is the work and not the disk.
-            files.iter().try_for_each(|file| std::fs::read(file).map(drop))?;
+            files
+                .iter()
+                .try_for_each(|file| std::fs::read(file).map(drop))?;
             let (begun, spent) = (Instant::now(), processor_seconds()?);
             runtime.block_on(all(tool, files, width))?;
-            let measure = Measure { wall: begun.elapsed().as_secs_f64(), processor: processor_seconds()? - spent };
+            let measure = Measure {
+                wall: begun.elapsed().as_secs_f64(),
+                processor: processor_seconds()? - spent,
+            };
             measures[index].push(measure);
         }
     }
@@ -164,7 +224,8 @@ fn race(
 /// Takes every file, `width` at a time.
 async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
     let slots = Arc::new(tokio::sync::Semaphore::new(width));
-    let spec: Arc<DeliverySpec> = Arc::new(protocol::yaml::read("policy", POLICY).map_err(|e| e.to_string())?);
+    let spec: Arc<DeliverySpec> =
+        Arc::new(protocol::yaml::read("policy", POLICY).map_err(|e| e.to_string())?);
     let mut running = tokio::task::JoinSet::new();
     for file in files {
         let slot = Arc::clone(&slots).acquire_owned().await?;
@@ -175,7 +236,10 @@ async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
                 Tool::Ours | Tool::OursTwice => ours(&file, &spec).await,
                 Tool::Plain => tokio::task::spawn_blocking(move || decode(&file, &[])).await?,
                 Tool::CallPerCheck => {
-                    tokio::task::spawn_blocking(move || CALLS.iter().try_for_each(|call| decode(&file, call))).await?
+                    tokio::task::spawn_blocking(move || {
+                        CALLS.iter().try_for_each(|call| decode(&file, call))
+                    })
+                    .await?
                 }
             }
         });
@@ -187,10 +251,18 @@ async fn all(tool: Tool, files: &[PathBuf], width: usize) -> Result<(), Fault> {
 }
 
 async fn ours(file: &Path, spec: &DeliverySpec) -> Result<(), Fault> {
-    let (subject, tools, cancel) = (MediaUnderTest::bare(file), Tools::default(), CancellationToken::new());
-    let report = inspect(file, &subject, spec, &tools, &cancel).await.map_err(|failure| failure.message)?;
+    let (subject, tools, cancel) = (
+        MediaUnderTest::bare(file),
+        Tools::default(),
+        CancellationToken::new(),
+    );
+    let report = inspect(file, &subject, spec, &tools, &cancel)
+        .await
+        .map_err(|failure| failure.message)?;
     // A clip that is good must have been measured in full, or the time says nothing.
-    let good = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("good"));
+    let good = file
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("good"));
     if good && report.verdict == Verdict::ToolError {
         return Err(format!("{}: {}", file.display(), report.summary()).into());
     }
@@ -200,7 +272,9 @@ async fn ours(file: &Path, spec: &DeliverySpec) -> Result<(), Fault> {
 /// One run of ffmpeg without output, at the priority of ours. Broken clips make it fail, which is ignored.
 fn decode(file: &Path, filters: &[&str]) -> Result<(), Fault> {
     Command::new("nice")
-        .args(["-n", "10", "ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i"])
+        .args([
+            "-n", "10", "ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i",
+        ])
         .arg(file)
         .args(filters)
         .args(["-f", "null", "-"])
@@ -214,7 +288,12 @@ fn decode(file: &Path, filters: &[&str]) -> Result<(), Fault> {
 fn processor_seconds() -> Result<f64, Fault> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit(')').next().unwrap_or("");
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     Ok(ticks as f64 / 100.0)
 }
 
@@ -226,10 +305,17 @@ fn report(name: &str, tools: &[Tool], measures: &[Vec<Measure>]) -> serde_json::
         values.get(values.len() / 2).copied()
     };
     for (tool, measures) in tools.iter().zip(measures) {
-        let each: Vec<String> = measures.iter().map(|m| format!("{:.2}/{:.2}", m.wall, m.processor)).collect();
+        let each: Vec<String> = measures
+            .iter()
+            .map(|m| format!("{:.2}/{:.2}", m.wall, m.processor))
+            .collect();
         let (wall, processor) = (median(*tool, |m| m.wall), median(*tool, |m| m.processor));
         let (wall, processor) = (wall.unwrap_or(0.0), processor.unwrap_or(0.0));
-        println!("  {:<17} {wall:>7.2} s  {processor:>7.2} cpu-s  [{}]", tool.name(), each.join(" "));
+        println!(
+            "  {:<17} {wall:>7.2} s  {processor:>7.2} cpu-s  [{}]",
+            tool.name(),
+            each.join(" ")
+        );
     }
     let ratio = |over: Tool, under: Tool, value: fn(&Measure) -> f64| {
         Some((median(over, value)? / median(under, value)? * 1000.0).round() / 1000.0)
@@ -240,9 +326,20 @@ fn report(name: &str, tools: &[Tool], measures: &[Vec<Measure>]) -> serde_json::
     let faster_cpu = ratio(Tool::CallPerCheck, Tool::Ours, |m| m.processor);
     let twice = ratio(Tool::Ours, Tool::OursTwice, |m| m.wall).map(|share| share * 2.0);
     let told = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-    println!("  over a plain decode {} (processor {})", told(over_plain), told(over_plain_cpu));
-    println!("  faster than a call for each check by {} (processor {})", told(faster), told(faster_cpu));
-    println!("  two files at once do {} times the work of one", told(twice));
+    println!(
+        "  over a plain decode {} (processor {})",
+        told(over_plain),
+        told(over_plain_cpu)
+    );
+    println!(
+        "  faster than a call for each check by {} (processor {})",
+        told(faster),
+        told(faster_cpu)
+    );
+    println!(
+        "  two files at once do {} times the work of one",
+        told(twice)
+    );
     serde_json::json!({
         "workload": name,
         "ours_over_plain": over_plain, "ours_over_plain_processor": over_plain_cpu,

@@ -26,8 +26,11 @@ struct Counted {
 #[async_trait]
 impl Effects for Counted {
     async fn send(&self, effect: Effect) -> Result<(), Failure> {
-        let Effect::Page { page, .. } = effect else { return Ok(()) };
-        self.assets.fetch_add(page.assets.len() as u64, Ordering::Relaxed);
+        let Effect::Page { page, .. } = effect else {
+            return Ok(());
+        };
+        self.assets
+            .fetch_add(page.assets.len() as u64, Ordering::Relaxed);
         self.pages.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -36,7 +39,9 @@ impl Effects for Counted {
 /// Scans manifests of the size that is named.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut arguments = arguments.iter();
-    let rows: u64 = arguments.next().map_or(Ok(2_000_000), |text| text.parse())?;
+    let rows: u64 = arguments
+        .next()
+        .map_or(Ok(2_000_000), |text| text.parse())?;
     let page_assets: u32 = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
     let dir = tempfile::tempdir()?;
     for name in ["manifest.csv", "manifest.jsonl"] {
@@ -67,7 +72,10 @@ fn write(path: &Path, rows: u64) -> std::io::Result<()> {
     for n in 0..rows {
         let title = n / 8;
         if csv {
-            writeln!(file, "asset-{n:08},title-{title:07},master,media/title-{title:07}/{n:08}.mov")?;
+            writeln!(
+                file,
+                "asset-{n:08},title-{title:07},master,media/title-{title:07}/{n:08}.mov"
+            )?;
         } else {
             writeln!(
                 file,
@@ -79,10 +87,24 @@ fn write(path: &Path, rows: u64) -> std::io::Result<()> {
 }
 
 fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value, Box<dyn Error>> {
-    let source = ScanSource::Manifest { path: path.to_str().ok_or("the temporary path is not UTF-8")?.to_owned() };
-    let task = ScanTask { source, root: "/library".into(), resume: None, page_assets };
+    let source = ScanSource::Manifest {
+        path: path
+            .to_str()
+            .ok_or("the temporary path is not UTF-8")?
+            .to_owned(),
+    };
+    let task = ScanTask {
+        source,
+        root: "/library".into(),
+        resume: None,
+        page_assets,
+    };
     let unit = Unit {
-        id: UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 },
+        id: UnitId {
+            job: JobNo(1),
+            step: StepNo::SCAN,
+            part: 0,
+        },
         epoch: 1,
         attempt: 0,
         kind: Kind::Scan,
@@ -101,7 +123,9 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         rehearsal: Arc::default(),
     };
     let before = status_kib("VmRSS:")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let started = Instant::now();
     let result = runtime.block_on(scan::run(&task, None, &unit, &context));
     let seconds = started.elapsed().as_secs_f64();
@@ -125,6 +149,9 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
 /// A figure of this process from the kernel's own account.
 fn status_kib(name: &str) -> Result<u64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the kernel does not tell")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .ok_or("the kernel does not tell")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

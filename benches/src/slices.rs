@@ -34,18 +34,40 @@ struct Asked {
 }
 
 fn asked(arguments: &[String]) -> Result<Asked, Fault> {
-    let usage = "bench slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]";
+    let usage =
+        "bench slices BYTES WORKERS [kill] [up|across|down] [verify=ALGORITHM] [beside=DIR]";
     let mut args = arguments.iter().cloned();
     let bytes = Bytes::parse(&args.next().ok_or(usage)?)?.0;
     let workers = args.next().ok_or(usage)?.parse()?;
     let rest: Vec<String> = args.collect();
-    let named = |leg: &Leg| rest.iter().any(|word| *word == format!("{leg:?}").to_lowercase());
-    let last = Leg::ALL.iter().rposition(named).unwrap_or(Leg::ALL.len() - 1);
-    let verify = rest.iter().find_map(|word| word.strip_prefix("verify=")).unwrap_or("xxh128").to_owned();
+    let named = |leg: &Leg| {
+        rest.iter()
+            .any(|word| *word == format!("{leg:?}").to_lowercase())
+    };
+    let last = Leg::ALL
+        .iter()
+        .rposition(named)
+        .unwrap_or(Leg::ALL.len() - 1);
+    let verify = rest
+        .iter()
+        .find_map(|word| word.strip_prefix("verify="))
+        .unwrap_or("xxh128")
+        .to_owned();
     // Each leg carries what the one before has left.
     let legs = Leg::ALL[..=last].to_vec();
-    let beside = rest.iter().find_map(|word| word.strip_prefix("beside=")).unwrap_or("/tmp").to_owned();
-    Ok(Asked { bytes, workers, kill: rest.iter().any(|word| word == "kill"), legs, verify, beside })
+    let beside = rest
+        .iter()
+        .find_map(|word| word.strip_prefix("beside="))
+        .unwrap_or("/tmp")
+        .to_owned();
+    Ok(Asked {
+        bytes,
+        workers,
+        kill: rest.iter().any(|word| word == "kill"),
+        legs,
+        verify,
+        beside,
+    })
 }
 
 /// Carries one file over the legs that are named, or over all of them.
@@ -75,7 +97,11 @@ fn carry(haul: &Haul, asked: &Asked, leg: Leg, expected: &str) -> Result<Value, 
     haul.wait_for_workers(asked.workers);
     let begun = Instant::now();
     let job = haul.submit(leg, &format!(", verify: {}", asked.verify));
-    let slices = if asked.kill { kill(haul, asked, &mut workers) } else { 0 };
+    let slices = if asked.kill {
+        kill(haul, asked, &mut workers)
+    } else {
+        0
+    };
     let summary = haul.wait(&job);
     let seconds = begun.elapsed().as_secs_f64();
     drop(workers);
@@ -83,7 +109,10 @@ fn carry(haul: &Haul, asked: &Asked, leg: Leg, expected: &str) -> Result<Value, 
     let reported = haul.reported(FILE);
     let proven = asked.verify != "xxh128" || reported.as_deref() == Some(expected);
     let hidden = std::fs::read_dir(haul.cluster.scratch.path("down")).map_or(0, |entries| {
-        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count()
+        entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with('.'))
+            .count()
     });
     Ok(serde_json::json!({
         "leg": format!("{leg:?}").to_lowercase(), "workers": asked.workers, "killed": asked.kill, "bytes": bytes,
@@ -101,7 +130,11 @@ fn kill(haul: &Haul, asked: &Asked, workers: &mut Vec<Running>) -> u64 {
         let (all, arrived) = haul.slices();
         slices = slices.max(all);
         // One that carries all of it alone says how much it has moved.
-        let half = if all > 0 { arrived * 2 >= all } else { haul.moved() * 2 >= asked.bytes };
+        let half = if all > 0 {
+            arrived * 2 >= all
+        } else {
+            haul.moved() * 2 >= asked.bytes
+        };
         if half {
             break;
         }
@@ -116,7 +149,9 @@ fn kill(haul: &Haul, asked: &Asked, workers: &mut Vec<Running>) -> u64 {
 
 fn landed(haul: &Haul, leg: Leg) -> Result<(u64, String), Fault> {
     let found = match leg {
-        Leg::Up => haul.here().and_then(|here| objects::hash(here, &format!("up/{FILE}"))),
+        Leg::Up => haul
+            .here()
+            .and_then(|here| objects::hash(here, &format!("up/{FILE}"))),
         Leg::Across => objects::hash(&haul.there, &format!("across/{FILE}")),
         Leg::Down => {
             let path = haul.cluster.scratch.path("down").join(FILE);

@@ -24,8 +24,14 @@ const LIMIT_SQLITE_INSERT: f64 = 682_000.0;
 const LIMIT_SQLITE_UPDATE: f64 = 407_000.0;
 
 const STEP: StepNo = StepNo(0);
-const PRIMITIVES: [&str; 6] =
-    ["append_listing", "append_listing by title", "insert_partitions", "put_units new", "put_units again", "members"];
+const PRIMITIVES: [&str; 6] = [
+    "append_listing",
+    "append_listing by title",
+    "insert_partitions",
+    "put_units new",
+    "put_units again",
+    "members",
+];
 
 struct Contender {
     name: &'static str,
@@ -35,7 +41,11 @@ struct Contender {
 
 impl Contender {
     fn new(name: &'static str, backend: Backend) -> Contender {
-        Contender { name, backend, job: 0 }
+        Contender {
+            name,
+            backend,
+            job: 0,
+        }
     }
 
     fn limit(&self, primitive: &str) -> Option<f64> {
@@ -52,27 +62,44 @@ impl Contender {
     /// Writes a job of so many rows in batches; returns rows a second of each primitive.
     fn round(&mut self, rows: usize, batch: usize) -> StoreResult<[f64; PRIMITIVES.len()]> {
         self.job += 2;
-        let names = [format!("{}-{batch}-{}", self.name, self.job), format!("{}-{batch}-{}", self.name, self.job + 1)];
+        let names = [
+            format!("{}-{batch}-{}", self.name, self.job),
+            format!("{}-{batch}-{}", self.name, self.job + 1),
+        ];
         let [no, titled] = names.map(|name| self.backend.write(|tx| tx.insert_job(&job(&name))));
         let (no, titled) = (no?, titled?);
         let listing: Vec<(u64, Asset)> = (0..rows).map(|n| (n as u64 + 2, asset(n))).collect();
         let partitions: Vec<Partition> = (0..rows).map(one_asset).collect();
         let units = |state| -> Vec<(PartNo, UnitRow)> {
-            let row = UnitRow { state, epoch: 1, attempt: 0, due_at: None, duration_us: 120 };
+            let row = UnitRow {
+                state,
+                epoch: 1,
+                attempt: 0,
+                due_at: None,
+                duration_us: 120,
+            };
             (1..=rows as PartNo).map(|part| (part, row)).collect()
         };
         let (ready, done) = (units(UnitState::Ready), units(UnitState::Succeeded));
         let append = |by_title, no: JobNo| {
-            move |tx: &mut dyn Tx, page: &[(u64, Asset)]| tx.append_listing(no, by_title, page).map(drop)
+            move |tx: &mut dyn Tx, page: &[(u64, Asset)]| {
+                tx.append_listing(no, by_title, page).map(drop)
+            }
         };
-        let put = |step| move |tx: &mut dyn Tx, units: &[(PartNo, UnitRow)]| write_units(tx, no, step, units);
+        let put = |step| {
+            move |tx: &mut dyn Tx, units: &[(PartNo, UnitRow)]| write_units(tx, no, step, units)
+        };
         Ok([
             self.timed(&listing, batch, append(false, no))?,
             self.timed(&listing, batch, append(true, titled))?,
-            self.timed(&partitions, batch, |tx, page| tx.insert_partitions(no, page))?,
+            self.timed(&partitions, batch, |tx, page| {
+                tx.insert_partitions(no, page)
+            })?,
             self.timed(&ready, batch, put(STEP))?,
             self.timed(&done, batch, put(STEP))?,
-            self.timed(&partitions, batch, |tx, page| tx.members(no, page).map(drop))?,
+            self.timed(&partitions, batch, |tx, page| {
+                tx.members(no, page).map(drop)
+            })?,
         ])
     }
 
@@ -91,7 +118,12 @@ impl Contender {
 }
 
 /// Writes units as the coordinator does: existing rows are read first, and counters are updated with them.
-fn write_units(tx: &mut dyn Tx, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+fn write_units(
+    tx: &mut dyn Tx,
+    job: JobNo,
+    step: StepNo,
+    units: &[(PartNo, UnitRow)],
+) -> StoreResult<()> {
     let parts: Vec<PartNo> = units.iter().map(|(part, _)| *part).collect();
     tx.units(job, step, &parts)?;
     tx.put_units(job, step, units)
@@ -128,14 +160,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>
         Contender::new("SQLite", Backend::Sqlite(Box::new(sqlite))),
         Contender::new("PostgreSQL", Backend::Postgres(Box::new(postgres))),
     ];
-    println!("{:<12} {:>6} {:<26} {:>12} {:>26} {:>10}", "store", "rows/tx", "primitive", "rows/s", "", "of limit");
+    println!(
+        "{:<12} {:>6} {:<26} {:>12} {:>26} {:>10}",
+        "store", "rows/tx", "primitive", "rows/s", "", "of limit"
+    );
     let mut lines = Vec::new();
     for batch in [2_000, 4_000, 8_000] {
         let mut measured: Vec<Vec<[f64; PRIMITIVES.len()]>> = vec![Vec::new(); contenders.len()];
         for _ in 0..rounds {
             for (contender, rates) in contenders.iter_mut().zip(&mut measured) {
                 // Memory copies itself for every transaction, so it is measured small.
-                let rows = if contender.name == "memory" { batch } else { rows };
+                let rows = if contender.name == "memory" {
+                    batch
+                } else {
+                    rows
+                };
                 rates.push(contender.round(rows, batch)?);
             }
         }
@@ -143,7 +182,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>
             for (n, primitive) in PRIMITIVES.iter().enumerate() {
                 let mut rates: Vec<f64> = rates.iter().map(|round| round[n]).collect();
                 rates.sort_by(f64::total_cmp);
-                let (least, median, most) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+                let (least, median, most) =
+                    (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
                 let ratio = contender.limit(primitive).map(|limit| median / limit);
                 let of_limit = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
                 let spread = format!("({least:.0}–{most:.0})");
@@ -151,8 +191,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>
                     "{:<12} {batch:>6} {primitive:<26} {median:>12.0} {spread:>26} {of_limit:>10}",
                     contender.name
                 );
-                lines.push(serde_json::json!({ "store": contender.name, "rows_per_transaction": batch,
-                    "primitive": primitive, "rows_per_second": median, "of_limit": ratio }));
+                lines.push(
+                    serde_json::json!({ "store": contender.name, "rows_per_transaction": batch,
+                    "primitive": primitive, "rows_per_second": median, "of_limit": ratio }),
+                );
             }
         }
     }

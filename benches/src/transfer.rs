@@ -48,7 +48,13 @@ enum Tool {
 }
 
 impl Tool {
-    const ALL: [Tool; 5] = [Tool::Ours, Tool::Cp, Tool::OursDurable, Tool::CpThenSync, Tool::Rsync];
+    const ALL: [Tool; 5] = [
+        Tool::Ours,
+        Tool::Cp,
+        Tool::OursDurable,
+        Tool::CpThenSync,
+        Tool::Rsync,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -64,11 +70,17 @@ impl Tool {
 /// Runs the workload that is named, or both.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let mut arguments = arguments.iter().cloned();
-    let base = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let base = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
-    let dir = tempfile::Builder::new().prefix("bench-transfer-").tempdir_in(base)?;
+    let dir = tempfile::Builder::new()
+        .prefix("bench-transfer-")
+        .tempdir_in(base)?;
     let only = arguments.next();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let mut lines = Vec::new();
     for (name, files, bytes) in [("big", 1, BIG_BYTES), ("small", SMALL_FILES, SMALL_BYTES)] {
         if only.as_deref().is_some_and(|only| only != name) {
@@ -91,7 +103,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         }
         lines.push(report(name, files * bytes, &measures));
     }
-    println!("{}", serde_json::json!({ "rounds": rounds, "workloads": lines }));
+    println!(
+        "{}",
+        serde_json::json!({ "rounds": rounds, "workloads": lines })
+    );
     Ok(())
 }
 
@@ -117,7 +132,12 @@ struct Measure {
 }
 
 /// One copy. What earlier copies left to be written is written before the clock starts.
-fn measure(tool: Tool, source: &Path, out: &Path, runtime: &tokio::runtime::Runtime) -> Result<Measure, Fault> {
+fn measure(
+    tool: Tool,
+    source: &Path,
+    out: &Path,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Measure, Fault> {
     sync_filesystem(source)?;
     for entry in std::fs::read_dir(source)? {
         std::io::copy(&mut File::open(entry?.path())?, &mut std::io::sink())?;
@@ -134,17 +154,30 @@ fn measure(tool: Tool, source: &Path, out: &Path, runtime: &tokio::runtime::Runt
         }
         Tool::Rsync => {
             let from = format!("{}/", source.display());
-            program(Command::new("rsync").args(["-a", "--checksum"]).arg(from).arg(out))?;
+            program(
+                Command::new("rsync")
+                    .args(["-a", "--checksum"])
+                    .arg(from)
+                    .arg(out),
+            )?;
         }
     }
-    Ok(Measure { wall: begun.elapsed().as_secs_f64(), processor: processor_seconds()? - spent })
+    Ok(Measure {
+        wall: begun.elapsed().as_secs_f64(),
+        processor: processor_seconds()? - spent,
+    })
 }
 
 /// User and system time of this process and its ended children: fields 14 to 17 of `/proc/self/stat`, in 1/100 s.
 fn processor_seconds() -> Result<f64, Fault> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit(')').next().unwrap_or("");
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     Ok(ticks as f64 / 100.0)
 }
 
@@ -166,10 +199,19 @@ fn sync_filesystem(path: &Path) -> Result<(), Fault> {
 
 fn program(command: &mut Command) -> Result<(), Fault> {
     let status = command.stdout(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?} ended with {status}").into())
+    }
 }
 
-fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runtime::Runtime) -> Result<(), Fault> {
+fn ours(
+    source: &Path,
+    out: &Path,
+    durability: Durability,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(), Fault> {
     let mut names: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(source)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -190,8 +232,14 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
         tools: Arc::default(),
         rehearsal: Arc::default(),
     };
-    let settings = Settings { durability, ..Settings::default() };
-    let units: Vec<Unit> = names.chunks(UNIT_ASSETS).map(|names| unit(&task, source, names)).collect();
+    let settings = Settings {
+        durability,
+        ..Settings::default()
+    };
+    let units: Vec<Unit> = names
+        .chunks(UNIT_ASSETS)
+        .map(|names| unit(&task, source, names))
+        .collect();
     runtime.block_on(async {
         let slots = Arc::new(tokio::sync::Semaphore::new(SLOTS));
         let mut running = tokio::task::JoinSet::new();
@@ -206,7 +254,8 @@ fn ours(source: &Path, out: &Path, durability: Durability, runtime: &tokio::runt
         }
         while let Some(ended) = running.join_next().await {
             match ended? {
-                (assets, UnitResult::Finished { facts, failures }) if failures.is_empty() && facts.len() == assets => {}
+                (assets, UnitResult::Finished { facts, failures })
+                    if failures.is_empty() && facts.len() == assets => {}
                 (_, other) => return Err(format!("a transfer failed: {other:?}").into()),
             }
         }
@@ -226,7 +275,11 @@ fn unit(task: &TransferTask, source: &Path, names: &[String]) -> Unit {
         declared: None,
     };
     Unit {
-        id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+        id: UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: 1,
+        },
         epoch: 1,
         attempt: 0,
         kind: Kind::Transfer,
@@ -238,7 +291,10 @@ fn unit(task: &TransferTask, source: &Path, names: &[String]) -> Unit {
 
 fn report(workload: &str, bytes: usize, measures: &[Vec<Measure>]) -> serde_json::Value {
     let median = |wanted: Tool, value: fn(&Measure) -> f64| {
-        let index = Tool::ALL.iter().position(|tool| *tool == wanted).unwrap_or(0);
+        let index = Tool::ALL
+            .iter()
+            .position(|tool| *tool == wanted)
+            .unwrap_or(0);
         let mut values: Vec<f64> = measures[index].iter().map(value).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
@@ -252,7 +308,10 @@ fn report(workload: &str, bytes: usize, measures: &[Vec<Measure>]) -> serde_json
         let (seconds, spent) = (wall(tool), median(tool, |measure| measure.processor));
         let rate = bytes as f64 / 1e6 / seconds;
         let name = tool.name();
-        println!("  {name:<15} {seconds:>6.2} s  {spent:>5.2} cpu-s  {rate:>5.0} MB/s  [{}]", each.join(" "));
+        println!(
+            "  {name:<15} {seconds:>6.2} s  {spent:>5.2} cpu-s  {rate:>5.0} MB/s  [{}]",
+            each.join(" ")
+        );
         medians.insert(name.to_owned(), seconds.into());
         processor.insert(name.to_owned(), spent.into());
     }

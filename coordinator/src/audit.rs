@@ -29,12 +29,26 @@ pub fn record(
     done: u64,
     now: Timestamp,
 ) -> StoreResult<i64> {
-    let row = OperationRow { matched: done, eligible: done, done, ..begun(audit, action, job, now) };
-    tx.insert_operation(&OperationRow { state: OperationState::Done, ended_at: Some(now), ..row })
+    let row = OperationRow {
+        matched: done,
+        eligible: done,
+        done,
+        ..begun(audit, action, job, now)
+    };
+    tx.insert_operation(&OperationRow {
+        state: OperationState::Done,
+        ended_at: Some(now),
+        ..row
+    })
 }
 
 /// An operation at its beginning.
-pub fn begun(audit: &AuditContext, action: &str, job: Option<JobNo>, now: Timestamp) -> OperationRow {
+pub fn begun(
+    audit: &AuditContext,
+    action: &str,
+    job: Option<JobNo>,
+    now: Timestamp,
+) -> OperationRow {
     OperationRow {
         no: 0,
         at: now,

@@ -38,6 +38,9 @@ mod tests {
         set.fetch_sub(7_200_000_000, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(20));
         let gone = clock().since(ahead);
-        assert!(gone >= Duration::from_millis(20) && gone < Duration::from_secs(60), "{gone:?}");
+        assert!(
+            gone >= Duration::from_millis(20) && gone < Duration::from_secs(60),
+            "{gone:?}"
+        );
     }
 }

@@ -14,5 +14,8 @@ pub(crate) fn limit_in_range(limit: u32) -> Answer<()> {
     if (1..=PAGE_MAX).contains(&limit) {
         return Ok(());
     }
-    Err(Error::Invalid(format!("limit is {limit}"), format!("1 to {PAGE_MAX}; ask for more pages with after=")))
+    Err(Error::Invalid(
+        format!("limit is {limit}"),
+        format!("1 to {PAGE_MAX}; ask for more pages with after="),
+    ))
 }

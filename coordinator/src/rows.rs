@@ -7,7 +7,8 @@ use std::collections::btree_map::Entry;
 
 /// The row of a job that must exist.
 pub fn job_row(tx: &mut dyn Tx, job: JobNo) -> StoreResult<JobRow> {
-    tx.job(job)?.ok_or_else(|| StoreError::Corrupt(format!("no job {}", job.0)))
+    tx.job(job)?
+        .ok_or_else(|| StoreError::Corrupt(format!("no job {}", job.0)))
 }
 
 /// The row of the job that a request names.
@@ -28,7 +29,11 @@ pub fn readable<R>(id: &str, answer: Answer<R>) -> Answer<R> {
 
 /// The row of one unit; `None` when it has none.
 pub fn unit_row(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<UnitRow>> {
-    Ok(tx.units(unit.job, unit.step, &[unit.part])?.into_iter().next().flatten())
+    Ok(tx
+        .units(unit.job, unit.step, &[unit.part])?
+        .into_iter()
+        .next()
+        .flatten())
 }
 
 /// Rows of jobs by number; `None` for a job that is gone, or that this version cannot read: a list goes without it.

@@ -70,7 +70,11 @@ impl Workflows {
         }
         match part(tx) {
             Err(StoreError::Corrupt(why)) => {
-                tracing::error!(job.no = job.0, why, "a job cannot be read by this version and is set aside");
+                tracing::error!(
+                    job.no = job.0,
+                    why,
+                    "a job cannot be read by this version and is set aside"
+                );
                 self.0.lock().insert(job, Read::Aside(why.clone(), true));
                 Err(StoreError::JobAside { no: job.0, why })
             }

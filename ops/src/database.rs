@@ -15,7 +15,11 @@ pub fn database_path(data: &Path) -> PathBuf {
 
 /// Secrets and limits of connections to a server, as the settings give them.
 pub fn options(settings: &Settings) -> PostgresOptions {
-    let path = |name: &str| Some(&settings[name].value).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = |name: &str| {
+        Some(&settings[name].value)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     PostgresOptions {
         ca_file: path("database_ca"),
         password_file: path("database_password_file"),
@@ -29,7 +33,8 @@ pub fn retention(settings: &Settings) -> CliResult<Option<RetentionLimits>> {
     if text == "forever" {
         return Ok(None);
     }
-    let keep = Span::parse(text).map_err(|why| CliError::usage(format!("retention: {why}")).hint("90d, or forever"))?;
+    let keep = Span::parse(text)
+        .map_err(|why| CliError::usage(format!("retention: {why}")).hint("90d, or forever"))?;
     Ok(Some(RetentionLimits::keeping(keep.0)))
 }
 
@@ -44,7 +49,10 @@ pub fn url(settings: &Settings) -> Option<&str> {
 pub fn name(settings: &Settings) -> String {
     match url(settings) {
         Some(_) => format!("the database {}", masked(settings)["database"].value),
-        None => format!("the database {}", database_path(&PathBuf::from(&settings["data"].value)).display()),
+        None => format!(
+            "the database {}",
+            database_path(&PathBuf::from(&settings["data"].value)).display()
+        ),
     }
 }
 
@@ -66,7 +74,10 @@ fn opened<T>(
     if let Some(url) = url(settings) {
         return open(url, options(settings)).map_err(|error| {
             let error = hinted(CliError::from(error));
-            CliError { message: format!("{}: {}", masked(settings)["database"].value, error.message), ..error }
+            CliError {
+                message: format!("{}: {}", masked(settings)["database"].value, error.message),
+                ..error
+            }
         });
     }
     let data = PathBuf::from(&settings["data"].value);
@@ -78,7 +89,8 @@ fn opened<T>(
             "name the directory with --data, the server with --database, or start with: showrunner run job.yaml",
         ));
     }
-    open(&path.display().to_string(), PostgresOptions::default()).map_err(|error| CliError::from(error).about(&path))
+    open(&path.display().to_string(), PostgresOptions::default())
+        .map_err(|error| CliError::from(error).about(&path))
 }
 
 /// Adds hints for frequent configuration errors.

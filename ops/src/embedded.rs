@@ -45,7 +45,9 @@ fn make_private(path: &Path) -> std::io::Result<()> {
         if mode & 0o077 != 0 {
             let shown = path.display().to_string();
             let shown = crate::output::line(&shown);
-            eprintln!("warning: data directory {shown} is open to others (mode {mode:o}): chmod 700 {shown}");
+            eprintln!(
+                "warning: data directory {shown} is open to others (mode {mode:o}): chmod 700 {shown}"
+            );
         }
         return Ok(());
     }
@@ -70,10 +72,21 @@ impl DataDir {
         let refused = |error: std::io::Error| {
             let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
             let refused = CliError::failed(format!("data directory {}: {error}", path.display()));
-            if denied { refused.hint("name a directory of this user with --data") } else { refused }
+            if denied {
+                refused.hint("name a directory of this user with --data")
+            } else {
+                refused
+            }
         };
         make_private(path).map_err(refused)?;
-        let private = |name: &Path| File::options().write(true).create(true).truncate(false).mode(0o600).open(name);
+        let private = |name: &Path| {
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(name)
+        };
         let lock = private(&path.join("lock")).map_err(refused)?;
         // SQLite gives its journals the mode of the database.
         private(&database_path(path)).map_err(refused)?;
@@ -84,16 +97,24 @@ impl DataDir {
             take().ok()
         });
         taken.ok_or_else(|| {
-            CliError::new(Exit::Conflict, format!("{} is in use by another showrunner", path.display()))
-                .hint("wait for it, or name another directory with --data")
+            CliError::new(
+                Exit::Conflict,
+                format!("{} is in use by another showrunner", path.display()),
+            )
+            .hint("wait for it, or name another directory with --data")
         })?;
-        Ok(DataDir { path: path.to_owned(), _lock: lock })
+        Ok(DataDir {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Whether a coordinator runs over a data directory now.
     pub fn is_coordinated(path: &Path) -> bool {
         let lock = File::open(path.join("lock"));
-        lock.is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+        lock.is_ok_and(|lock| {
+            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+        })
     }
 
     /// The database file.
@@ -124,7 +145,8 @@ impl Embedded {
         let config = worker_config(settings, "local")?;
         let (endpoints, slices) = (endpoint_limits(settings)?, slice_limits(settings)?);
         let path = data.database();
-        let (store, thread) = Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
+        let (store, thread) =
+            Store::sqlite(&path).map_err(|error| CliError::from(error).about(&path))?;
         let registry = Registry::new();
         let metrics = counted(Metrics::new(&registry))?;
         counted(store.write_times().register(&registry))?;
@@ -133,13 +155,28 @@ impl Embedded {
         let (coordinator_queue, worker_queue) = transport();
         let clock = coordinator::clock::steady(now);
         // Channels lose no message: a unit may wait for its slot without limit.
-        let leases = LeaseLimits { unclaimed_max: Duration::MAX, ..LeaseLimits::default() };
+        let leases = LeaseLimits {
+            unclaimed_max: Duration::MAX,
+            ..LeaseLimits::default()
+        };
         let retention = crate::database::retention(settings)?;
-        let limits =
-            CoordinatorConfig { leases, endpoints, slicing: slices, retention, ..CoordinatorConfig::default() };
-        limits.validate().map_err(|error| CliError::usage(error.to_string()))?;
-        let coordinator =
-            Coordinator::new(store.clone(), Arc::new(coordinator_queue), clock, Arc::new(metrics), limits);
+        let limits = CoordinatorConfig {
+            leases,
+            endpoints,
+            slicing: slices,
+            retention,
+            ..CoordinatorConfig::default()
+        };
+        limits
+            .validate()
+            .map_err(|error| CliError::usage(error.to_string()))?;
+        let coordinator = Coordinator::new(
+            store.clone(),
+            Arc::new(coordinator_queue),
+            clock,
+            Arc::new(metrics),
+            limits,
+        );
         let stop = CancellationToken::new();
         let (running, token) = (coordinator.clone(), stop.clone());
         let driving = tokio::spawn(async move {
@@ -159,7 +196,16 @@ impl Embedded {
             worker_metrics.clone(),
         );
         counted(worker_metrics.register(&registry, worker.vitals().clone()))?;
-        Ok(Embedded { store, registry, coordinator, worker, stop, driving, thread, _data: data })
+        Ok(Embedded {
+            store,
+            registry,
+            coordinator,
+            worker,
+            stop,
+            driving,
+            thread,
+            _data: data,
+        })
     }
 
     /// Resolves when the coordinator or the worker has stopped.
@@ -175,7 +221,10 @@ impl Embedded {
     /// State of the HTTP API; this process is the leader.
     pub fn api(&self) -> State {
         let coordinator = self.coordinator.clone();
-        let role = move || Leadership::Leader { generation: 1, coordinator: Some(Box::new(coordinator.clone())) };
+        let role = move || Leadership::Leader {
+            generation: 1,
+            coordinator: Some(Box::new(coordinator.clone())),
+        };
         State {
             store: self.store.clone(),
             registry: self.registry.clone(),
@@ -209,43 +258,65 @@ fn transport() -> (CoordinatorQueue, WorkerQueue) {
     let (report_sender, report_receiver) = mpsc::channel(REPORT_BATCHES);
     let (control_sender, control_receiver) = mpsc::unbounded_channel();
     let coordinator = CoordinatorQueue::new(senders, report_receiver, control_sender);
-    (coordinator, WorkerQueue::new(receivers, report_sender, control_receiver))
+    (
+        coordinator,
+        WorkerQueue::new(receivers, report_sender, control_receiver),
+    )
 }
 
 /// The worker as the settings describe it; `name` starts its incarnation's id.
 pub fn worker_config(settings: &Settings, name: &str) -> CliResult<WorkerConfig> {
-    let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+    let cores =
+        std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
     let mut slots = WorkerConfig::default_slots(cores);
     slots.extend(parse_slots(&settings["slots"].value)?);
     let log = std::env::var_os("SHOWRUNNER_REHEARSAL_LOG").map(PathBuf::from);
     let log = log.map(|path| {
-        ExecutionLog::open(&path)
-            .map_err(|e| CliError::failed(format!("SHOWRUNNER_REHEARSAL_LOG {}: {e}", path.display())))
+        ExecutionLog::open(&path).map_err(|e| {
+            CliError::failed(format!("SHOWRUNNER_REHEARSAL_LOG {}: {e}", path.display()))
+        })
     });
     let faults = FaultPlan {
         kill: std::env::var("SHOWRUNNER_REHEARSAL_KILL").ok(),
         sick: std::env::var("SHOWRUNNER_REHEARSAL_SICK").ok(),
         block: std::env::var_os("SHOWRUNNER_REHEARSAL_BLOCK").is_some(),
     };
-    let rehearsal = Rehearsal { log: log.transpose()?, faults };
+    let rehearsal = Rehearsal {
+        log: log.transpose()?,
+        faults,
+    };
     let tools = Tools {
         ffmpeg: settings["ffmpeg"].value.clone(),
         ffprobe: settings["ffprobe"].value.clone(),
         ..Tools::default()
     };
     let worker = WorkerId(format!("{name}-{:08x}", fastrand::u32(..)));
-    Ok(WorkerConfig { worker, slots, tools, rehearsal, storage: crate::storage::registry(settings)? })
+    Ok(WorkerConfig {
+        worker,
+        slots,
+        tools,
+        rehearsal,
+        storage: crate::storage::registry(settings)?,
+    })
 }
 
 /// Parses slots per kind, such as `transfer=8,qc=2`.
 pub fn parse_slots(text: &str) -> CliResult<BTreeMap<Kind, u32>> {
     let mut slots = BTreeMap::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let wrong = || CliError::usage(format!("slots: {pair:?} is not kind=number")).hint("transfer=8,qc=2,sync=16");
+    for pair in text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
+        let wrong = || {
+            CliError::usage(format!("slots: {pair:?} is not kind=number"))
+                .hint("transfer=8,qc=2,sync=16")
+        };
         let (name, number) = pair.split_once('=').ok_or_else(wrong)?;
         let known = Kind::ALL.map(Kind::as_str);
         let kind = Kind::parse(name.trim()).ok_or_else(|| {
-            CliError::usage(format!("slots: unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known))
+            CliError::usage(format!("slots: unknown kind {name:?}"))
+                .hint(protocol::yaml::suggest(name, &known))
         })?;
         slots.insert(kind, number.trim().parse().map_err(|_| wrong())?);
     }

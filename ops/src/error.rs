@@ -64,7 +64,12 @@ pub type CliResult<T> = Result<T, CliError>;
 impl CliError {
     /// An error of the given kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> CliError {
-        CliError { exit, message: message.into(), hint: None, passing: false }
+        CliError {
+            exit,
+            message: message.into(),
+            hint: None,
+            passing: false,
+        }
     }
 
     /// An error in arguments or files.
@@ -106,7 +111,11 @@ impl fmt::Display for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
-        let exit = if matches!(error, StoreError::NewerSchema { .. }) { Exit::Conflict } else { Exit::Failed };
+        let exit = if matches!(error, StoreError::NewerSchema { .. }) {
+            Exit::Conflict
+        } else {
+            Exit::Failed
+        };
         CliError::new(exit, error.to_string())
     }
 }
@@ -115,7 +124,11 @@ impl From<Vec<Problem>> for CliError {
     fn from(problems: Vec<Problem>) -> CliError {
         let count = problems.len();
         let text: Vec<String> = problems.iter().map(Problem::to_string).collect();
-        let more = if count > 1 { format!("\n{count} problems") } else { String::new() };
+        let more = if count > 1 {
+            format!("\n{count} problems")
+        } else {
+            String::new()
+        };
         CliError::usage(format!("{}{more}", text.join("\n")))
     }
 }

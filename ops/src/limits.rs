@@ -28,12 +28,15 @@ impl LimitArgs {
 /// Reads the size from which several workers share a transfer.
 pub fn slice_limits(settings: &Settings) -> CliResult<SliceLimits> {
     let text = settings["slice_above"].value.as_str();
-    let above = Bytes::parse(text).map_err(|error| CliError::usage(format!("slice-above: {error}")))?;
+    let above =
+        Bytes::parse(text).map_err(|error| CliError::usage(format!("slice-above: {error}")))?;
     Ok(SliceLimits { above: above.0 })
 }
 
 /// Reads `s3://partner-a=8,20/s s3://partner-b=4`: one endpoint a word.
 pub fn endpoint_limits(settings: &Settings) -> CliResult<Vec<EndpointLimit>> {
     let words = settings["limits"].value.split_whitespace();
-    words.map(|word| EndpointLimit::parse(word).map_err(CliError::usage)).collect()
+    words
+        .map(|word| EndpointLimit::parse(word).map_err(CliError::usage))
+        .collect()
 }

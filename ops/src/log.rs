@@ -7,7 +7,8 @@ pub(crate) struct Lines<W>(pub(crate) W);
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write_all(masked(&String::from_utf8_lossy(line)).as_bytes())?;
+        self.0
+            .write_all(masked(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
     }
 
@@ -30,6 +31,9 @@ mod tests {
         let mut lines = Lines(Vec::new());
         let line = "WARN location=https://h/a?sig=x\u{1b}[0m is away\n";
         lines.write_all(line.as_bytes()).expect("written");
-        assert_eq!(String::from_utf8_lossy(&lines.0), "WARN location=https://h/a?…\u{1b}[0m is away\n");
+        assert_eq!(
+            String::from_utf8_lossy(&lines.0),
+            "WARN location=https://h/a?…\u{1b}[0m is away\n"
+        );
     }
 }

@@ -40,7 +40,17 @@ pub fn error(format: Format, error: &CliError) -> io::Result<()> {
         return Ok(());
     }
     let (exit, hint) = (error.exit as u8, error.hint.as_deref());
-    one(format, &Shown { error: error.exit.as_str(), exit, message: &error.message, hint }, |_| String::new(), "")
+    one(
+        format,
+        &Shown {
+            error: error.exit.as_str(),
+            exit,
+            message: &error.message,
+            hint,
+        },
+        |_| String::new(),
+        "",
+    )
 }
 
 /// A list in any format. `columns` and `row` make the table, `name` the id.
@@ -83,7 +93,12 @@ pub fn list<T: Serialize>(
 }
 
 /// One object as JSON, or as text for people.
-pub fn one<T: Serialize>(format: Format, item: &T, text: impl FnOnce(&T) -> String, name: &str) -> io::Result<()> {
+pub fn one<T: Serialize>(
+    format: Format,
+    item: &T,
+    text: impl FnOnce(&T) -> String,
+    name: &str,
+) -> io::Result<()> {
     WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match format {
@@ -107,7 +122,11 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// A line of JSON with the same value: characters that JSON leaves as they are and a terminal obeys are escaped.
 pub fn json_line(text: &str) -> Cow<'_, str> {
     // All of them are in the basic plane, and outside of strings there are only spaces and line ends.
-    replaced(text, |c| steers(c) && c >= '\u{7f}', |c, out| out.push_str(&format!("\\u{:04x}", u32::from(c))))
+    replaced(
+        text,
+        |c| steers(c) && c >= '\u{7f}',
+        |c, out| out.push_str(&format!("\\u{:04x}", u32::from(c))),
+    )
 }
 
 /// Whether a character is a C0 or C1 control or one of the bidirectional controls of Unicode TR 36 §2.5.
@@ -118,10 +137,18 @@ fn steers(c: char) -> bool {
 
 /// Escapes what steers and `kept` does not keep.
 fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    replaced(text, |c| steers(c) && !kept(c), |c, out| out.extend(c.escape_default()))
+    replaced(
+        text,
+        |c| steers(c) && !kept(c),
+        |c, out| out.extend(c.escape_default()),
+    )
 }
 
-fn replaced(text: &str, matches: impl Fn(char) -> bool, replace: impl Fn(char, &mut String)) -> Cow<'_, str> {
+fn replaced(
+    text: &str,
+    matches: impl Fn(char) -> bool,
+    replace: impl Fn(char, &mut String),
+) -> Cow<'_, str> {
     if !text.contains(&matches) {
         return Cow::Borrowed(text);
     }
@@ -146,7 +173,11 @@ pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
         if value < 1024.0 || unit == "TiB" {
-            return if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" {
+                format!("{n} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1024.0;
     }
@@ -159,7 +190,11 @@ pub fn span(length: Duration) -> String {
     match seconds {
         s if s < 60.0 => format!("{s:.1}s"),
         s if s < 3600.0 => format!("{}m{:02}s", (s / 60.0) as u64, (s % 60.0) as u64),
-        s => format!("{}h{:02}m", (s / 3600.0) as u64, ((s % 3600.0) / 60.0) as u64),
+        s => format!(
+            "{}h{:02}m",
+            (s / 3600.0) as u64,
+            ((s % 3600.0) / 60.0) as u64
+        ),
     }
 }
 
@@ -187,14 +222,23 @@ mod tests {
 
     #[test]
     fn one_is_counted_in_the_singular() {
-        assert_eq!([0, 1, 1_000].map(|n| counted(n, "file")), ["0 files", "1 file", "1,000 files"]);
+        assert_eq!(
+            [0, 1, 1_000].map(|n| counted(n, "file")),
+            ["0 files", "1 file", "1,000 files"]
+        );
     }
 
     #[test]
     fn text_that_steers_a_terminal_is_escaped() {
-        assert!(matches!(text("Crème brûlée é 日本 \u{200d}🎬\n"), Cow::Borrowed(_)));
+        assert!(matches!(
+            text("Crème brûlée é 日本 \u{200d}🎬\n"),
+            Cow::Borrowed(_)
+        ));
         assert_eq!(text("a\u{1b}]0;x\u{7}b\r\n"), "a\\u{1b}]0;x\\u{7}b\\r\n");
-        assert_eq!(line("a\nb\u{202e}gpj.exe\u{9b}2J"), "a\\nb\\u{202e}gpj.exe\\u{9b}2J");
+        assert_eq!(
+            line("a\nb\u{202e}gpj.exe\u{9b}2J"),
+            "a\\nb\\u{202e}gpj.exe\\u{9b}2J"
+        );
     }
 
     #[test]

@@ -79,13 +79,28 @@ pub fn resolve(
     let settings = KNOWN.into_iter().map(|(name, default, _)| {
         let variable = format!("SHOWRUNNER_{}", name.to_uppercase());
         let setting = if let Some(value) = flags.get(name) {
-            Setting { value: value.clone(), origin: Origin::Flag }
+            Setting {
+                value: value.clone(),
+                origin: Origin::Flag,
+            }
         } else if let Some(value) = env(&variable) {
-            Setting { value, origin: Origin::Env(variable) }
-        } else if let Some((path, value)) = file.as_ref().and_then(|(path, map)| Some((path, map.get(name)?))) {
-            Setting { value: value.clone(), origin: Origin::File(path.clone()) }
+            Setting {
+                value,
+                origin: Origin::Env(variable),
+            }
+        } else if let Some((path, value)) = file
+            .as_ref()
+            .and_then(|(path, map)| Some((path, map.get(name)?)))
+        {
+            Setting {
+                value: value.clone(),
+                origin: Origin::File(path.clone()),
+            }
         } else {
-            Setting { value: default.to_owned(), origin: Origin::Default }
+            Setting {
+                value: default.to_owned(),
+                origin: Origin::Default,
+            }
         };
         (name, setting)
     });
@@ -94,12 +109,26 @@ pub fn resolve(
 
 /// The settings as they may be shown: credentials in URLs are masked.
 pub fn masked(settings: &Settings) -> Settings {
-    let secret = |name: &str| KNOWN.iter().any(|(known, _, secret)| *known == name && *secret);
+    let secret = |name: &str| {
+        KNOWN
+            .iter()
+            .any(|(known, _, secret)| *known == name && *secret)
+    };
     settings
         .iter()
         .map(|(name, setting)| {
-            let value = if secret(name) { mask_url(&setting.value) } else { setting.value.clone() };
-            (*name, Setting { value, origin: setting.origin.clone() })
+            let value = if secret(name) {
+                mask_url(&setting.value)
+            } else {
+                setting.value.clone()
+            };
+            (
+                *name,
+                Setting {
+                    value,
+                    origin: setting.origin.clone(),
+                },
+            )
         })
         .collect()
 }
@@ -107,7 +136,11 @@ pub fn masked(settings: &Settings) -> Settings {
 /// Masks credentials before the host and in the parameters. Text that is no URL is masked as a whole.
 pub(crate) fn mask_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return if url.is_empty() { String::new() } else { "***".to_owned() };
+        return if url.is_empty() {
+            String::new()
+        } else {
+            "***".to_owned()
+        };
     };
     let (place, parameters) = match rest.split_once(['?', '#']) {
         // A password with a question mark: its end is ambiguous.
@@ -123,24 +156,31 @@ pub(crate) fn mask_url(url: &str) -> String {
 
 type ProfileFile = Option<(String, BTreeMap<String, String>)>;
 
-fn read_profile(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> CliResult<ProfileFile> {
-    let Some(path) = profile_path(env) else { return Ok(None) };
+fn read_profile(
+    profile: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> CliResult<ProfileFile> {
+    let Some(path) = profile_path(env) else {
+        return Ok(None);
+    };
     let name = path.display().to_string();
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && profile.is_none() => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && profile.is_none() => {
+            return Ok(None);
+        }
         Err(error) => return Err(CliError::usage(format!("{name}: {error}"))),
     };
-    let all = read_profiles(&name, &text).map_err(|problem| CliError::usage(problem.to_string()))?;
+    let all =
+        read_profiles(&name, &text).map_err(|problem| CliError::usage(problem.to_string()))?;
     let wanted = profile.unwrap_or("default");
     let Some(found) = all.get(wanted) else {
         if profile.is_none() {
             return Ok(None);
         }
         let known: Vec<&str> = all.keys().map(String::as_str).collect();
-        return Err(
-            CliError::usage(format!("{name}: no profile {wanted:?}")).hint(protocol::yaml::suggest(wanted, &known))
-        );
+        return Err(CliError::usage(format!("{name}: no profile {wanted:?}"))
+            .hint(protocol::yaml::suggest(wanted, &known)));
     };
     Ok(Some((name, found.clone())))
 }
@@ -158,13 +198,17 @@ pub(crate) fn read_profiles(file: &str, source: &str) -> Result<Profiles, Proble
         });
         Problem {
             at,
-            ..Problem::new(file, error.message()).hint("[PROFILE], then lines like listen = \"127.0.0.1:8470\"")
+            ..Problem::new(file, error.message())
+                .hint("[PROFILE], then lines like listen = \"127.0.0.1:8470\"")
         }
     })?;
     let known: Vec<&str> = KNOWN.iter().map(|(name, _, _)| *name).collect();
     for (profile, settings) in &all {
         if let Some(wrong) = settings.keys().find(|key| !known.contains(&key.as_str())) {
-            let problem = Problem::new(file, format!("unknown setting {wrong:?} in profile {profile:?}"));
+            let problem = Problem::new(
+                file,
+                format!("unknown setting {wrong:?} in profile {profile:?}"),
+            );
             return Err(problem.hint(protocol::yaml::suggest(wrong, &known)));
         }
     }
@@ -183,15 +227,23 @@ mod tests {
         assert_eq!(settings["data"].value, "from-env");
         assert_eq!(settings["ffmpeg"].origin, Origin::Default);
         let flags = BTreeMap::from([("data", "from-flag".to_owned())]);
-        assert_eq!(resolve(&flags, None, &env).expect("resolves")["data"].origin, Origin::Flag);
+        assert_eq!(
+            resolve(&flags, None, &env).expect("resolves")["data"].origin,
+            Origin::Flag
+        );
     }
 
     #[test]
     fn credentials_are_never_shown() {
-        let env = |name: &str| (name == "SHOWRUNNER_DATABASE").then(|| "postgres://me:canary@db/x".to_owned());
+        let env = |name: &str| {
+            (name == "SHOWRUNNER_DATABASE").then(|| "postgres://me:canary@db/x".to_owned())
+        };
         let shown = masked(&resolve(&BTreeMap::new(), None, &env).expect("resolves"));
         assert_eq!(shown["database"].value, "postgres://***@db/x");
-        assert_eq!(mask_url("postgres://db/x?user=me&password=canary"), "postgres://db/x?***");
+        assert_eq!(
+            mask_url("postgres://db/x?user=me&password=canary"),
+            "postgres://db/x?***"
+        );
         assert_eq!(mask_url("redis://:can?ary@db/0"), "redis://***");
         assert_eq!(mask_url("host=db password=canary"), "***");
         assert_eq!(mask_url(""), "");

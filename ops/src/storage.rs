@@ -40,7 +40,11 @@ fn warning(part: Part, root: bool, without_roots: bool) -> Option<String> {
         (_, true) => "root",
         (_, false) => "this user",
     };
-    let whose = if part == Part::Coordinates { " of every worker, and name it here too" } else { "" };
+    let whose = if part == Part::Coordinates {
+        " of every worker, and name it here too"
+    } else {
+        ""
+    };
     Some(format!(
         "jobs may read and write every file that {who} may; set `roots` in the storage file (--storage){whose}"
     ))
@@ -52,8 +56,9 @@ pub fn settings(settings: &Settings) -> CliResult<StorageSettings> {
     if file.is_empty() {
         return Ok(StorageSettings::default());
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::usage(format!("storage settings {file} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        CliError::usage(format!("storage settings {file} cannot be read: {error}"))
+    })?;
     StorageSettings::read(file, &text).map_err(|problem| CliError::usage(problem.to_string()))
 }
 
@@ -71,6 +76,8 @@ mod tests {
         for part in [Part::Serves, Part::Coordinates, Part::Works] {
             assert_eq!(warning(part, true, false), None, "{part:?}");
         }
-        assert!(warning(Part::Coordinates, true, true).is_some_and(|text| text.contains("its workers")));
+        assert!(
+            warning(Part::Coordinates, true, true).is_some_and(|text| text.contains("its workers"))
+        );
     }
 }

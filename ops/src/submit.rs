@@ -21,11 +21,17 @@ pub fn prepare(path: &Path) -> CliResult<NewJob> {
 pub fn problems(path: &Path) -> Vec<Problem> {
     let file = path.display().to_string();
     let read = || -> std::io::Result<(String, String)> {
-        let base = std::path::absolute(path)?.parent().unwrap_or(Path::new("/")).display().to_string();
+        let base = std::path::absolute(path)?
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .display()
+            .to_string();
         Ok((std::fs::read_to_string(path)?, base))
     };
     match read() {
-        Ok((source, base)) => compile(&file, &base, &source, &mut read_text, 0, now()).err().unwrap_or_default(),
+        Ok((source, base)) => compile(&file, &base, &source, &mut read_text, 0, now())
+            .err()
+            .unwrap_or_default(),
         Err(error) => vec![Problem::new(&file, error.to_string())],
     }
 }
@@ -35,19 +41,39 @@ pub fn problems(path: &Path) -> Vec<Problem> {
 pub fn gather(path: &Path, entropy: u64) -> CliResult<(NewJob, Sources)> {
     let file = path.display().to_string();
     let source = std::fs::read_to_string(path).map_err(|error| {
-        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Usage };
+        let exit = if error.kind() == std::io::ErrorKind::NotFound {
+            Exit::NotFound
+        } else {
+            Exit::Usage
+        };
         CliError::new(exit, format!("{file}: {error}"))
     })?;
     let absolute = std::path::absolute(path)?;
-    let base = absolute.parent().unwrap_or(Path::new("/")).display().to_string();
-    let mut sources = Sources { file, base, source, ..Sources::default() };
+    let base = absolute
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .display()
+        .to_string();
+    let mut sources = Sources {
+        file,
+        base,
+        source,
+        ..Sources::default()
+    };
     let policies = &mut sources.policies;
     let mut read = |path: &str| {
         let text = read_text(path)?;
         policies.insert(path.to_owned(), text.clone());
         Ok(text)
     };
-    let job = compile(&sources.file, &sources.base, &sources.source, &mut read, entropy, now())?;
+    let job = compile(
+        &sources.file,
+        &sources.base,
+        &sources.source,
+        &mut read,
+        entropy,
+        now(),
+    )?;
     Ok((job, sources))
 }
 
@@ -57,6 +83,7 @@ pub fn load_policy(path: &str) -> Result<QcTask, Problem> {
 }
 
 fn read_text(path: &str) -> Result<String, Problem> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Problem::new(path, e.to_string()).hint("policy: names a file relative to the job file"))
+    std::fs::read_to_string(path).map_err(|e| {
+        Problem::new(path, e.to_string()).hint("policy: names a file relative to the job file")
+    })
 }

@@ -4,7 +4,13 @@ use std::process::Command;
 
 #[test]
 fn the_binary_says_its_version() {
-    let output = Command::new(env!("CARGO_BIN_EXE_showrunner")).arg("--version").output().expect("it was built");
+    let output = Command::new(env!("CARGO_BIN_EXE_showrunner"))
+        .arg("--version")
+        .output()
+        .expect("it was built");
     assert!(output.status.success());
-    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("showrunner {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("showrunner {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }

@@ -24,7 +24,9 @@ impl ErrorClass {
     /// Every error class.
     pub const ALL: [ErrorClass; 4] = [
         ErrorClass::Transient,
-        ErrorClass::Throttled { retry_after_ms: None },
+        ErrorClass::Throttled {
+            retry_after_ms: None,
+        },
         ErrorClass::Permanent,
         ErrorClass::Ambiguous,
     ];
@@ -43,7 +45,9 @@ impl ErrorClass {
     pub fn parse(text: &str) -> ErrorClass {
         match text {
             "transient" => ErrorClass::Transient,
-            "throttled" => ErrorClass::Throttled { retry_after_ms: None },
+            "throttled" => ErrorClass::Throttled {
+                retry_after_ms: None,
+            },
             "ambiguous" => ErrorClass::Ambiguous,
             _ => ErrorClass::Permanent,
         }
@@ -83,7 +87,13 @@ impl Failure {
     /// A failure without QC findings. Its message shows no signature and no login of an address that it names.
     pub fn new(class: ErrorClass, reason: &str, message: impl Into<String>) -> Failure {
         let message = masked(&message.into()).into_owned();
-        Failure { class, reason: reason.to_owned(), message, checks: Vec::new(), findings: None }
+        Failure {
+            class,
+            reason: reason.to_owned(),
+            message,
+            checks: Vec::new(),
+            findings: None,
+        }
     }
 
     /// A failure that no retry can fix.
@@ -106,7 +116,13 @@ mod tests {
         let message = "source https://h/a.mov?sig=SECRET is away";
         let made = Failure::transient("r", message);
         assert_eq!(made.message, "source https://h/a.mov?… is away");
-        let earlier = serde_json::to_string(&Failure { message: message.to_owned(), ..made.clone() });
-        assert_eq!(serde_json::from_str::<Failure>(&earlier.expect("encodes")).ok(), Some(made));
+        let earlier = serde_json::to_string(&Failure {
+            message: message.to_owned(),
+            ..made.clone()
+        });
+        assert_eq!(
+            serde_json::from_str::<Failure>(&earlier.expect("encodes")).ok(),
+            Some(made)
+        );
     }
 }

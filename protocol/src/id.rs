@@ -37,14 +37,23 @@ const SLICE_BITS: u32 = 14;
 impl UnitId {
     /// The id of a slice of this unit; `number` is 1 to [`SLICES_MAX`]. Partitions are never negative, so the id is unique.
     pub fn slice(self, number: u32) -> UnitId {
-        UnitId { part: -((self.part << SLICE_BITS) | i64::from(number & SLICES_MAX)), ..self }
+        UnitId {
+            part: -((self.part << SLICE_BITS) | i64::from(number & SLICES_MAX)),
+            ..self
+        }
     }
 
     /// The unit of a slice, and the number of the slice.
     pub fn of_slice(self) -> Option<(UnitId, u32)> {
         let packed = self.part.checked_neg().filter(|packed| *packed > 0)?;
         let number = u32::try_from(packed & i64::from(SLICES_MAX)).ok()?;
-        Some((UnitId { part: packed >> SLICE_BITS, ..self }, number))
+        Some((
+            UnitId {
+                part: packed >> SLICE_BITS,
+                ..self
+            },
+            number,
+        ))
     }
 }
 
@@ -71,7 +80,9 @@ impl fmt::Display for WorkerId {
 }
 
 /// Kind of work. A worker has slots per kind, so that light work never waits behind heavy work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Discovery of a library's assets.
@@ -118,14 +129,25 @@ impl fmt::Display for Kind {
 /// `entropy` supplies the randomness; the same arguments give the same id.
 pub fn job_id(name: &str, entropy: u64) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let mut slug: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(40).collect();
+    let mut slug: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(40)
+        .collect();
     while slug.contains("--") {
         slug = slug.replace("--", "-");
     }
     let slug = slug.trim_matches('-');
     let slug = if slug.is_empty() { "job" } else { slug };
-    let tail: String = (0..8).map(|i| char::from(ALPHABET[((entropy >> (i * 5)) & 31) as usize])).collect();
+    let tail: String = (0..8)
+        .map(|i| char::from(ALPHABET[((entropy >> (i * 5)) & 31) as usize]))
+        .collect();
     format!("{slug}-{tail}")
 }
 
@@ -135,7 +157,10 @@ mod tests {
 
     #[test]
     fn job_ids_are_safe_in_paths_and_shells() {
-        assert_eq!(job_id("Herbst / Ingest 2026!", 0), "herbst-ingest-2026-00000000");
+        assert_eq!(
+            job_id("Herbst / Ingest 2026!", 0),
+            "herbst-ingest-2026-00000000"
+        );
         assert_eq!(job_id("///", 31), "job-z0000000");
         assert_ne!(job_id("a", 1), job_id("a", 2));
     }
@@ -143,7 +168,11 @@ mod tests {
     #[test]
     fn slice_ids_are_unique_and_reversible() {
         for part in [0, 1, 7, 10_000_000] {
-            let unit = UnitId { job: JobNo(7), step: StepNo(2), part };
+            let unit = UnitId {
+                job: JobNo(7),
+                step: StepNo(2),
+                part,
+            };
             assert_eq!(unit.of_slice(), None);
             for number in [1, 2, SLICES_MAX] {
                 let slice = unit.slice(number);
@@ -152,7 +181,15 @@ mod tests {
                 assert_eq!(slice.to_string(), format!("7/2/{part}#{number}"));
             }
         }
-        assert_eq!(UnitId { job: JobNo(7), step: StepNo(2), part: i64::MIN }.of_slice(), None);
+        assert_eq!(
+            UnitId {
+                job: JobNo(7),
+                step: StepNo(2),
+                part: i64::MIN
+            }
+            .of_slice(),
+            None
+        );
     }
 
     #[test]

@@ -63,23 +63,46 @@ impl Invariant {
 
     fn entry(self) -> (&'static str, &'static str) {
         match self {
-            Invariant::Truth1 => ("TRUTH-1", "SQL is the only truth, and only the leader writes it"),
-            Invariant::Truth2 => ("TRUTH-2", "the transport may be deleted at any time: delay, never loss or doubling"),
-            Invariant::Fen1 => ("FEN-1", "a unit's terminal transition happens once, guarded by its epoch"),
+            Invariant::Truth1 => (
+                "TRUTH-1",
+                "SQL is the only truth, and only the leader writes it",
+            ),
+            Invariant::Truth2 => (
+                "TRUTH-2",
+                "the transport may be deleted at any time: delay, never loss or doubling",
+            ),
+            Invariant::Fen1 => (
+                "FEN-1",
+                "a unit's terminal transition happens once, guarded by its epoch",
+            ),
             Invariant::Fen2 => ("FEN-2", "only the coordinator reclaims units"),
             Invariant::Lease1 => ("LEASE-1", "no lease expires without evidence"),
-            Invariant::Bar1 => ("BAR-1", "a barrier counts durable transitions and releases exactly once"),
+            Invariant::Bar1 => (
+                "BAR-1",
+                "a barrier counts durable transitions and releases exactly once",
+            ),
             Invariant::Eff1 => ("EFF-1", "an effect becomes visible at one commit point"),
-            Invariant::Qc1 => {
-                ("QC-1", "a verdict belongs to a content hash and a policy; not measured or waived is never a pass")
-            }
-            Invariant::Part1 => {
-                ("PART-1", "every listed asset is in exactly one partition, whatever the order of listing")
-            }
-            Invariant::Wait1 => ("WAIT-1", "a unit that does not run has exactly one wait reason from a closed list"),
-            Invariant::Turn1 => ("TURN-1", "one write transaction does a bounded amount of work"),
+            Invariant::Qc1 => (
+                "QC-1",
+                "a verdict belongs to a content hash and a policy; not measured or waived is never a pass",
+            ),
+            Invariant::Part1 => (
+                "PART-1",
+                "every listed asset is in exactly one partition, whatever the order of listing",
+            ),
+            Invariant::Wait1 => (
+                "WAIT-1",
+                "a unit that does not run has exactly one wait reason from a closed list",
+            ),
+            Invariant::Turn1 => (
+                "TURN-1",
+                "one write transaction does a bounded amount of work",
+            ),
             Invariant::Mem1 => ("MEM-1", "memory is bounded by windows"),
-            Invariant::Time1 => ("TIME-1", "rules take time, randomness and limits as arguments"),
+            Invariant::Time1 => (
+                "TIME-1",
+                "rules take time, randomness and limits as arguments",
+            ),
         }
     }
 }

@@ -35,21 +35,31 @@ impl Span {
             "d" => number * 86_400.0,
             _ => return Err(wrong()),
         };
-        Duration::try_from_secs_f64(seconds).map(Span).map_err(|_| wrong())
+        Duration::try_from_secs_f64(seconds)
+            .map(Span)
+            .map_err(|_| wrong())
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = self.0.as_micros();
-        for (unit, size) in
-            [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)]
-        {
+        for (unit, size) in [
+            ("d", 86_400_000_000),
+            ("h", 3_600_000_000),
+            ("m", 60_000_000),
+            ("s", 1_000_000),
+            ("ms", 1_000),
+        ] {
             if us >= size && us.is_multiple_of(size) {
                 return write!(f, "{}{unit}", us / size);
             }
         }
-        if us == 0 { f.write_str("0s") } else { write!(f, "{us}us") }
+        if us == 0 {
+            f.write_str("0s")
+        } else {
+            write!(f, "{us}us")
+        }
     }
 }
 
@@ -84,7 +94,12 @@ impl Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, size) in [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        for (unit, size) in [
+            ("TiB", 1u64 << 40),
+            ("GiB", 1 << 30),
+            ("MiB", 1 << 20),
+            ("KiB", 1 << 10),
+        ] {
             if self.0 >= size && self.0.is_multiple_of(size) {
                 return write!(f, "{}{unit}", self.0 / size);
             }
@@ -107,7 +122,11 @@ impl Share {
             "%" => number / 100.0,
             _ => return Err(wrong()),
         };
-        if (0.0..=1.0).contains(&share) { Ok(Share(share)) } else { Err(wrong()) }
+        if (0.0..=1.0).contains(&share) {
+            Ok(Share(share))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -191,7 +210,12 @@ macro_rules! quantity_format {
 quantity_format!(Span, "Duration", r"^[0-9.]+\s*(us|ms|s|m|min|h|d)?$", "12h");
 quantity_format!(Bytes, "Bytes", r"^[0-9.]+\s*([kKMGT]i?B|B)?$", "50GiB");
 quantity_format!(Share, "Share", r"^[0-9.]+\s*%?$", "1%");
-quantity_format!(SpanRange, "DurationRange", r"^[0-9.]+\s*\w*(\.\.[0-9.]+\s*\w*)?$", "2s..5m");
+quantity_format!(
+    SpanRange,
+    "DurationRange",
+    r"^[0-9.]+\s*\w*(\.\.[0-9.]+\s*\w*)?$",
+    "2s..5m"
+);
 
 #[cfg(test)]
 mod tests {
@@ -219,10 +243,16 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         for text in ["2d", "12h", "5m", "40ms", "7s", "0s", "15us"] {
-            assert_eq!(Span::parse(text).map(|s| s.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                Span::parse(text).map(|s| s.to_string()),
+                Ok(text.to_owned())
+            );
         }
         for text in ["50GiB", "16MiB", "1000", "2TiB"] {
-            assert_eq!(Bytes::parse(text).map(|b| b.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                Bytes::parse(text).map(|b| b.to_string()),
+                Ok(text.to_owned())
+            );
         }
     }
 }

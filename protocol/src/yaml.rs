@@ -22,7 +22,12 @@ pub struct Problem {
 impl Problem {
     /// A problem without a place.
     pub fn new(file: &str, message: impl Into<String>) -> Problem {
-        Problem { file: file.to_owned(), at: None, message: message.into(), hint: None }
+        Problem {
+            file: file.to_owned(),
+            at: None,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Adds what to do.
@@ -43,7 +48,9 @@ impl Problem {
     /// Points at a node below item `item` of the list `list`, or at that item.
     #[must_use]
     pub fn within(mut self, source: &str, node: &str, list: &str, item: usize) -> Problem {
-        self.at = self.at.or_else(|| Places::of(source).find(node, Some((list, item))));
+        self.at = self
+            .at
+            .or_else(|| Places::of(source).find(node, Some((list, item))));
         self
     }
 }
@@ -78,7 +85,11 @@ pub fn read<T: DeserializeOwned>(file: &str, source: &str) -> Result<T, Problem>
             .iter()
             .any(|start| problem.message.starts_with(start));
         match quotes && !places::is_mapping(source) {
-            true => Problem { message: NO_KEYS.to_owned(), hint: Some("check the path".to_owned()), ..problem },
+            true => Problem {
+                message: NO_KEYS.to_owned(),
+                hint: Some("check the path".to_owned()),
+                ..problem
+            },
             false => problem,
         }
     })
@@ -89,27 +100,44 @@ const NO_KEYS: &str = "the file holds no keys, such as `key: value`";
 
 fn problem(file: &str, error: &YamlError) -> Problem {
     let error = error.without_snippet();
-    let at = error.location().map(|l| (l.line(), l.column())).filter(|(line, _)| *line > 0);
+    let at = error
+        .location()
+        .map(|l| (l.line(), l.column()))
+        .filter(|(line, _)| *line > 0);
     let (message, hint) = match error {
-        YamlError::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown key {field:?}"), Some(suggest(field, expected)))
-        }
-        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
-            (format!("unknown value {variant:?}"), Some(suggest(variant, expected)))
-        }
-        YamlError::SerdeMissingField { field, .. } => {
-            (format!("missing key {field:?}"), Some(format!("add `{field}:`")))
-        }
+        YamlError::SerdeUnknownField {
+            field, expected, ..
+        } => (
+            format!("unknown key {field:?}"),
+            Some(suggest(field, expected)),
+        ),
+        YamlError::SerdeUnknownVariant {
+            variant, expected, ..
+        } => (
+            format!("unknown value {variant:?}"),
+            Some(suggest(variant, expected)),
+        ),
+        YamlError::SerdeMissingField { field, .. } => (
+            format!("missing key {field:?}"),
+            Some(format!("add `{field}:`")),
+        ),
         other => {
             let text = other.to_string();
             let first = text.lines().next().unwrap_or("not valid YAML");
             let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
             // A value that begins with `*` is an alias in YAML.
-            let alias = first.contains("unknown anchor").then(|| "quote what begins with `*`: \"*.mov\"".to_owned());
+            let alias = first
+                .contains("unknown anchor")
+                .then(|| "quote what begins with `*`: \"*.mov\"".to_owned());
             (first, alias)
         }
     };
-    Problem { file: file.to_owned(), at, message, hint }
+    Problem {
+        file: file.to_owned(),
+        at,
+        message,
+        hint,
+    }
 }
 
 /// "did you mean …" from the names that would have been right.
@@ -125,7 +153,12 @@ pub fn suggest(wrong: &str, known: &[&str]) -> String {
 pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase()), *name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase()),
+                *name,
+            )
+        })
         .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
         .min()
         .map(|(_, name)| name)
@@ -149,22 +182,41 @@ mod tests {
     fn a_wrong_key_names_place_and_nearest_right_one() {
         let problem = read::<Doc>("job.yaml", "needs: [a]\nretyr: 3\n").expect_err("wrong key");
         let text = problem.to_string();
-        assert!(text.starts_with("job.yaml:2:1: unknown key \"retyr\""), "{text}");
+        assert!(
+            text.starts_with("job.yaml:2:1: unknown key \"retyr\""),
+            "{text}"
+        );
         assert!(text.contains("did you mean `retry`?"), "{text}");
     }
 
     #[test]
     fn a_missing_key_and_a_wrong_type_have_a_place() {
-        assert!(read::<Doc>("j", "retry: 1\n").expect_err("missing").message.contains("needs"));
+        assert!(
+            read::<Doc>("j", "retry: 1\n")
+                .expect_err("missing")
+                .message
+                .contains("needs")
+        );
         let problem = read::<Doc>("j", "needs: [a]\nretry: soon\n").expect_err("type");
         assert_eq!(problem.at.map(|(line, _)| line), Some(2), "{problem}");
     }
 
     #[test]
     fn file_without_keys_is_not_quoted() {
-        for source in ["SECRET", "root:x:0:0:SECRET\nbin:x:1\n", "[SECRET]", "\"SECRET\"", "- SECRET\n"] {
-            let text = read::<Doc>("j", source).expect_err("no mapping").to_string();
-            assert!(!text.contains("SECRET") && text.contains("no keys"), "{text}");
+        for source in [
+            "SECRET",
+            "root:x:0:0:SECRET\nbin:x:1\n",
+            "[SECRET]",
+            "\"SECRET\"",
+            "- SECRET\n",
+        ] {
+            let text = read::<Doc>("j", source)
+                .expect_err("no mapping")
+                .to_string();
+            assert!(
+                !text.contains("SECRET") && text.contains("no keys"),
+                "{text}"
+            );
         }
     }
 

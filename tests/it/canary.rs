@@ -36,9 +36,15 @@ fn assert_secret(scratch: &Scratch, said: &[Ran]) {
     let mut made = Vec::new();
     names(&scratch.path("."), &mut made);
     for ran in said {
-        let printed = [&ran.stdout, &ran.stderr].into_iter().flat_map(|text| text.lines());
+        let printed = [&ran.stdout, &ran.stderr]
+            .into_iter()
+            .flat_map(|text| text.lines());
         let found: Vec<&str> = printed.filter(|line| line.contains(CANARY)).collect();
-        assert!(found.is_empty(), "{} prints {found:#?}", ran.line.replace(CANARY, "*"));
+        assert!(
+            found.is_empty(),
+            "{} prints {found:#?}",
+            ran.line.replace(CANARY, "*")
+        );
     }
     assert!(made.iter().all(|name| !name.contains(CANARY)), "{made:#?}");
 }
@@ -48,9 +54,11 @@ fn assert_secret(scratch: &Scratch, said: &[Ran]) {
 fn secrets_in_locations_stay_hidden_from_every_step() {
     let scratch = Scratch::new();
     let mut rows = String::from("asset,title,role,location\n");
-    for (name, secret) in
-        [("good.mov", "?X-Amz-Signature=CANARY"), ("fragment.mov", "#token=CANARY"), ("c.mov", "?CANARY")]
-    {
+    for (name, secret) in [
+        ("good.mov", "?X-Amz-Signature=CANARY"),
+        ("fragment.mov", "#token=CANARY"),
+        ("c.mov", "?CANARY"),
+    ] {
         rows += &format!("{name},t,master,https://127.0.0.2:1/{name}{secret}\n");
     }
     scratch.write("manifest.csv", rows);
@@ -64,11 +72,26 @@ fn secrets_in_locations_stay_hidden_from_every_step() {
     let purge = "purge: { keep: land, ordered_by: ana, reason: space }";
     let steps = [
         ("transfer", land.clone()),
-        ("qc", format!("  - id: s\n    qc: {{ policy: spec.yaml }}\n    {retry}\n")),
-        ("checksum", format!("  - id: s\n    checksum: {{}}\n    {retry}\n")),
-        ("archive", format!("  - id: s\n    archive: {{ class: GLACIER }}\n    {retry}\n")),
-        ("restore", format!("  - id: s\n    restore: {{ days: 1 }}\n    {retry}\n")),
-        ("purge", format!("{land}  - id: s\n    needs: [land]\n    {purge}\n    {retry}\n")),
+        (
+            "qc",
+            format!("  - id: s\n    qc: {{ policy: spec.yaml }}\n    {retry}\n"),
+        ),
+        (
+            "checksum",
+            format!("  - id: s\n    checksum: {{}}\n    {retry}\n"),
+        ),
+        (
+            "archive",
+            format!("  - id: s\n    archive: {{ class: GLACIER }}\n    {retry}\n"),
+        ),
+        (
+            "restore",
+            format!("  - id: s\n    restore: {{ days: 1 }}\n    {retry}\n"),
+        ),
+        (
+            "purge",
+            format!("{land}  - id: s\n    needs: [land]\n    {purge}\n    {retry}\n"),
+        ),
         (
             "chain",
             format!(
@@ -87,11 +110,27 @@ fn secrets_in_locations_stay_hidden_from_every_step() {
     for (name, steps) in steps {
         scratch.write(
             "job.yaml",
-            format!("job: {}\nlibrary: {{ manifest: manifest.csv }}\nsteps:\n{steps}", name.replace(' ', "-")),
+            format!(
+                "job: {}\nlibrary: {{ manifest: manifest.csv }}\nsteps:\n{steps}",
+                name.replace(' ', "-")
+            ),
         );
-        let ran = scratch.run(&["-vv", "--storage", "storage.yaml", "run", "job.yaml", "-o", "json"]);
+        let ran = scratch.run(&[
+            "-vv",
+            "--storage",
+            "storage.yaml",
+            "run",
+            "job.yaml",
+            "-o",
+            "json",
+        ]);
         let summary = ran.expect_code(3).json();
-        assert!(summary["failures"].as_array().is_some_and(|failures| failures.len() > 2), "{name}: {summary:#}");
+        assert!(
+            summary["failures"]
+                .as_array()
+                .is_some_and(|failures| failures.len() > 2),
+            "{name}: {summary:#}"
+        );
         let job = summary["job"].as_str().expect("an id").to_owned();
         said.push(ran);
         for command in [
@@ -124,8 +163,12 @@ fn secrets_in_locations_stay_hidden_from_the_api() {
     let (events, ended) = (events(&address), Arc::new(AtomicBool::new(false)));
     let over = Arc::clone(&ended);
     let events = std::thread::spawn(move || read_until(events, &over));
-    let job = scratch.remote(&address, &["job", "submit", "job.yaml", "-o", "name"]).name();
-    scratch.remote(&address, &["job", "wait", &job, "--timeout", "2m"]).expect_code(3);
+    let job = scratch
+        .remote(&address, &["job", "submit", "job.yaml", "-o", "name"])
+        .name();
+    scratch
+        .remote(&address, &["job", "wait", &job, "--timeout", "2m"])
+        .expect_code(3);
     let paths = [
         format!("/api/v1/jobs/{job}"),
         format!("/api/v1/jobs/{job}/units?limit=100"),
@@ -145,15 +188,27 @@ fn secrets_in_locations_stay_hidden_from_the_api() {
     }
     ended.store(true, Ordering::Relaxed);
     let told = events.join().expect("the stream is read");
-    assert!(told.contains("listening") && !told.contains(CANARY), "{told}");
-    assert_secret(&scratch, &[scratch.remote(&address, &["job", "watch", &job, "-o", "jsonl"])]);
+    assert!(
+        told.contains("listening") && !told.contains(CANARY),
+        "{told}"
+    );
+    assert_secret(
+        &scratch,
+        &[scratch.remote(&address, &["job", "watch", &job, "-o", "jsonl"])],
+    );
 }
 
 /// The stream of events, from now on.
 fn events(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a printed address can be reached");
-    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout above zero is allowed");
-    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("a request can be sent");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .expect("a timeout above zero is allowed");
+    write!(
+        stream,
+        "GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n"
+    )
+    .expect("a request can be sent");
     stream
 }
 
@@ -192,7 +247,15 @@ fn secrets_in_locations_are_never_printed_or_used_as_names() {
         &["asset", "get", "signed"],
         &["asset", "get", "login", "-o", "json"],
         &["unit", "list", &job, "-o", "json"],
-        &["job", "retry", &job, "--filter", "asset=signed", "--set", correction],
+        &[
+            "job",
+            "retry",
+            &job,
+            "--filter",
+            "asset=signed",
+            "--set",
+            correction,
+        ],
         &["job", "operations", &job, "-o", "json"],
         &["run", "job.yaml"],
         &["asset", "list", "-o", "jsonl"],
@@ -201,5 +264,8 @@ fn secrets_in_locations_are_never_printed_or_used_as_names() {
     assert_secret(&scratch, &said);
     let assets = scratch.run(&["asset", "list", "-o", "json"]).json();
     let text = assets.to_string();
-    assert!(text.contains("https://127.0.0.2:1/clips/a.mov?…"), "the address itself is shown: {text}");
+    assert!(
+        text.contains("https://127.0.0.2:1/clips/a.mov?…"),
+        "the address itself is shown: {text}"
+    );
 }

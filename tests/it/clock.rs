@@ -19,9 +19,15 @@ const TAKEN_BACK: &str = "SELECT COUNT(*) FROM units WHERE epoch > 1";
 fn clock_jumps_neither_expire_nor_extend_leases() {
     let scratch = Scratch::new();
     let clocks: Option<Vec<Clock>> = (0..4).map(|_| Clock::new()).collect();
-    let Some([of_redis, of_worker, of_leader, of_database]) = clocks.as_deref() else { return };
+    let Some([of_redis, of_worker, of_leader, of_database]) = clocks.as_deref() else {
+        return;
+    };
     let redis = Redis::start_under(&scratch.path("."), &["--save", ""], of_redis.environment());
-    let fleet = Fleet::of(scratch, PostgresServer::start_under(&[], of_database.environment()), redis);
+    let fleet = Fleet::of(
+        scratch,
+        PostgresServer::start_under(&[], of_database.environment()),
+        redis,
+    );
     let mut command = fleet.coordinator_command();
     command.envs(of_leader.environment());
     let leader = fleet.coordinator_of(command);
@@ -32,17 +38,26 @@ fn clock_jumps_neither_expire_nor_extend_leases() {
     fleet.wait_for(100);
     let seconds = || fleet.number("SELECT extract(epoch FROM clock_timestamp())::BIGINT");
     let now = seconds();
-    for (name, clock) in [("redis", of_redis), ("worker", of_worker), ("leader", of_leader), ("database", of_database)]
-    {
+    for (name, clock) in [
+        ("redis", of_redis),
+        ("worker", of_worker),
+        ("leader", of_leader),
+        ("database", of_database),
+    ] {
         for seconds in [HOUR, -HOUR] {
             clock.set(seconds);
             std::thread::sleep(Duration::from_millis(2_200));
             fleet.wait_for_progress();
             let taken = fleet.number(TAKEN_BACK);
-            assert_eq!(taken, 0, "{taken} units were taken back with the clock of the {name} at {seconds:+} s");
+            assert_eq!(
+                taken, 0,
+                "{taken} units were taken back with the clock of the {name} at {seconds:+} s"
+            );
         }
     }
-    wait_until("the database has another time", || (1..now).contains(&seconds()));
+    wait_until("the database has another time", || {
+        (1..now).contains(&seconds())
+    });
     // All clocks are an hour behind now.
     let killed = Instant::now();
     set.signal(Signal::KILL);
@@ -70,10 +85,17 @@ fn control_messages_after_a_clock_step_back_are_read() {
     let worker = fleet.worker(4, &[]);
     let job = fleet.submit(4, "10m");
     wait_until("4 units are held", || fleet_held(&fleet) == 4);
-    let ahead = fleet.redis.cli(&["TIME"]).lines().next().and_then(|text| text.trim().parse::<i64>().ok());
+    let ahead = fleet
+        .redis
+        .cli(&["TIME"])
+        .lines()
+        .next()
+        .and_then(|text| text.trim().parse::<i64>().ok());
     let id = format!("{}-0", (ahead.expect("a time") + HOUR) * 1_000);
     fleet.redis.cli(&["XADD", CONTROL, &id, "b", "unreadable"]);
-    wait_until("the worker has read what is ahead", || worker.stderr().contains("control message"));
+    wait_until("the worker has read what is ahead", || {
+        worker.stderr().contains("control message")
+    });
     fleet.run(&["job", "cancel", &job]);
     wait_until("they are given up", || fleet_held(&fleet) == 0);
     fleet.redis.kill();

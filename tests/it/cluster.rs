@@ -15,7 +15,14 @@ pub(crate) struct Cluster {
 }
 
 fn coordinator(scratch: &Scratch, redis: &Redis) -> Running {
-    let mut running = scratch.start(&["coordinator", "--redis", &redis.url(), "--listen", "127.0.0.1:0", "-v"]);
+    let mut running = scratch.start(&[
+        "coordinator",
+        "--redis",
+        &redis.url(),
+        "--listen",
+        "127.0.0.1:0",
+        "-v",
+    ]);
     running.address();
     running
 }
@@ -25,11 +32,21 @@ impl Cluster {
         let scratch = Scratch::new();
         let redis = Redis::start(&scratch.path("."));
         let coordinator = coordinator(&scratch, &redis);
-        Cluster { scratch, redis, coordinator }
+        Cluster {
+            scratch,
+            redis,
+            coordinator,
+        }
     }
 
     pub(crate) fn worker(&self) -> Running {
-        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.redis.url(), "--slots", "noop=32"]);
+        let mut command = self.scratch.showrunner(&[
+            "worker",
+            "--redis",
+            &self.redis.url(),
+            "--slots",
+            "noop=32",
+        ]);
         command.env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
         let worker = Running::start(command, &self.scratch.path("."));
         wait_until("it says its name", || worker.stderr().contains("worker "));
@@ -38,26 +55,40 @@ impl Cluster {
 
     fn submit(&self, units: usize, duration: &str) -> String {
         rehearsal(&self.scratch, units, duration);
-        self.scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
+        self.scratch
+            .run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"])
+            .name()
     }
 
     pub(crate) fn look(&self, id: &str) -> Value {
-        self.scratch.run(&["job", "get", id, "-o", "json"]).expect_code(0).json()
+        self.scratch
+            .run(&["job", "get", id, "-o", "json"])
+            .expect_code(0)
+            .json()
     }
 
     /// Write transactions that the coordinator has made: it takes a turn at least every 200 ms.
     pub(crate) fn transactions(&mut self) -> u64 {
         let metrics = get(&self.coordinator.address(), "/metrics").1;
-        let line = metrics.lines().find(|line| line.starts_with("showrunner_write_transaction_duration_seconds_count"));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("the coordinator counts its transactions")
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("showrunner_write_transaction_duration_seconds_count"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .expect("the coordinator counts its transactions")
     }
 
     fn wait_for(&self, id: &str, succeeded: u64) {
-        wait_until("enough units succeeded", || count(&self.look(id), "/units/succeeded") >= succeeded);
+        wait_until("enough units succeeded", || {
+            count(&self.look(id), "/units/succeeded") >= succeeded
+        });
     }
 
     pub(crate) fn finish(&self, id: &str, units: u64) {
-        let summary = self.scratch.run(&["job", "wait", id, "--timeout", "2m", "-o", "json"]).expect_code(0).json();
+        let summary = self
+            .scratch
+            .run(&["job", "wait", id, "--timeout", "2m", "-o", "json"])
+            .expect_code(0)
+            .json();
         assert_eq!(count(&summary, "/units/succeeded"), units);
         assert_eq!(count(&summary, "/units/total"), units);
     }
@@ -79,7 +110,14 @@ fn killed_workers_and_wiped_redis_keep_counts_exact() {
     drop((second, third));
     let left: usize = ["urgent", "normal", "bulk"]
         .iter()
-        .map(|class| cluster.redis.cli(&["XLEN", &format!("sr:{{noop}}:units:{class}")]).trim().parse().unwrap_or(0))
+        .map(|class| {
+            cluster
+                .redis
+                .cli(&["XLEN", &format!("sr:{{noop}}:units:{class}")])
+                .trim()
+                .parse()
+                .unwrap_or(0)
+        })
         .sum();
     assert!(left < 100, "{left} entries were left behind");
 }
@@ -99,7 +137,15 @@ fn killed_coordinator_resumes_its_jobs() {
 #[test]
 fn worker_without_slots_of_a_kind_takes_none_and_serves_health() {
     let cluster = Cluster::start();
-    let args = ["worker", "--redis", &cluster.redis.url(), "--kinds", "transfer", "--listen", "127.0.0.1:0"];
+    let args = [
+        "worker",
+        "--redis",
+        &cluster.redis.url(),
+        "--kinds",
+        "transfer",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let mut worker = cluster.scratch.start(&args);
     let address = worker.address();
     assert_eq!(get(&address, "/healthz").0, 200);
@@ -108,25 +154,46 @@ fn worker_without_slots_of_a_kind_takes_none_and_serves_health() {
     worker.wait().expect_code(0);
     cluster
         .scratch
-        .run(&["worker", "--redis", &cluster.redis.url(), "--kinds", "tranfer"])
+        .run(&[
+            "worker",
+            "--redis",
+            &cluster.redis.url(),
+            "--kinds",
+            "tranfer",
+        ])
         .expect_code(2)
         .expect_said(&["transfer"]);
     let nobody = "redis://u:canary@127.0.0.1:1/";
     for role in ["coordinator", "worker"] {
-        let ran = cluster.scratch.run(&[role, "--redis", nobody, "--data", "other"]);
-        ran.expect_code(1).expect_said(&["Redis at", "127.0.0.1:1", "hint:"]);
+        let ran = cluster
+            .scratch
+            .run(&[role, "--redis", nobody, "--data", "other"]);
+        ran.expect_code(1)
+            .expect_said(&["Redis at", "127.0.0.1:1", "hint:"]);
         assert!(!ran.stderr.contains("canary"), "{ran:#?}");
     }
-    cluster.scratch.run(&["worker"]).expect_code(2).expect_said(&["--redis"]);
+    cluster
+        .scratch
+        .run(&["worker"])
+        .expect_code(2)
+        .expect_said(&["--redis"]);
 }
 
 /// Connections from an address of this machine, each with the beginning of a head.
 fn unfinished_heads(from: &str, to: &str, number: usize) -> Vec<std::net::TcpStream> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
     let connect = || async {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket can be made");
-        socket.bind(format!("{from}:0").parse().expect("an address")).expect("every 127.* is of this machine");
-        let stream = socket.connect(to.parse().expect("an address")).await.expect("the server accepts");
+        socket
+            .bind(format!("{from}:0").parse().expect("an address"))
+            .expect("every 127.* is of this machine");
+        let stream = socket
+            .connect(to.parse().expect("an address"))
+            .await
+            .expect("the server accepts");
         stream.into_std().expect("it leaves the runtime")
     };
     let streams = (0..number).map(|_| {
@@ -149,16 +216,33 @@ fn is_answered(mut stream: std::net::TcpStream) -> bool {
 #[test]
 fn worker_health_answers_while_others_hold_its_connections() {
     let cluster = Cluster::start();
-    let mut worker = cluster.scratch.start(&["worker", "--redis", &cluster.redis.url(), "--listen", "127.0.0.1:0"]);
+    let mut worker = cluster.scratch.start(&[
+        "worker",
+        "--redis",
+        &cluster.redis.url(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     let address = worker.address();
     let others = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
-    let held: Vec<_> = others.iter().flat_map(|from| unfinished_heads(from, &address, 40)).collect();
+    let held: Vec<_> = others
+        .iter()
+        .flat_map(|from| unfinished_heads(from, &address, 40))
+        .collect();
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(get(&address, path).0, 200, "{path}");
     }
     // Two addresses have all 64 connections, and each of the four has its share of the reserve.
-    let answered = held.into_iter().map(is_answered).filter(|answered| *answered).count();
-    assert_eq!(answered, 64 + 4 * 4, "the others are closed without an answer");
+    let answered = held
+        .into_iter()
+        .map(is_answered)
+        .filter(|answered| *answered)
+        .count();
+    assert_eq!(
+        answered,
+        64 + 4 * 4,
+        "the others are closed without an answer"
+    );
 }
 
 #[test]
@@ -173,6 +257,9 @@ library: { folder: library, include: \"*.mov\", exclude: proxies/ }
 steps: [{ id: rest, noop: {} }]
 ";
     cluster.scratch.write("select.yaml", job);
-    let id = cluster.scratch.run(&["job", "submit", "select.yaml", "-o", "name", "-q"]).name();
+    let id = cluster
+        .scratch
+        .run(&["job", "submit", "select.yaml", "-o", "name", "-q"])
+        .name();
     cluster.finish(&id, 2);
 }

@@ -74,18 +74,31 @@ fn database_restarts_of_each_kind_restore_throughput() {
         let started = Instant::now();
         restart(&mut fleet);
         let stopped = started.elapsed();
-        let mut load = Load { fleet: &fleet, jobs };
+        let mut load = Load {
+            fleet: &fleet,
+            jobs,
+        };
         let mut rate = 0.0;
         while rate < 0.5 * before {
-            assert!(started.elapsed() < BACK_MAX + stopped, "{kind}: {rate} units/s instead of {before}");
+            assert!(
+                started.elapsed() < BACK_MAX + stopped,
+                "{kind}: {rate} units/s instead of {before}"
+            );
             rate = load.rate(before);
         }
         // Beside other tests the rate may stay below 95 % for good: only a machine of its own waits for that.
-        while times_are_asserted() && rate < 0.95 * before && started.elapsed() < WHOLE_MAX + stopped {
+        while times_are_asserted()
+            && rate < 0.95 * before
+            && started.elapsed() < WHOLE_MAX + stopped
+        {
             rate = load.rate(before);
         }
         jobs = load.jobs;
-        let whole = if rate < 0.95 * before { Duration::MAX } else { started.elapsed().saturating_sub(stopped) };
+        let whole = if rate < 0.95 * before {
+            Duration::MAX
+        } else {
+            started.elapsed().saturating_sub(stopped)
+        };
         if times_are_asserted() {
             promised(&format!("{kind}: 95 % of the throughput"), whole, WHOLE_MAX);
         }
@@ -104,7 +117,10 @@ fn database_restarts_of_each_kind_restore_throughput() {
 fn lost_commit_replies_change_no_counts() {
     let mut fleet = Fleet::start();
     let proxy = Proxy::start(fleet.postgres.port());
-    fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
+    fleet.database = fleet.database.replace(
+        &format!(":{}/", fleet.postgres.port()),
+        &format!(":{}/", proxy.port()),
+    );
     let mut coordinator = fleet.coordinator();
     let _worker = fleet.worker(32, &[]);
     let job = fleet.submit(6_000, "2ms..20ms");
@@ -114,7 +130,11 @@ fn lost_commit_replies_change_no_counts() {
         wait_until("a reply is lost", || proxy.lost_replies() >= lost);
     }
     fleet.assert_exact(&job, 6_000);
-    assert!(!coordinator.running.has_ended(), "a lost reply is no reason to end: {}", coordinator.running.stderr());
+    assert!(
+        !coordinator.running.has_ended(),
+        "a lost reply is no reason to end: {}",
+        coordinator.running.stderr()
+    );
 }
 
 /// Case 67: after a failover a connection may be to what is now a replica.
@@ -126,7 +146,10 @@ fn read_only_server_is_left() {
     let job = fleet.submit(3_000, "5ms..20ms");
     fleet.wait_for(300);
     let set = |on: &str| {
-        fleet.postgres.sql(DATABASE, &format!("ALTER SYSTEM SET default_transaction_read_only = {on}"));
+        fleet.postgres.sql(
+            DATABASE,
+            &format!("ALTER SYSTEM SET default_transaction_read_only = {on}"),
+        );
         fleet.postgres.sql(DATABASE, "SELECT pg_reload_conf()");
     };
     set("on");
@@ -134,7 +157,9 @@ fn read_only_server_is_left() {
     let stuck = fleet.succeeded();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(fleet.succeeded(), stuck, "nothing is written to a replica");
-    fleet.postgres.ask(DATABASE, "ALTER SYSTEM RESET default_transaction_read_only");
+    fleet
+        .postgres
+        .ask(DATABASE, "ALTER SYSTEM RESET default_transaction_read_only");
     fleet.postgres.sql(DATABASE, "SELECT pg_reload_conf()");
     fleet.wait_for_progress();
     fleet.assert_exact(&job, 3_000);
@@ -145,7 +170,10 @@ fn read_only_server_is_left() {
 fn hanging_server_times_out_and_is_used_again() {
     let mut fleet = Fleet::start();
     let proxy = Proxy::start(fleet.postgres.port());
-    fleet.database = fleet.database.replace(&format!(":{}/", fleet.postgres.port()), &format!(":{}/", proxy.port()));
+    fleet.database = fleet.database.replace(
+        &format!(":{}/", fleet.postgres.port()),
+        &format!(":{}/", proxy.port()),
+    );
     let first = fleet.coordinator();
     let _worker = fleet.worker(16, &[]);
     let job = fleet.submit(3_000, "5ms..20ms");
@@ -170,20 +198,32 @@ fn old_snapshot_at_most_doubles_pages_per_unit() {
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(64, &[]), fleet.worker(64, &[])];
     let job = fleet.submit(40_000, "2ms..4ms");
-    let pages = format!("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = '{DATABASE}'");
+    let pages =
+        format!("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = '{DATABASE}'");
     // Units a second and pages a unit while the next so many are done.
     let measure = |units: u64| {
         let (started, done, looked_at) = (Instant::now(), fleet.succeeded(), fleet.number(&pages));
         fleet.wait_for(done + units);
         let (done, looked_at) = (fleet.succeeded() - done, fleet.number(&pages) - looked_at);
-        (done as f64 / started.elapsed().as_secs_f64(), looked_at as f64 / done as f64)
+        (
+            done as f64 / started.elapsed().as_secs_f64(),
+            looked_at as f64 / done as f64,
+        )
     };
     fleet.wait_for(2_000);
     let (rate, before) = measure(12_000);
-    let holder = fleet.postgres.hold(DATABASE, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT COUNT(*) FROM unit");
+    let holder = fleet.postgres.hold(
+        DATABASE,
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT COUNT(*) FROM unit",
+    );
     let (rate_held, held) = measure(24_000);
-    println!("{rate:.0} units/s and {before:.1} pages each, {rate_held:.0} and {held:.1} with an old snapshot held");
-    assert!(held <= before * 2.0, "{before} pages a unit before, {held} with an old snapshot");
+    println!(
+        "{rate:.0} units/s and {before:.1} pages each, {rate_held:.0} and {held:.1} with an old snapshot held"
+    );
+    assert!(
+        held <= before * 2.0,
+        "{before} pages a unit before, {held} with an old snapshot"
+    );
     drop(holder);
     fleet.assert_exact(&job, 40_000);
 }
@@ -232,11 +272,21 @@ fn many_workers_open_no_database_connection() {
     let job = fleet.submit(4_000, "1ms..5ms");
     fleet.wait_for(1_000);
     // The leader opens one more, to read ahead of what it hands out.
-    assert!(fleet.number(connections) <= before + 1, "workers have no database");
+    assert!(
+        fleet.number(connections) <= before + 1,
+        "workers have no database"
+    );
     let clients = fleet.redis.cli(&["INFO", "clients"]);
-    let connected = clients.lines().find_map(|line| line.strip_prefix("connected_clients:")).unwrap_or("0");
+    let connected = clients
+        .lines()
+        .find_map(|line| line.strip_prefix("connected_clients:"))
+        .unwrap_or("0");
     let connected: usize = connected.trim().parse().expect("a number");
-    assert!(connected <= workers.len() * 8, "{connected} connections of {} workers", workers.len());
+    assert!(
+        connected <= workers.len() * 8,
+        "{connected} connections of {} workers",
+        workers.len()
+    );
     fleet.assert_exact(&job, 4_000);
     for worker in &workers {
         worker.signal(Signal::TERM);
@@ -251,8 +301,16 @@ async fn ticks_of_rounds<F: Future<Output = Result<(), QueueError>>>(
 ) -> u64 {
     let ticks = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
-        fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum::<u64>()
+        let fields = stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .skip(11)
+            .take(2);
+        fields
+            .map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum::<u64>()
     };
     let before = ticks();
     for round in 0..rounds {
@@ -272,8 +330,14 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
     let fleet = Fleet::start();
     let coordinator = fleet.coordinator();
     wait_until("it leads", || coordinator.leads());
-    let server = Server::new(&Settings { url: fleet.redis.url(), ..Settings::default() }).expect("an address");
-    let queue = RedisQueue::connect(server, WorkerId("crowd".into())).await.expect("connects");
+    let server = Server::new(&Settings {
+        url: fleet.redis.url(),
+        ..Settings::default()
+    })
+    .expect("an address");
+    let queue = RedisQueue::connect(server, WorkerId("crowd".into()))
+        .await
+        .expect("connects");
     let name = |no: usize| WorkerId(format!("crowd-{no:03}"));
     let beat = |no: usize| {
         Report::Heartbeat(Heartbeat {
@@ -286,10 +350,23 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
         })
     };
     let end = |no: usize, part: i64, result: UnitResult| {
-        let unit = UnitId { job: JobNo(9_999), step: StepNo(0), part };
-        Report::Settled(Outcome { unit, epoch: 1, worker: name(no), result, duration_us: 1 })
+        let unit = UnitId {
+            job: JobNo(9_999),
+            step: StepNo(0),
+            part,
+        };
+        Report::Settled(Outcome {
+            unit,
+            epoch: 1,
+            worker: name(no),
+            result,
+            duration_us: 1,
+        })
     };
-    let well = || UnitResult::Finished { facts: Vec::new(), failures: Vec::new() };
+    let well = || UnitResult::Finished {
+        facts: Vec::new(),
+        failures: Vec::new(),
+    };
     let sick = UnitResult::Failed(Failure::transient("tool_failed", "m"));
     let mut ends = vec![end(0, 1, sick)];
     ends.extend((0..WORKERS).map(|no| end(no, 2 + no as i64, well())));
@@ -297,23 +374,36 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
     // Each round has news about the unit that failed, so that the health of all workers is checked again.
     let news = |round: usize| {
         let beats = (0..WORKERS).map(beat);
-        beats.chain([end(1 + round, 1, well())]).collect::<Vec<Report>>()
+        beats
+            .chain([end(1 + round, 1, well())])
+            .collect::<Vec<Report>>()
     };
     // The work of health checks is counted in ticks of the processor: with little to remember, and with much.
     let pid = coordinator.running.pid();
     let few = ticks_of_rounds(pid, ROUNDS, |round| queue.report(news(round))).await;
     for remembered in 1..=OUTCOMES {
         let outcome = |no: usize| end(no, (remembered * WORKERS + no) as i64 + 1_000, well());
-        queue.report((0..WORKERS).map(outcome).collect()).await.expect("sent");
+        queue
+            .report((0..WORKERS).map(outcome).collect())
+            .await
+            .expect("sent");
     }
-    wait_until("all reports are read", || fleet.redis.cli(&["XLEN", "sr:reports"]).trim() == "0");
+    wait_until("all reports are read", || {
+        fleet.redis.cli(&["XLEN", "sr:reports"]).trim() == "0"
+    });
     let many = ticks_of_rounds(pid, ROUNDS, |round| queue.report(news(round))).await;
     println!("{few} ticks with one outcome a worker, {many} with {OUTCOMES}");
-    assert!(many <= 3 * few + 50, "{few} ticks with one outcome a worker, {many} with {OUTCOMES}");
+    assert!(
+        many <= 3 * few + 50,
+        "{few} ticks with one outcome a worker, {many} with {OUTCOMES}"
+    );
     let commands = || {
         let stats = fleet.redis.cli(&["INFO", "stats"]);
-        let line = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
-        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a count")
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("total_commands_processed:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+            .expect("a count")
     };
     let (started, before) = (Instant::now(), commands());
     for _ in 0..ROUNDS {
@@ -326,9 +416,20 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
     // A heartbeat is written, read and deleted, many of them at once. By time alone a coordinator asks a few things a
     // second, and every ten seconds for the consumers of each stream.
     let most = 3 * (ROUNDS * WORKERS) as u64 + 40 * seconds;
-    println!("{asked} commands for {} heartbeats in {seconds} s", ROUNDS * WORKERS);
+    println!(
+        "{asked} commands for {} heartbeats in {seconds} s",
+        ROUNDS * WORKERS
+    );
     assert!(asked <= most, "{asked} commands, {most} are enough");
     let known = fleet.run(&["worker", "list", "-o", "json"]).json();
-    let working = known.as_array().expect("a list").iter().filter(|worker| worker["state"] == "working").count();
-    assert_eq!(working, WORKERS, "all of them are heard, and none is put aside");
+    let working = known
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|worker| worker["state"] == "working")
+        .count();
+    assert_eq!(
+        working, WORKERS,
+        "all of them are heard, and none is put aside"
+    );
 }

@@ -9,7 +9,9 @@ use tests::fleet::{DATABASE, Fleet};
 #[test]
 fn sqlite_on_a_full_disk_waits_for_room() {
     let scratch = Scratch::new();
-    let Some(disk) = Disk::mount(scratch.path("data"), 24) else { return };
+    let Some(disk) = Disk::mount(scratch.path("data"), 24) else {
+        return;
+    };
     let redis = Redis::start(&scratch.path("."));
     let url = redis.url();
     let mut cluster = Cluster::over(scratch, redis, &["--redis", &url]);
@@ -17,9 +19,15 @@ fn sqlite_on_a_full_disk_waits_for_room() {
     let job = cluster.submit(8_000, "5ms..20ms");
     cluster.wait_for(&job, 500);
     disk.fill();
-    wait_until("the coordinator meets the full disk", || cluster.coordinator.stderr().contains("no room"));
+    wait_until("the coordinator meets the full disk", || {
+        cluster.coordinator.stderr().contains("no room")
+    });
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!cluster.coordinator.has_ended(), "{}", cluster.coordinator.stderr());
+    assert!(
+        !cluster.coordinator.has_ended(),
+        "{}",
+        cluster.coordinator.stderr()
+    );
     disk.free();
     cluster.assert_exact(&job, 8_000);
 }
@@ -27,24 +35,39 @@ fn sqlite_on_a_full_disk_waits_for_room() {
 #[test]
 fn postgres_on_a_full_disk_waits_for_room() {
     let mut fleet = Fleet::start();
-    let Some(disk) = Disk::mount(fleet.scratch.path("small"), 40) else { return };
+    let Some(disk) = Disk::mount(fleet.scratch.path("small"), 40) else {
+        return;
+    };
     fleet.postgres.give(disk.path());
     // Tables alone: a server whose own log has no room ends, which is another case.
     let place = disk.path().join("tables");
     fleet.postgres.give(&place);
-    fleet.postgres.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}'", place.display()));
-    fleet.postgres.sql("postgres", "CREATE DATABASE narrow TABLESPACE small");
+    fleet.postgres.sql(
+        "postgres",
+        &format!("CREATE TABLESPACE small LOCATION '{}'", place.display()),
+    );
+    fleet
+        .postgres
+        .sql("postgres", "CREATE DATABASE narrow TABLESPACE small");
     let wide = fleet.database.clone();
-    fleet.database = wide.replace(DATABASE, "narrow").replacen("narrow@", "showrunner@", 1);
+    fleet.database = wide
+        .replace(DATABASE, "narrow")
+        .replacen("narrow@", "showrunner@", 1);
     fleet.name = "narrow".into();
     let mut coordinator = fleet.coordinator();
     let _worker = fleet.worker(32, &[]);
     let job = fleet.submit(12_000, "5ms..20ms");
     fleet.wait_for(500);
     disk.fill();
-    wait_until("the coordinator meets the full disk", || coordinator.running.stderr().contains("no room"));
+    wait_until("the coordinator meets the full disk", || {
+        coordinator.running.stderr().contains("no room")
+    });
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!coordinator.running.has_ended(), "{}", coordinator.running.stderr());
+    assert!(
+        !coordinator.running.has_ended(),
+        "{}",
+        coordinator.running.stderr()
+    );
     disk.free();
     fleet.assert_exact(&job, 12_000);
 }

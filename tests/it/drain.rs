@@ -12,8 +12,14 @@ const ATTEMPTS: &str = "SELECT COALESCE(MAX(attempt), 0) FROM unit";
 
 /// Entries that a worker has read and not acknowledged.
 fn pending(fleet: &Fleet) -> usize {
-    let summary = fleet.redis.cli(&["XPENDING", "sr:{noop}:units:normal", "workers"]);
-    summary.lines().next().and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    let summary = fleet
+        .redis
+        .cli(&["XPENDING", "sr:{noop}:units:normal", "workers"]);
+    summary
+        .lines()
+        .next()
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 #[test]
@@ -29,11 +35,21 @@ fn drain_returns_unstarted_units_and_finishes_running_ones() {
     let took = asked.elapsed();
     ran.expect_code(0);
     // Two units of a second run to their end; a read under way ends within two.
-    promised("running units end and the worker with them", took, Duration::from_secs(8));
+    promised(
+        "running units end and the worker with them",
+        took,
+        Duration::from_secs(8),
+    );
     // Units that it had read are returned; unread ones wait in the transport for the next worker.
-    wait_until("nothing is with the worker that left", || pending(&fleet) == 0 && fleet.number(OUT) <= 4);
+    wait_until("nothing is with the worker that left", || {
+        pending(&fleet) == 0 && fleet.number(OUT) <= 4
+    });
     // A lease of the dead would last longer.
-    promised("what had not started is back", asked.elapsed(), Duration::from_secs(10));
+    promised(
+        "what had not started is back",
+        asked.elapsed(),
+        Duration::from_secs(10),
+    );
     assert_eq!(fleet.number(ATTEMPTS), 0);
     let _next = fleet.worker(64, &[]);
     let verdict = fleet.assert_exact(&job, 120);
@@ -47,7 +63,9 @@ fn drain_returns_units_past_the_grace_without_an_attempt() {
     let _coordinator = fleet.coordinator();
     let leaving = fleet.worker(4, &["--grace", "500ms"]);
     let job = fleet.submit(8, "45s");
-    wait_until("units run", || leaving.stderr().contains("worker ") && fleet.number(OUT) >= 4);
+    wait_until("units run", || {
+        leaving.stderr().contains("worker ") && fleet.number(OUT) >= 4
+    });
     std::thread::sleep(Duration::from_secs(1));
     let asked = Instant::now();
     leaving.signal(Signal::TERM);
@@ -71,7 +89,11 @@ fn second_signal_ends_a_draining_worker() {
     let asked = Instant::now();
     worker.signal(Signal::TERM);
     worker.wait().expect_code(130);
-    promised("the second signal ends it", asked.elapsed(), Duration::from_secs(3));
+    promised(
+        "the second signal ends it",
+        asked.elapsed(),
+        Duration::from_secs(3),
+    );
 }
 
 /// Case 49: killed at the end of its grace, it is a dead worker like any other.

@@ -28,7 +28,9 @@ fn promoted_replica_far_behind_repeats_no_unit() {
     let of = behind.port().to_string();
     let replica = Redis::start_with(&home, &["--save", "", "--replicaof", "127.0.0.1", &of]);
     testkit::process::wait_until("the replica follows", || {
-        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
     });
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -41,7 +43,10 @@ fn promoted_replica_far_behind_repeats_no_unit() {
     replica.cli(&["REPLICAOF", "NO", "ONE"]);
     front.lead_to(replica.port());
     front.cut();
-    println!("units go on {:?} after the promotion", fleet.wait_for_progress());
+    println!(
+        "units go on {:?} after the promotion",
+        fleet.wait_for_progress()
+    );
     fleet.assert_exact(&job, ASSETS);
 }
 
@@ -57,7 +62,10 @@ fn restored_redis_backup_repeats_no_unit() {
         fleet.wait_for(round * 1_500 + 700);
         fleet.redis.kill();
         fleet.redis.restart();
-        println!("units go on {:?} after the restart", fleet.wait_for_progress());
+        println!(
+            "units go on {:?} after the restart",
+            fleet.wait_for_progress()
+        );
     }
     fleet.assert_exact(&job, ASSETS);
 }
@@ -72,12 +80,19 @@ fn redis_restarts_with_and_without_content_lose_no_unit() {
     fleet.redis.signal(Signal::TERM);
     fleet.redis.kill();
     fleet.redis.restart();
-    println!("with everything: units go on {:?} later", fleet.wait_for_progress());
+    println!(
+        "with everything: units go on {:?} later",
+        fleet.wait_for_progress()
+    );
     fleet.wait_for(3_000);
     fleet.redis.kill();
-    std::fs::remove_dir_all(fleet.scratch.path("appendonlydir")).expect("what it kept can be deleted");
+    std::fs::remove_dir_all(fleet.scratch.path("appendonlydir"))
+        .expect("what it kept can be deleted");
     fleet.redis.restart();
-    println!("with nothing: units go on {:?} later", fleet.wait_for_progress());
+    println!(
+        "with nothing: units go on {:?} later",
+        fleet.wait_for_progress()
+    );
     fleet.assert_exact(&job, ASSETS);
 }
 
@@ -92,9 +107,15 @@ fn promoted_replica_with_a_late_clock_is_read() {
     let Some(clock) = Clock::new() else { return };
     clock.set(-3_600);
     let of = fleet.redis.port().to_string();
-    let replica = Redis::start_under(&home, &["--save", "", "--replicaof", "127.0.0.1", &of], clock.environment());
+    let replica = Redis::start_under(
+        &home,
+        &["--save", "", "--replicaof", "127.0.0.1", &of],
+        clock.environment(),
+    );
     testkit::process::wait_until("the replica follows", || {
-        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
     });
     let _coordinator = fleet.coordinator();
     let _workers = [fleet.worker(32, &[]), fleet.worker(32, &[])];
@@ -104,6 +125,9 @@ fn promoted_replica_with_a_late_clock_is_read() {
     replica.cli(&["REPLICAOF", "NO", "ONE"]);
     front.lead_to(replica.port());
     front.cut();
-    println!("units go on {:?} after the promotion", fleet.wait_for_progress());
+    println!(
+        "units go on {:?} after the promotion",
+        fleet.wait_for_progress()
+    );
     fleet.assert_exact(&job, ASSETS);
 }

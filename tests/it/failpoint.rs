@@ -4,13 +4,21 @@ use std::time::Duration;
 use tests::fleet::{DATABASE, Fleet};
 
 /// Places in the coordinator: see `coordinator/src/failpoint.rs`.
-const PLACES: [&str; 6] =
-    ["reports-read", "before-commit", "reports-stored", "turn-committed", "units-committed", "units-published"];
+const PLACES: [&str; 6] = [
+    "reports-read",
+    "before-commit",
+    "reports-stored",
+    "turn-committed",
+    "units-committed",
+    "units-published",
+];
 const ROUNDS: usize = 2;
 const ASSETS: usize = 3_000;
 
 fn seed() -> u64 {
-    let asked = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
+    let asked = std::env::var("SHOWRUNNER_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let seed = asked.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("SHOWRUNNER_SEED={seed}");
     seed
@@ -27,7 +35,9 @@ fn leader_killed_at_each_failpoint_keeps_jobs_exact() {
         let mut command = fleet.coordinator_command();
         command.env("SHOWRUNNER_FAILPOINT", format!("{place}:{times}"));
         // Its predecessor is dead: the next leader need not wait for the end of the lease.
-        fleet.postgres.ask(DATABASE, "UPDATE leader SET expires_at = 0");
+        fleet
+            .postgres
+            .ask(DATABASE, "UPDATE leader SET expires_at = 0");
         let mut coordinator = fleet.coordinator_of(command);
         let mut looked = 0;
         while !coordinator.running.has_ended() {
@@ -36,10 +46,17 @@ fn leader_killed_at_each_failpoint_keeps_jobs_exact() {
             }
             std::thread::sleep(Duration::from_millis(50));
             looked += 1;
-            assert!(looked < 1_200, "{place}:{times} is never reached: {}", coordinator.running.stderr());
+            assert!(
+                looked < 1_200,
+                "{place}:{times} is never reached: {}",
+                coordinator.running.stderr()
+            );
         }
         let ran = coordinator.running.wait();
-        assert!(ran.stderr.contains(&format!("failpoint {place}")), "it ended for another reason: {ran:#?}");
+        assert!(
+            ran.stderr.contains(&format!("failpoint {place}")),
+            "it ended for another reason: {ran:#?}"
+        );
     }
     let _last = fleet.coordinator();
     for job in &jobs {

@@ -17,12 +17,18 @@ fn zombie_reports_are_ignored_after_takeover() {
     let job = fleet.submit(400, "200ms..400ms");
     fleet.wait_for(60);
     let notes = fleet.scratch.path("witnesses");
-    [&killed, &frozen].into_iter().for_each(|worker| worker.wait_for_units(&notes, 8));
+    [&killed, &frozen]
+        .into_iter()
+        .for_each(|worker| worker.wait_for_units(&notes, 8));
     let since = Instant::now();
     frozen.signal(Signal::STOP);
     killed.signal(Signal::KILL);
     let replaced = fleet.worker(64, &[]);
-    assert_ne!(killed.worker_name(), replaced.worker_name(), "a name is of one incarnation");
+    assert_ne!(
+        killed.worker_name(),
+        replaced.worker_name(),
+        "a name is of one incarnation"
+    );
     let held = "SELECT COUNT(*) FROM units WHERE epoch > 1 AND state = 'succeeded'";
     wait_until("what both held was done again", || fleet.number(held) >= 16);
     promised("done again", since.elapsed(), RUNS_AGAIN_MAX);

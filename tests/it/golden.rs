@@ -27,7 +27,9 @@ fn broken(promised: &Value, found: &Value, at: &str, list: &mut Vec<String>) {
             list.push(format!("{at} is {found}, not a whole number"));
         }
         (Value::String(_), Value::String(_)) | (Value::Number(_), Value::Number(_)) => {}
-        _ => list.push(format!("{at} is {found}, promised is something like {promised}")),
+        _ => list.push(format!(
+            "{at} is {found}, promised is something like {promised}"
+        )),
     }
 }
 
@@ -42,29 +44,54 @@ fn assert_keeps(found: &Value) {
 #[test]
 fn job_with_failures_matches_the_golden_summary() {
     let scratch = Scratch::new();
-    let rows = [("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin"), ("c", "t3", "../c.bin")];
+    let rows = [
+        ("a", "t", "in/a.bin"),
+        ("b", "t2", "in/b.bin"),
+        ("c", "t3", "../c.bin"),
+    ];
     scratch.write("manifest.csv", manifest(&rows));
     scratch.write("in/a.bin", "a");
     scratch.write("job.yaml", LAND);
     let summary = scratch.run_job("job.yaml", 3);
-    assert_eq!(summary["failures"].as_array().map(Vec::len), Some(2), "both kinds of failure are there");
+    assert_eq!(
+        summary["failures"].as_array().map(Vec::len),
+        Some(2),
+        "both kinds of failure are there"
+    );
     assert_keeps(&summary);
     let id = summary["job"].as_str().expect("an id is text");
-    let get = scratch.run(&["job", "get", id, "-o", "json"]).expect_code(0).json();
-    let wait = scratch.run(&["job", "wait", id, "-o", "json"]).expect_code(3).json();
-    assert_eq!((&get, &wait), (&summary, &summary), "get and wait print what run prints");
+    let get = scratch
+        .run(&["job", "get", id, "-o", "json"])
+        .expect_code(0)
+        .json();
+    let wait = scratch
+        .run(&["job", "wait", id, "-o", "json"])
+        .expect_code(3)
+        .json();
+    assert_eq!(
+        (&get, &wait),
+        (&summary, &summary),
+        "get and wait print what run prints"
+    );
 }
 
 #[test]
 fn totals_equal_the_sums_of_their_parts() {
     let scratch = Scratch::new();
-    scratch.write("manifest.csv", manifest(&[("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin")]));
+    scratch.write(
+        "manifest.csv",
+        manifest(&[("a", "t", "in/a.bin"), ("b", "t2", "in/b.bin")]),
+    );
     scratch.write("in/a.bin", "a");
-    scratch.write("job.yaml", format!("{LAND}  - id: publish\n    needs: [complete]\n    noop: {{}}\n"));
+    scratch.write(
+        "job.yaml",
+        format!("{LAND}  - id: publish\n    needs: [complete]\n    noop: {{}}\n"),
+    );
     let summary = scratch.run_job("job.yaml", 3);
     assert_keeps(&summary);
     let units = |value: &Value| {
-        ["total", "succeeded", "failed", "dead", "cancelled"].map(|key| value[key].as_u64().unwrap_or(u64::MAX))
+        ["total", "succeeded", "failed", "dead", "cancelled"]
+            .map(|key| value[key].as_u64().unwrap_or(u64::MAX))
     };
     let all = units(&summary["units"]);
     assert_eq!(all[0], all[1..].iter().sum::<u64>(), "{summary:#}");

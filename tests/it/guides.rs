@@ -6,7 +6,9 @@ use tests::fleet::Fleet;
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let guide = std::fs::read_dir(root.join("docs/guide")).expect("there is a guide");
-    let mut pages: Vec<PathBuf> = guide.map(|page| page.expect("it can be read").path()).collect();
+    let mut pages: Vec<PathBuf> = guide
+        .map(|page| page.expect("it can be read").path())
+        .collect();
     pages.push(root.join("README.md"));
     pages.sort();
     pages
@@ -17,17 +19,32 @@ fn commands(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (n, part) in page.split("```").enumerate() {
         if n % 2 == 1 {
-            let uncommented = part.lines().map(|line| line.split(" #").next().unwrap_or_default());
-            found.extend(uncommented.flat_map(|line| line.split(['|', ';'])).map(|line| line.trim().to_owned()));
+            let uncommented = part
+                .lines()
+                .map(|line| line.split(" #").next().unwrap_or_default());
+            found.extend(
+                uncommented
+                    .flat_map(|line| line.split(['|', ';']))
+                    .map(|line| line.trim().to_owned()),
+            );
         } else {
             found.extend(part.split('`').skip(1).step_by(2).map(str::to_owned));
         }
     }
-    let ours = |text: &str| text.find("showrunner ").map(|at| text[at..].trim_end_matches(')').to_owned());
-    let begins = |text: &String| {
-        text.starts_with("showrunner ") || text.contains("$(showrunner ") || text.contains("= showrunner ")
+    let ours = |text: &str| {
+        text.find("showrunner ")
+            .map(|at| text[at..].trim_end_matches(')').to_owned())
     };
-    found.into_iter().filter(begins).filter_map(|text| ours(&text)).collect()
+    let begins = |text: &String| {
+        text.starts_with("showrunner ")
+            || text.contains("$(showrunner ")
+            || text.contains("= showrunner ")
+    };
+    found
+        .into_iter()
+        .filter(begins)
+        .filter_map(|text| ours(&text))
+        .collect()
 }
 
 /// Words as a shell splits them, as far as the guides go.
@@ -48,7 +65,9 @@ fn words(line: &str) -> Vec<String> {
 
 /// The commands that a line names: `list|pause` is two.
 fn meant(words: Vec<String>) -> Vec<Vec<String>> {
-    let Some(at) = words.iter().position(|word| word.contains('|')) else { return vec![words] };
+    let Some(at) = words.iter().position(|word| word.contains('|')) else {
+        return vec![words];
+    };
     let chosen = |word: &str| [&words[..at], &[word.to_owned()], &words[at + 1..]].concat();
     words[at].split('|').map(chosen).collect()
 }
@@ -79,23 +98,44 @@ fn doctor_checks_the_configured_servers() {
     let coordinator = fleet.coordinator();
     let doctor = |database: &str, redis: &str| {
         let mut command = fleet.scratch.showrunner(&["doctor", "-o", "json"]);
-        command.env("SHOWRUNNER_DATABASE", database).env("SHOWRUNNER_REDIS", redis);
-        command.env("SHOWRUNNER_SERVER", format!("http://{}", coordinator.address));
+        command
+            .env("SHOWRUNNER_DATABASE", database)
+            .env("SHOWRUNNER_REDIS", redis);
+        command.env(
+            "SHOWRUNNER_SERVER",
+            format!("http://{}", coordinator.address),
+        );
         let ran = testkit::Ran::of(command);
         assert!(ran.code < 2, "{ran:#?}");
         let findings = ran.json();
         let of = |check: &str| {
             let all = findings.as_array().expect("findings are a list").iter();
-            all.clone().find(|f| f["check"] == check).map(|f| (f["state"].clone(), f["message"].to_string()))
+            all.clone()
+                .find(|f| f["check"] == check)
+                .map(|f| (f["state"].clone(), f["message"].to_string()))
         };
-        ["database", "redis", "server"].map(|check| of(check).unwrap_or_else(|| panic!("{check}: {findings:#}")))
+        ["database", "redis", "server"]
+            .map(|check| of(check).unwrap_or_else(|| panic!("{check}: {findings:#}")))
     };
     let [database, redis, server] = doctor(&fleet.database, &fleet.redis.url());
-    assert_eq!((database.0.as_str(), server.0.as_str()), (Some("ok"), Some("ok")), "{database:?} {server:?}");
-    assert!(database.1.contains("open jobs") && server.1.contains("leader"), "{database:?} {server:?}");
+    assert_eq!(
+        (database.0.as_str(), server.0.as_str()),
+        (Some("ok"), Some("ok")),
+        "{database:?} {server:?}"
+    );
+    assert!(
+        database.1.contains("open jobs") && server.1.contains("leader"),
+        "{database:?} {server:?}"
+    );
     assert_eq!(redis.0.as_str(), Some("ok"), "{redis:?}");
-    let [database, redis, _] = doctor("postgres://u:canary@127.0.0.1:1/x", "redis://u:canary@127.0.0.1:1/");
+    let [database, redis, _] = doctor(
+        "postgres://u:canary@127.0.0.1:1/x",
+        "redis://u:canary@127.0.0.1:1/",
+    );
     for (state, message) in [database, redis] {
-        assert!(state == "failed" && message.contains("127.0.0.1") && !message.contains("canary"), "{message}");
+        assert!(
+            state == "failed" && message.contains("127.0.0.1") && !message.contains("canary"),
+            "{message}"
+        );
     }
 }

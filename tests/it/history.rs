@@ -17,7 +17,13 @@ fn released(plant: impl Fn(&mut dyn FnMut(BarrierState, i64))) -> Vec<String> {
     let (no, step): (JobNo, StepNo) = store
         .write(|tx| {
             let no = tx.insert_job(&job("j"))?;
-            let growth = BarrierGrowth { key: "t".into(), members: 1, failed: 0, first: 1, last: 1 };
+            let growth = BarrierGrowth {
+                key: "t".into(),
+                members: 1,
+                failed: 0,
+                first: 1,
+                last: 1,
+            };
             tx.add_to_barrier(no, StepNo(1), &growth)?;
             Ok((no, StepNo(1)))
         })
@@ -27,20 +33,28 @@ fn released(plant: impl Fn(&mut dyn FnMut(BarrierState, i64))) -> Vec<String> {
             state,
             succeeded: 1,
             released_at: (state == BarrierState::Released).then_some(Timestamp(at)),
-            ..store.write(|tx| tx.barrier(no, step, "t")).expect("reads").expect("there")
+            ..store
+                .write(|tx| tx.barrier(no, step, "t"))
+                .expect("reads")
+                .expect("there")
         };
         store.write(|tx| tx.put_barrier(no, &row)).expect("commits");
     };
     put(BarrierState::Released, 5);
     plant(&mut put);
     let query = |statement: &str| -> Rows { sqlite(&path, statement) };
-    History::read("j", &query, &scratch.path("none")).verdict(0).1
+    History::read("j", &query, &scratch.path("none"))
+        .verdict(0)
+        .1
 }
 
 #[test]
 fn barrier_released_once_is_accepted() {
     let violations = released(|put| put(BarrierState::Released, 5));
-    assert!(!violations.iter().any(|what| what.contains("was released")), "{violations:?}");
+    assert!(
+        !violations.iter().any(|what| what.contains("was released")),
+        "{violations:?}"
+    );
 }
 
 #[test]
@@ -51,6 +65,11 @@ fn barrier_released_twice_is_found() {
     };
     let later = |put: &mut dyn FnMut(BarrierState, i64)| put(BarrierState::Released, 6);
     for violations in [released(again), released(later)] {
-        assert!(violations.iter().any(|what| what.contains("1/t was released 2 times")), "{violations:?}");
+        assert!(
+            violations
+                .iter()
+                .any(|what| what.contains("1/t was released 2 times")),
+            "{violations:?}"
+        );
     }
 }

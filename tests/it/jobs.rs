@@ -7,7 +7,8 @@ use testkit::Scratch;
 pub(crate) fn manifest(rows: &[(&str, &str, &str)]) -> String {
     let mut text = String::from("asset,title,role,location\n");
     for (asset, title, location) in rows {
-        writeln!(text, "{asset},{title},document,{location}").expect("writing to memory cannot fail");
+        writeln!(text, "{asset},{title},document,{location}")
+            .expect("writing to memory cannot fail");
     }
     text
 }
@@ -28,7 +29,8 @@ steps:
 pub(crate) fn rehearsal(scratch: &Scratch, units: usize, duration: &str) {
     let mut rows = String::from("asset,title,role,location\n");
     for n in 0..units {
-        writeln!(rows, "a{n:05},t{},document,none/{n}", n % 5).expect("writing to memory cannot fail");
+        writeln!(rows, "a{n:05},t{},document,none/{n}", n % 5)
+            .expect("writing to memory cannot fail");
     }
     scratch.write("rehearsal.csv", rows);
     let job = format!(
@@ -42,8 +44,13 @@ pub(crate) fn rehearsal(scratch: &Scratch, units: usize, duration: &str) {
 pub(crate) fn failure<'a>(summary: &'a Value, asset: &str) -> &'a Value {
     let failures = summary["failures"].as_array().expect("failures are a list");
     let mut of_asset = failures.iter().filter(|failure| failure["asset"] == asset);
-    let found = of_asset.next().unwrap_or_else(|| panic!("{asset} did not fail: {summary:#}"));
-    assert!(of_asset.next().is_none(), "{asset} failed more than once: {summary:#}");
+    let found = of_asset
+        .next()
+        .unwrap_or_else(|| panic!("{asset} did not fail: {summary:#}"));
+    assert!(
+        of_asset.next().is_none(),
+        "{asset} failed more than once: {summary:#}"
+    );
     found
 }
 
@@ -61,7 +68,10 @@ pub(crate) fn assert_failed(summary: &Value, asset: &str, reason: &str, words: &
 /// Assets that failed, in order.
 pub(crate) fn failed_assets(summary: &Value) -> Vec<&str> {
     let failures = summary["failures"].as_array().expect("failures are a list");
-    let mut assets: Vec<&str> = failures.iter().filter_map(|failure| failure["asset"].as_str()).collect();
+    let mut assets: Vec<&str> = failures
+        .iter()
+        .filter_map(|failure| failure["asset"].as_str())
+        .collect();
     assets.sort_unstable();
     assets
 }

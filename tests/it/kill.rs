@@ -42,11 +42,19 @@ fn library(scratch: &Scratch, seed: u64) -> BTreeMap<String, Vec<u8>> {
     let mut expected = BTreeMap::new();
     for title in 0..TITLES {
         for n in 0..=SMALL {
-            let length = if n == SMALL { LARGE_BYTES + title } else { SMALL_BYTES + n };
+            let length = if n == SMALL {
+                LARGE_BYTES + title
+            } else {
+                SMALL_BYTES + n
+            };
             let content = bytes(seed ^ (title * 100 + n) as u64, length);
             let name = format!("t{title:02}/f{n:02}.bin");
             scratch.write(format!("in/{name}"), &content);
-            writeln!(rows, "t{title:02}-{n:02},t{title:02},document,in/{name},{length}").expect("memory takes it");
+            writeln!(
+                rows,
+                "t{title:02}-{n:02},t{title:02},document,in/{name},{length}"
+            )
+            .expect("memory takes it");
             expected.insert(name, content);
         }
     }
@@ -72,17 +80,26 @@ fn released(scratch: &Scratch) -> Released {
     let database = Connection::open(copy.join("showrunner.db")).expect("a killed database opens");
     let query = "SELECT job, step, key, released_at FROM barrier WHERE state = 'released'";
     // Killed before its tables were there, the database has none.
-    let Ok(mut statement) = database.prepare(query) else { return BTreeMap::new() };
+    let Ok(mut statement) = database.prepare(query) else {
+        return BTreeMap::new();
+    };
     let rows = statement
-        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))
+        .query_map([], |row| {
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
+        })
         .expect("a plain query");
-    rows.collect::<Result<_, _>>().expect("barriers are readable")
+    rows.collect::<Result<_, _>>()
+        .expect("barriers are readable")
 }
 
 /// Asserts that every barrier that was open still is, since the same moment.
 fn assert_opened_once(before: &Released, now: &Released) {
     for (barrier, at) in before {
-        assert_eq!(now.get(barrier), Some(at), "barrier {barrier:?} opened more than once or closed");
+        assert_eq!(
+            now.get(barrier),
+            Some(at),
+            "barrier {barrier:?} opened more than once or closed"
+        );
     }
 }
 
@@ -91,8 +108,16 @@ fn assert_exact(summary: &Value) {
     assert_eq!(count(summary, "/assets"), (TITLES * (SMALL + 1)) as u64);
     for step in ["/units", "/steps/0/units", "/steps/1/units"] {
         let units = if step == "/units" { 2 * UNITS } else { UNITS };
-        assert_eq!(count(summary, &format!("{step}/total")), units, "{summary:#}");
-        assert_eq!(count(summary, &format!("{step}/succeeded")), units, "{summary:#}");
+        assert_eq!(
+            count(summary, &format!("{step}/total")),
+            units,
+            "{summary:#}"
+        );
+        assert_eq!(
+            count(summary, &format!("{step}/succeeded")),
+            units,
+            "{summary:#}"
+        );
     }
     assert_eq!(count(summary, "/barriers/0/total"), TITLES as u64);
     assert_eq!(count(summary, "/barriers/0/released"), TITLES as u64);
@@ -102,7 +127,11 @@ fn assert_exact(summary: &Value) {
 fn assert_history(scratch: &Scratch, out: &Path) {
     let verified = scratch.run(&["mhl", "verify", "out", "-o", "json"]);
     let report = verified.expect_code(0).json();
-    assert_eq!(count(&report, "/files"), (TITLES * (SMALL + 1)) as u64, "{report:#}");
+    assert_eq!(
+        count(&report, "/files"),
+        (TITLES * (SMALL + 1)) as u64,
+        "{report:#}"
+    );
     match reference::ascmhl_verify(out) {
         Some(ran) => {
             ran.expect_code(0);
@@ -136,9 +165,15 @@ fn round(random: &mut fastrand::Rng, kills: u32) -> u32 {
         }
         assert_exact(&ran.expect_code(0).json());
         // Killed between its end and its account, a job has ended: the next run is a new one, which finds all there.
-        let listed = scratch.run(&["job", "list", "-o", "json"]).expect_code(0).json();
+        let listed = scratch
+            .run(&["job", "list", "-o", "json"])
+            .expect_code(0)
+            .json();
         let jobs = listed.as_array().expect("jobs are a list");
-        assert!(jobs.iter().all(|job| job["state"] == "succeeded"), "{listed:#}");
+        assert!(
+            jobs.iter().all(|job| job["state"] == "succeeded"),
+            "{listed:#}"
+        );
         assert_eq!(open.len(), jobs.len() * TITLES);
         assert_tree(&scratch.path("out"), &expected);
         assert_history(&scratch, &scratch.path("out"));
@@ -148,14 +183,19 @@ fn round(random: &mut fastrand::Rng, kills: u32) -> u32 {
 
 #[test]
 fn thirty_kills_lose_and_repeat_no_unit() {
-    let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = std::env::var("SHOWRUNNER_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("SHOWRUNNER_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut kills, mut rounds) = (0, 0);
     while kills < KILLS {
         rounds += 1;
-        assert!(rounds <= 3 * KILLS, "the job is too short to be killed: {kills} kills in {rounds} rounds");
+        assert!(
+            rounds <= 3 * KILLS,
+            "the job is too short to be killed: {kills} kills in {rounds} rounds"
+        );
         kills += round(&mut random, KILLS - kills);
     }
     println!("{kills} kills in {rounds} rounds");
@@ -179,14 +219,24 @@ fn interrupt(signal: Signal) {
     });
     running.signal(signal);
     let ran = running.wait();
-    ran.expect_code(130).expect_said(&["interrupted", "run the same command again"]);
-    assert_eq!(ran.json()["error"], "interrupted", "nothing half-finished is printed as data");
+    ran.expect_code(130)
+        .expect_said(&["interrupted", "run the same command again"]);
+    assert_eq!(
+        ran.json()["error"],
+        "interrupted",
+        "nothing half-finished is printed as data"
+    );
 
     let again = scratch.run(&run);
     let summary = again.expect_code(0).expect_said(&["continuing"]).json();
     assert_eq!(count(&summary, "/units/succeeded"), UNITS);
     assert_eq!(count(&summary, "/assets"), UNITS);
-    assert!(again.stderr.contains(summary["job"].as_str().expect("an id is text")), "{again:#?}");
+    assert!(
+        again
+            .stderr
+            .contains(summary["job"].as_str().expect("an id is text")),
+        "{again:#?}"
+    );
 }
 
 #[test]

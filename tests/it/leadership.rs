@@ -48,7 +48,11 @@ fn killed_leader_is_replaced_five_times() {
         standby = fleet.coordinator();
     }
     fleet.assert_exact(&job, 6_000);
-    promised("the slowest of five failovers", took.into_iter().max().unwrap_or_default(), FAILOVER_MAX);
+    promised(
+        "the slowest of five failovers",
+        took.into_iter().max().unwrap_or_default(),
+        FAILOVER_MAX,
+    );
 }
 
 #[test]
@@ -80,7 +84,11 @@ fn frozen_leader_is_replaced_and_becomes_standby() {
         fleet.wait_for(round * 500);
         // A disk that blocks for seconds makes them change roles by themselves.
         wait_until("one leads", || first.leads() != second.leads());
-        let (leader, other) = if first.leads() { (&first, &second) } else { (&second, &first) };
+        let (leader, other) = if first.leads() {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
         let before = generation(&fleet);
         leader.running.signal(Signal::STOP);
         let led = failover(&fleet, before, Instant::now());
@@ -90,7 +98,10 @@ fn frozen_leader_is_replaced_and_becomes_standby() {
         wait_until("it stands by", || leader.role() == "ready standby");
         wait_until("the other leads", || other.leads());
     }
-    println!("{} elections for three that were needed", generation(&fleet) - 1);
+    println!(
+        "{} elections for three that were needed",
+        generation(&fleet) - 1
+    );
     fleet.assert_exact(&job, 6_000);
 }
 
@@ -104,10 +115,17 @@ fn many_coordinators_have_one_leader() {
     for round in 1..=4 {
         fleet.wait_for(round * 500);
         // The lease is taken from its holder, as a clock jump would.
-        fleet.postgres.sql(DATABASE, "UPDATE leader SET expires_at = 0");
-        wait_until("one leads", || crowd.iter().filter(|one| one.leads()).count() == 1);
+        fleet
+            .postgres
+            .sql(DATABASE, "UPDATE leader SET expires_at = 0");
+        wait_until("one leads", || {
+            crowd.iter().filter(|one| one.leads()).count() == 1
+        });
     }
-    assert!(crowd.iter_mut().all(|one| !one.running.has_ended()), "nobody ends for losing an election");
+    assert!(
+        crowd.iter_mut().all(|one| !one.running.has_ended()),
+        "nobody ends for losing an election"
+    );
     fleet.assert_exact(&job, 8_000);
 }
 
@@ -121,7 +139,10 @@ fn failover_units_in_redis_run_once() {
     let job = fleet.submit(UNITS, "2900ms..3100ms");
     // Eight a slot are published: the last of them waits for longer than a unit is taken to be lost after.
     wait_until("the window is full", || {
-        fleet.redis.cli(&["XINFO", "STREAM", "sr:{noop}:units:normal"]).contains("entries-added")
+        fleet
+            .redis
+            .cli(&["XINFO", "STREAM", "sr:{noop}:units:normal"])
+            .contains("entries-added")
             && fleet.succeeded() >= 3
     });
     let before = generation(&fleet);
@@ -129,5 +150,10 @@ fn failover_units_in_redis_run_once() {
     failover(&fleet, before, Instant::now());
     wait_until("the other leads", || standby.leads());
     let verdict = fleet.assert_exact(&job, UNITS);
-    assert_eq!((verdict.executions, verdict.again), (2 * UNITS as u64, 0), "{verdict:?}: {}", standby.running.stderr());
+    assert_eq!(
+        (verdict.executions, verdict.again),
+        (2 * UNITS as u64, 0),
+        "{verdict:?}: {}",
+        standby.running.stderr()
+    );
 }

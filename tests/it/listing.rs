@@ -25,8 +25,12 @@ fn job(name: &str, library: &str) -> String {
 }
 
 fn submit(fleet: &Fleet, name: &str, library: &str) -> String {
-    fleet.scratch.write(format!("{name}.yaml"), job(name, library));
-    fleet.run(&["job", "submit", &format!("{name}.yaml"), "-o", "name", "-q"]).name()
+    fleet
+        .scratch
+        .write(format!("{name}.yaml"), job(name, library));
+    fleet
+        .run(&["job", "submit", &format!("{name}.yaml"), "-o", "name", "-q"])
+        .name()
 }
 
 fn worker(fleet: &Fleet) -> Running {
@@ -45,16 +49,33 @@ fn assert_listed(fleet: &Fleet, job: &str, entries: u64, patience: Duration) -> 
     let started = Instant::now();
     let open = format!("SELECT COUNT(*) FROM job WHERE id = '{job}' AND ended_at IS NOT NULL");
     while fleet.number(&open) == 0 {
-        let (epoch, page) = (of_job(fleet, job, "scan_epoch"), of_job(fleet, job, "scan_page"));
-        assert!(started.elapsed() < patience, "{job} is not listed: epoch {epoch}, page {page}");
+        let (epoch, page) = (
+            of_job(fleet, job, "scan_epoch"),
+            of_job(fleet, job, "scan_page"),
+        );
+        assert!(
+            started.elapsed() < patience,
+            "{job} is not listed: epoch {epoch}, page {page}"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
-    let rows = format!("SELECT COUNT(*) FROM listing l JOIN job j ON j.no = l.job WHERE j.id = '{job}'");
+    let rows =
+        format!("SELECT COUNT(*) FROM listing l JOIN job j ON j.no = l.job WHERE j.id = '{job}'");
     assert_eq!(fleet.number(&rows), entries, "each entry is listed once");
     assert_eq!(of_job(fleet, job, "assets"), entries);
-    assert_eq!(of_job(fleet, job, "row_errors"), 0, "nothing is listed twice");
-    let members = format!("SELECT SUM(p.assets) FROM partition p JOIN job j ON j.no = p.job WHERE j.id = '{job}'");
-    assert_eq!(fleet.number(&members), entries, "each entry is in one partition");
+    assert_eq!(
+        of_job(fleet, job, "row_errors"),
+        0,
+        "nothing is listed twice"
+    );
+    let members = format!(
+        "SELECT SUM(p.assets) FROM partition p JOIN job j ON j.no = p.job WHERE j.id = '{job}'"
+    );
+    assert_eq!(
+        fleet.number(&members),
+        entries,
+        "each entry is in one partition"
+    );
     let done = fleet.look(job);
     assert_eq!(done["state"], "succeeded", "{done:#}");
     of_job(fleet, job, "scan_epoch")
@@ -82,7 +103,9 @@ impl Held {
     /// Waits until so many entries are in the store.
     #[track_caller]
     fn stored(&self, entries: u64) {
-        wait_until(&format!("{entries} entries are stored"), || of_job(&self.fleet, &self.job, "assets") >= entries);
+        wait_until(&format!("{entries} entries are stored"), || {
+            of_job(&self.fleet, &self.job, "assets") >= entries
+        });
     }
 
     /// Lets the rest be listed and judges it.
@@ -92,7 +115,11 @@ impl Held {
         let took = assert_listed(&self.fleet, &self.job, OBJECTS, Duration::from_secs(60));
         assert!(took <= epochs, "{took} epochs for one interruption");
         let pages = OBJECTS.div_ceil(1_000);
-        assert!(self.keys.asked() <= 3 * pages, "{} requests for {pages} pages", self.keys.asked());
+        assert!(
+            self.keys.asked() <= 3 * pages,
+            "{} requests for {pages} pages",
+            self.keys.asked()
+        );
     }
 }
 
@@ -115,7 +142,12 @@ fn listing_over_a_wiped_transport_continues_after_the_last_stored_page() {
     coordinator.running.signal(Signal::STOP);
     held.keys.hold_at(HELD_AT + 8_000);
     wait_until("pages wait for the coordinator", || {
-        held.fleet.redis.cli(&["XLEN", "sr:reports"]).trim().parse::<u64>().is_ok_and(|waiting| waiting >= 2)
+        held.fleet
+            .redis
+            .cli(&["XLEN", "sr:reports"])
+            .trim()
+            .parse::<u64>()
+            .is_ok_and(|waiting| waiting >= 2)
     });
     held.fleet.redis.cli(&["FLUSHALL"]);
     coordinator.running.signal(Signal::CONT);
@@ -128,7 +160,9 @@ fn listing_in_a_frozen_worker_is_resumed_once() {
     let (held, _coordinator, worker) = Held::new();
     let before = of_job(&held.fleet, &held.job, "scan_epoch");
     worker.signal(Signal::STOP);
-    wait_until("the scan is handed out again", || of_job(&held.fleet, &held.job, "scan_epoch") > before);
+    wait_until("the scan is handed out again", || {
+        of_job(&held.fleet, &held.job, "scan_epoch") > before
+    });
     worker.signal(Signal::CONT);
     held.ends_within(before + 4);
 }
@@ -139,7 +173,8 @@ fn folder(scratch: &Scratch, entries: u64) {
         let directory = scratch.path(format!("folder/t{title:05}"));
         std::fs::create_dir_all(&directory).expect("a scratch directory can be made");
         for n in 0..(entries - title * 1_000).min(1_000) {
-            std::fs::File::create(directory.join(format!("f{n:04}.mov"))).expect("a scratch file can be made");
+            std::fs::File::create(directory.join(format!("f{n:04}.mov")))
+                .expect("a scratch file can be made");
         }
     }
 }
@@ -147,7 +182,11 @@ fn folder(scratch: &Scratch, entries: u64) {
 /// `SHOWRUNNER_LISTING=1000000` lists a million files and a million objects, `SHOWRUNNER_SEED` draws the same kills again.
 #[test]
 fn listings_of_a_folder_and_a_bucket_survive_random_kills() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let entries = number("SHOWRUNNER_LISTING").unwrap_or(ENTRIES);
     let seed = number("SHOWRUNNER_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("SHOWRUNNER_SEED={seed} SHOWRUNNER_LISTING={entries}");
@@ -156,12 +195,18 @@ fn listings_of_a_folder_and_a_bucket_survive_random_kills() {
     folder(&fleet.scratch, entries);
     fleet.scratch.write("storage.yaml", keys.settings());
     // The small form lasts for some kills as well: ten seconds of requests.
-    keys.pace(Duration::from_micros(10_000_000 / entries.div_ceil(1_000).max(1)));
+    keys.pace(Duration::from_micros(
+        10_000_000 / entries.div_ceil(1_000).max(1),
+    ));
     keys.fail(seed, 0.02);
     let mut coordinators = [fleet.coordinator(), fleet.coordinator()];
     let mut workers: Vec<Running> = (0..3).map(|_| worker(&fleet)).collect();
-    let jobs = [submit(&fleet, "files", "folder: folder"), submit(&fleet, "objects", "folder: \"s3://library/cards\"")];
-    let scanning = |fleet: &Fleet| fleet.number("SELECT COUNT(*) FROM job WHERE phase = 'scanning'");
+    let jobs = [
+        submit(&fleet, "files", "folder: folder"),
+        submit(&fleet, "objects", "folder: \"s3://library/cards\""),
+    ];
+    let scanning =
+        |fleet: &Fleet| fleet.number("SELECT COUNT(*) FROM job WHERE phase = 'scanning'");
     let (started, mut kills) = (Instant::now(), 0u64);
     // A million entries last for many kills; they end some time, so that what is left is time without any.
     let until = Duration::from_secs(30 + entries / 4_000);
@@ -189,10 +234,19 @@ fn listings_of_a_folder_and_a_bucket_survive_random_kills() {
             }
         }
     }
-    println!("{kills} kills in {:?}, {} listings open", started.elapsed(), scanning(&fleet));
+    println!(
+        "{kills} kills in {:?}, {} listings open",
+        started.elapsed(),
+        scanning(&fleet)
+    );
     assert!(kills >= 3, "a listing that nobody disturbs proves nothing");
     for job in &jobs {
-        let epochs = assert_listed(&fleet, job, entries, CALM_MAX + Duration::from_secs(entries / 4_000));
+        let epochs = assert_listed(
+            &fleet,
+            job,
+            entries,
+            CALM_MAX + Duration::from_secs(entries / 4_000),
+        );
         println!("{job}: {entries} entries, {epochs} epochs, {kills} kills");
         // A kill ends a scan and may lose the message that says so; the end of a scan is an epoch as well.
         assert!(epochs <= 4 * kills + 4, "{epochs} epochs for {kills} kills");

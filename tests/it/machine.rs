@@ -17,7 +17,9 @@ impl Disk {
     fn mount(path: PathBuf, mebibytes: usize) -> Option<Disk> {
         fs::create_dir_all(&path).expect("a scratch directory can be made");
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "none"]).arg(&path);
+        command
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "none"])
+            .arg(&path);
         match command.output() {
             Ok(output) if output.status.success() => Some(Disk(path)),
             _ => None,
@@ -47,15 +49,35 @@ fn full_disk_fails_assets_and_leaves_no_partial_file() {
     scratch.write("in/small.bin", &small);
     scratch.write("in/large.bin", &large);
     scratch.write("in/last.bin", &small);
-    let rows = [("a", "t", "in/small.bin"), ("b", "t", "in/large.bin"), ("c", "t", "in/last.bin")];
+    let rows = [
+        ("a", "t", "in/small.bin"),
+        ("b", "t", "in/large.bin"),
+        ("c", "t", "in/last.bin"),
+    ];
     scratch.write("manifest.csv", manifest(&rows));
     scratch.write("job.yaml", LAND);
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["b"]);
-    assert_failed(&summary, "b", "destination_full", &["no space", "large.bin", "free or add space"]);
-    assert_eq!((count(&summary, "/units/succeeded"), count(&summary, "/units/dead")), (2, 1));
+    assert_failed(
+        &summary,
+        "b",
+        "destination_full",
+        &["no space", "large.bin", "free or add space"],
+    );
+    assert_eq!(
+        (
+            count(&summary, "/units/succeeded"),
+            count(&summary, "/units/dead")
+        ),
+        (2, 1)
+    );
     let expected = [("t/small.bin", small.clone()), ("t/last.bin", small)];
-    assert_tree(&scratch.path("out"), &expected.map(|(name, content)| (name.to_owned(), content)).into());
+    assert_tree(
+        &scratch.path("out"),
+        &expected
+            .map(|(name, content)| (name.to_owned(), content))
+            .into(),
+    );
 }
 
 #[test]
@@ -69,7 +91,10 @@ fn unusable_data_directory_is_reported() {
         ran.expect_code(1).expect_said(&["data directory", data]);
     }
     scratch.write("broken/showrunner.db", bytes(3, 64 << 10));
-    scratch.run(&["run", "job.yaml", "--data", "broken"]).expect_code(1).expect_said(&["broken"]);
+    scratch
+        .run(&["run", "job.yaml", "--data", "broken"])
+        .expect_code(1)
+        .expect_said(&["broken"]);
 }
 
 #[test]
@@ -77,14 +102,24 @@ fn file_changed_during_read_fails() {
     let scratch = Scratch::new();
     let growing = scratch.write("in/growing.bin", bytes(4, 24 << 20));
     scratch.write("in/still.bin", "still");
-    scratch.write("manifest.csv", manifest(&[("growing", "t", "in/growing.bin"), ("still", "t", "in/still.bin")]));
+    scratch.write(
+        "manifest.csv",
+        manifest(&[
+            ("growing", "t", "in/growing.bin"),
+            ("still", "t", "in/still.bin"),
+        ]),
+    );
     scratch.write("job.yaml", LAND);
     let done = AtomicBool::new(false);
     let summary = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut file = OpenOptions::new().append(true).open(&growing).expect("it was written");
+            let mut file = OpenOptions::new()
+                .append(true)
+                .open(&growing)
+                .expect("it was written");
             while !done.load(Ordering::Relaxed) {
-                file.write_all(b"more").expect("a scratch file can be written");
+                file.write_all(b"more")
+                    .expect("a scratch file can be written");
                 std::thread::sleep(Duration::from_micros(200));
             }
         });
@@ -93,11 +128,18 @@ fn file_changed_during_read_fails() {
         ran.expect_code(3).json()
     });
     assert_eq!(failed_assets(&summary), ["growing"]);
-    assert_failed(&summary, "growing", "source_changed", &["growing.bin", "changed while it was read"]);
+    assert_failed(
+        &summary,
+        "growing",
+        "source_changed",
+        &["growing.bin", "changed while it was read"],
+    );
     assert!(!scratch.path("out/t/growing.bin").exists());
 
     let id = summary["job"].as_str().expect("an id is text");
-    scratch.run(&["job", "retry", id, "--filter", "reason=source_changed"]).expect_code(0);
+    scratch
+        .run(&["job", "retry", id, "--filter", "reason=source_changed"])
+        .expect_code(0);
     scratch.run_job("job.yaml", 0);
     let expected = ["growing.bin", "still.bin"].map(|name| {
         let content = fs::read(scratch.path(format!("in/{name}"))).expect("it was written");

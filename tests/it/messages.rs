@@ -10,7 +10,10 @@ const LONG: usize = 45_000;
 
 fn submit(cluster: &Cluster, name: &str, job: &str) -> String {
     cluster.scratch.write(format!("{name}.yaml"), job);
-    cluster.scratch.run(&["job", "submit", &format!("{name}.yaml"), "-o", "name", "-q"]).name()
+    cluster
+        .scratch
+        .run(&["job", "submit", &format!("{name}.yaml"), "-o", "name", "-q"])
+        .name()
 }
 
 /// Waits for the end of a job, and for what it says of its failures.
@@ -25,7 +28,12 @@ fn ended(cluster: &Cluster, id: &str) -> serde_json::Value {
 #[test]
 fn report_too_long_fails_its_unit_and_no_other_job() {
     let cluster = Cluster::start();
-    let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--slots", "noop=8,transfer=2"]);
+    let _worker = cluster.worker_with(&[
+        "--redis",
+        &cluster.redis.url(),
+        "--slots",
+        "noop=8,transfer=2",
+    ]);
     let mut rows = String::from("asset,title,role,location\n");
     for n in 0..LONG {
         writeln!(rows, "a{n:08},t,document,file:./none/{n}.mxf").expect("memory can be written");
@@ -39,16 +47,43 @@ fn report_too_long_fails_its_unit_and_no_other_job() {
     );
     let summary = ended(&cluster, &long);
     // Rows that make more than half of a message go into two units, of which the first has too much to report.
-    assert_eq!(count(&summary, "/units/dead"), count(&summary, "/units/total"), "{summary:#}");
+    assert_eq!(
+        count(&summary, "/units/dead"),
+        count(&summary, "/units/total"),
+        "{summary:#}"
+    );
     let failures = summary["failures"].as_array().cloned().unwrap_or_default();
-    assert!(failures.iter().any(|cause| cause["reason"] == "report_too_long"), "{summary:#}");
+    assert!(
+        failures
+            .iter()
+            .any(|cause| cause["reason"] == "report_too_long"),
+        "{summary:#}"
+    );
     // The same worker, afterwards.
-    cluster.scratch.write("short.csv", "asset,title,role,location\na,t,document,none/1\nb,t,document,none/2\n");
+    cluster.scratch.write(
+        "short.csv",
+        "asset,title,role,location\na,t,document,none/1\nb,t,document,none/2\n",
+    );
     let steps = "steps:\n  - id: wait\n    noop: { duration: 1ms }\n";
-    let short = submit(&cluster, "short", &format!("job: short\nlibrary: {{ manifest: short.csv }}\n{steps}"));
+    let short = submit(
+        &cluster,
+        "short",
+        &format!("job: short\nlibrary: {{ manifest: short.csv }}\n{steps}"),
+    );
     let summary = ended(&cluster, &short);
-    assert_eq!((count(&summary, "/units/succeeded"), count(&summary, "/units/total")), (2, 2), "{summary:#}");
-    let worker = cluster.scratch.run(&["worker", "list", "-o", "json"]).expect_code(0).json();
+    assert_eq!(
+        (
+            count(&summary, "/units/succeeded"),
+            count(&summary, "/units/total")
+        ),
+        (2, 2),
+        "{summary:#}"
+    );
+    let worker = cluster
+        .scratch
+        .run(&["worker", "list", "-o", "json"])
+        .expect_code(0)
+        .json();
     assert_eq!(worker[0]["state"], "working", "{worker:#}");
 }
 
@@ -57,7 +92,12 @@ fn report_too_long_fails_its_unit_and_no_other_job() {
 #[test]
 fn unit_too_long_fails_alone_and_the_others_are_published() {
     let cluster = Cluster::start();
-    let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--slots", "noop=8,transfer=8"]);
+    let _worker = cluster.worker_with(&[
+        "--redis",
+        &cluster.redis.url(),
+        "--slots",
+        "noop=8,transfer=8",
+    ]);
     let (title, folders) = ("t".repeat(240), ["{title}"; 14].join("/"));
     let landed = cluster.scratch.path("out").display().to_string().len() + 14 * 241;
     let assets = BYTES_MAX / (landed + 170);
@@ -72,14 +112,40 @@ fn unit_too_long_fails_alone_and_the_others_are_published() {
          noop: {{ duration: 1ms }}\n"
     );
     let partition = "partition: { by: count, max_assets: 5000 }";
-    let long = submit(&cluster, "long", &format!("job: long\nlibrary: {{ manifest: long.csv }}\n{partition}\n{steps}"));
-    let others: String = (0..300).map(|n| format!("a{n},t,document,none/{n}\n")).collect();
-    cluster.scratch.write("short.csv", format!("asset,title,role,location\n{others}"));
+    let long = submit(
+        &cluster,
+        "long",
+        &format!("job: long\nlibrary: {{ manifest: long.csv }}\n{partition}\n{steps}"),
+    );
+    let others: String = (0..300)
+        .map(|n| format!("a{n},t,document,none/{n}\n"))
+        .collect();
+    cluster
+        .scratch
+        .write("short.csv", format!("asset,title,role,location\n{others}"));
     let steps = "steps:\n  - id: wait\n    noop: { duration: 20ms }\n";
-    let short = submit(&cluster, "short", &format!("job: short\nlibrary: {{ manifest: short.csv }}\n{steps}"));
+    let short = submit(
+        &cluster,
+        "short",
+        &format!("job: short\nlibrary: {{ manifest: short.csv }}\n{steps}"),
+    );
     let summary = ended(&cluster, &long);
-    assert_eq!((count(&summary, "/units/dead"), count(&summary, "/units/succeeded")), (1, 1), "{summary:#}");
-    assert_eq!(summary["failures"][0]["reason"], "unit_too_long", "{summary:#}");
+    assert_eq!(
+        (
+            count(&summary, "/units/dead"),
+            count(&summary, "/units/succeeded")
+        ),
+        (1, 1),
+        "{summary:#}"
+    );
+    assert_eq!(
+        summary["failures"][0]["reason"], "unit_too_long",
+        "{summary:#}"
+    );
     assert_eq!(count(&ended(&cluster, &short), "/units/succeeded"), 300);
-    assert!(!cluster.coordinator.stderr().contains("ACL"), "{}", cluster.coordinator.stderr());
+    assert!(
+        !cluster.coordinator.stderr().contains("ACL"),
+        "{}",
+        cluster.coordinator.stderr()
+    );
 }

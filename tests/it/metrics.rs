@@ -49,7 +49,10 @@ fn coordinator() -> Registry {
     Metrics::new(&registry).expect("names are sound");
     Timings::new(&registry).expect("names are sound");
     let (store, _thread) = Store::memory();
-    store.write_times().register(&registry).expect("names are sound");
+    store
+        .write_times()
+        .register(&registry)
+        .expect("names are sound");
     register_process(&registry, "coordinator").expect("names are sound");
     registry
 }
@@ -57,7 +60,10 @@ fn coordinator() -> Registry {
 fn leader() -> Registry {
     let registry = Registry::new();
     let gauges = ClusterGauges::new(&registry).expect("names are sound");
-    gauges.show(Some(&ClusterStats { slack: bands().map(|band| (band, 0)).collect(), ..ClusterStats::default() }));
+    gauges.show(Some(&ClusterStats {
+        slack: bands().map(|band| (band, 0)).collect(),
+        ..ClusterStats::default()
+    }));
     registry
 }
 
@@ -72,8 +78,14 @@ fn worker() -> Registry {
         departure: Default::default(),
     };
     let metrics = WorkerMetrics::new().expect("names are sound");
-    metrics.register(&registry, vitals).expect("names are sound");
-    let queue = LocalQueue::new(BTreeMap::new(), mpsc::channel(1).0, mpsc::unbounded_channel().1);
+    metrics
+        .register(&registry, vitals)
+        .expect("names are sound");
+    let queue = LocalQueue::new(
+        BTreeMap::new(),
+        mpsc::channel(1).0,
+        mpsc::unbounded_channel().1,
+    );
     Timed::new(queue, &registry).expect("names are sound");
     register_process(&registry, "worker").expect("names are sound");
     registry
@@ -82,24 +94,49 @@ fn worker() -> Registry {
 /// One line of the table.
 fn describe(family: &MetricFamily) -> String {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for pair in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
+    for pair in family
+        .get_metric()
+        .iter()
+        .flat_map(|metric| metric.get_label())
+    {
         labels.entry(pair.name()).or_default().insert(pair.value());
     }
     let labels = labels.iter().map(|(name, values)| {
-        assert!(values.len() <= VALUES_MAX, "{name} of {} has {} values", family.name(), values.len());
+        assert!(
+            values.len() <= VALUES_MAX,
+            "{name} of {} has {} values",
+            family.name(),
+            values.len()
+        );
         let values: Vec<&str> = values.iter().copied().collect();
-        if FREE.contains(name) { format!("`{name}`") } else { format!("`{name}`: {}", values.join(" ")) }
+        if FREE.contains(name) {
+            format!("`{name}`")
+        } else {
+            format!("`{name}`: {}", values.join(" "))
+        }
     });
     let labels: Vec<String> = labels.collect();
     let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-    format!("| `{}` | {kind} | {} | {} |", family.name(), labels.join("; "), family.help())
+    format!(
+        "| `{}` | {kind} | {} | {} |",
+        family.name(),
+        labels.join("; "),
+        family.help()
+    )
 }
 
 fn table(text: &mut String, heading: &str, registry: &Registry) {
-    write!(text, "\n## {heading}\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
-        .expect("memory can be written");
+    write!(
+        text,
+        "\n## {heading}\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+    )
+    .expect("memory can be written");
     // Those of the process are the system's, not ours.
-    for family in registry.gather().iter().filter(|family| family.name().starts_with("showrunner_")) {
+    for family in registry
+        .gather()
+        .iter()
+        .filter(|family| family.name().starts_with("showrunner_"))
+    {
         writeln!(text, "{}", describe(family)).expect("memory can be written");
     }
 }

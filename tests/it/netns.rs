@@ -19,13 +19,21 @@ const FAILOVER_MAX: Duration = Duration::from_secs(6);
 fn fleet(hosts: &Hosts) -> Fleet {
     let scratch = Scratch::new();
     let home = scratch.path(".");
-    let redis = hosts
-        .on(REDIS_HOST, || Redis::start_with(&home, &["--save", "", "--bind", "0.0.0.0", "--protected-mode", "no"]));
+    let redis = hosts.on(REDIS_HOST, || {
+        Redis::start_with(
+            &home,
+            &["--save", "", "--bind", "0.0.0.0", "--protected-mode", "no"],
+        )
+    });
     let postgres = PostgresServer::start_with(&["listen_addresses=*"]);
     postgres.trust(NETWORK);
     let mut fleet = Fleet::of(scratch, postgres, redis);
-    fleet.transport = fleet.transport.replace("127.0.0.1", &Hosts::address(REDIS_HOST));
-    fleet.database = fleet.database.replace("127.0.0.1", &Hosts::address(DATABASE_HOST));
+    fleet.transport = fleet
+        .transport
+        .replace("127.0.0.1", &Hosts::address(REDIS_HOST));
+    fleet.database = fleet
+        .database
+        .replace("127.0.0.1", &Hosts::address(DATABASE_HOST));
     fleet
 }
 
@@ -37,9 +45,13 @@ fn coordinator(hosts: &Hosts, fleet: &Fleet, host: u8) -> Coordinator {
 
 /// The host of the leader, and the number of its term.
 fn leader(fleet: &Fleet) -> Option<(u8, u64)> {
-    let found = fleet.postgres.ask(&fleet.name, "SELECT holder, generation FROM leader")?;
+    let found = fleet
+        .postgres
+        .ask(&fleet.name, "SELECT holder, generation FROM leader")?;
     let (holder, generation) = found.rsplit_once('|')?;
-    let host = COORDINATORS.into_iter().find(|host| holder.ends_with(&Hosts::address(*host)))?;
+    let host = COORDINATORS
+        .into_iter()
+        .find(|host| holder.ends_with(&Hosts::address(*host)))?;
     Some((host, generation.parse().ok()?))
 }
 
@@ -60,7 +72,9 @@ fn over(hosts: &Hosts) {
     let (first, term) = leader(&fleet).expect("one of them leads");
     hosts.cut(first, true);
     let since = Instant::now();
-    wait_until("the other leads", || leader(&fleet).is_some_and(|(host, next)| host != first && next == term + 1));
+    wait_until("the other leads", || {
+        leader(&fleet).is_some_and(|(host, next)| host != first && next == term + 1)
+    });
     let took = since.elapsed();
     println!("units go on {:?} later", fleet.wait_for_progress());
     promised("the other host leads", took, FAILOVER_MAX);
@@ -68,7 +82,11 @@ fn over(hosts: &Hosts) {
     let verdict = fleet.assert_exact(&job, ASSETS);
     assert!(verdict.again >= 8, "{verdict:?}");
     let (last, terms) = leader(&fleet).expect("one of them leads");
-    assert_eq!((last != first, terms), (true, term + 1), "the host that came back stands by");
+    assert_eq!(
+        (last != first, terms),
+        (true, term + 1),
+        "the host that came back stands by"
+    );
 }
 
 #[test]

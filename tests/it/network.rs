@@ -13,7 +13,11 @@ fn before(fleet: &Fleet) -> (Proxy, String) {
 }
 
 fn alarms(running: &Running) -> usize {
-    running.stderr().lines().filter(|line| line.contains("ERROR")).count()
+    running
+        .stderr()
+        .lines()
+        .filter(|line| line.contains("ERROR"))
+        .count()
 }
 
 /// Case 15: half-open connections of every reader and of every short command.
@@ -78,7 +82,9 @@ fn resent_messages_after_lost_replies_count_once() {
         fleet.wait_for(lost * 500);
         proxy.lose_reply_to(b"sr:{noop}:units:normal");
         of_worker.lose_reply_to(b"sr:reports");
-        wait_until("both replies are lost", || proxy.lost_replies() >= lost && of_worker.lost_replies() >= lost);
+        wait_until("both replies are lost", || {
+            proxy.lost_replies() >= lost && of_worker.lost_replies() >= lost
+        });
     }
     fleet.assert_exact(&job, 4_000);
 }
@@ -93,9 +99,15 @@ fn units_of_an_unknown_publication_that_wait_for_a_slot_run_once() {
     let _coordinator = fleet.coordinator();
     fleet.transport = fleet.redis.url();
     let _worker = fleet.worker(3, &[]);
-    wait_until("the worker is known", || fleet.number("SELECT COUNT(*) FROM worker") == 1);
+    wait_until("the worker is known", || {
+        fleet.number("SELECT COUNT(*) FROM worker") == 1
+    });
     proxy.lose_reply_to(b"sr:{noop}:units:normal");
     let job = fleet.submit(6, "9s..10s");
     let verdict = fleet.assert_exact(&job, 6);
-    assert_eq!((proxy.lost_replies(), verdict.executions), (1, 12), "each unit ran once: {verdict:?}");
+    assert_eq!(
+        (proxy.lost_replies(), verdict.executions),
+        (1, 12),
+        "each unit ran once: {verdict:?}"
+    );
 }

@@ -15,7 +15,8 @@ const UNITS: usize = 400;
 fn failing_job(scratch: &Scratch) {
     let mut rows = String::from("asset,title,role,location\n");
     for n in 0..UNITS {
-        writeln!(rows, "a{n:05},t{},document,none/{n}", n % 5).expect("writing to memory cannot fail");
+        writeln!(rows, "a{n:05},t{},document,none/{n}", n % 5)
+            .expect("writing to memory cannot fail");
     }
     scratch.write("counted.csv", rows);
     let job = "job: counted\nlibrary: { manifest: counted.csv }\nsteps:\n  - id: work\n    noop: { duration: 1ms..5ms, \
@@ -40,10 +41,19 @@ fn scraped() -> Scraped {
     let mut worker = fleet.worker(16, &["--listen", "127.0.0.1:0"]);
     let worker_address = worker.address();
     let coordinators = [leader.address.as_str(), standby.address.as_str()];
-    let targets: [(&str, &[&str]); 2] =
-        [("showrunner-coordinator", &coordinators), ("showrunner-worker", &[worker_address.as_str()])];
+    let targets: [(&str, &[&str]); 2] = [
+        ("showrunner-coordinator", &coordinators),
+        ("showrunner-worker", &[worker_address.as_str()]),
+    ];
     let prometheus = Prometheus::start(&fleet.scratch.path("."), &targets);
-    Scraped { fleet, leader, standby, _worker: worker, worker_address, prometheus }
+    Scraped {
+        fleet,
+        leader,
+        standby,
+        _worker: worker,
+        worker_address,
+        prometheus,
+    }
 }
 
 #[test]
@@ -51,15 +61,32 @@ fn prometheus_counts_equal_the_counts_of_the_job() {
     if !prometheus::is_installed() {
         return;
     }
-    let Scraped { fleet, leader, standby, _worker, worker_address, prometheus } = scraped();
+    let Scraped {
+        fleet,
+        leader,
+        standby,
+        _worker,
+        worker_address,
+        prometheus,
+    } = scraped();
     failing_job(&fleet.scratch);
-    let job = fleet.run(&["job", "submit", "counted.yaml", "-o", "name", "-q"]).name();
-    let summary = fleet.run(&["job", "wait", &job, "--timeout", "2m", "-o", "json"]).expect_code(3).json();
-    let (succeeded, dead) = (count(&summary, "/units/succeeded"), count(&summary, "/units/dead"));
+    let job = fleet
+        .run(&["job", "submit", "counted.yaml", "-o", "name", "-q"])
+        .name();
+    let summary = fleet
+        .run(&["job", "wait", &job, "--timeout", "2m", "-o", "json"])
+        .expect_code(3)
+        .json();
+    let (succeeded, dead) = (
+        count(&summary, "/units/succeeded"),
+        count(&summary, "/units/dead"),
+    );
     assert!(dead > 0 && succeeded + dead == UNITS as u64, "{summary:#}");
 
     prometheus.wait_for("sum(up)", 3.0);
-    let ended = |outcome: &str| format!(r#"sum(showrunner_units_finished_total{{stage="noop",outcome="{outcome}"}})"#);
+    let ended = |outcome: &str| {
+        format!(r#"sum(showrunner_units_finished_total{{stage="noop",outcome="{outcome}"}})"#)
+    };
     prometheus.wait_for(&ended("success"), succeeded as f64);
     prometheus.wait_for(&ended("dead"), dead as f64);
     prometheus.wait_for("sum(showrunner_dead_letters)", dead as f64);
@@ -69,9 +96,13 @@ fn prometheus_counts_equal_the_counts_of_the_job() {
     let retried = prometheus.number(&ended("retry")).unwrap_or(0.0);
     assert!(retried > 0.0, "some executions fail and are tried again");
     let executions = succeeded as f64 + dead as f64 + retried;
-    prometheus.wait_for(r#"sum(showrunner_unit_duration_seconds_count{stage="noop"})"#, executions);
-    let on_workers =
-        |outcome: &str| format!(r#"sum(showrunner_worker_units_total{{stage="noop",outcome="{outcome}"}})"#);
+    prometheus.wait_for(
+        r#"sum(showrunner_unit_duration_seconds_count{stage="noop"})"#,
+        executions,
+    );
+    let on_workers = |outcome: &str| {
+        format!(r#"sum(showrunner_worker_units_total{{stage="noop",outcome="{outcome}"}})"#)
+    };
     prometheus.wait_for(&on_workers("finished"), succeeded as f64);
     prometheus.wait_for(&on_workers("failed"), dead as f64 + retried);
 
@@ -96,16 +127,29 @@ fn prometheus_counts_equal_the_counts_of_the_job() {
 #[track_caller]
 fn gauges_of_the_cluster_come_from_one(prometheus: &Prometheus, leader: &Coordinator) {
     let instance = &leader.address;
-    prometheus.wait_for(r#"count(showrunner_queue_depth{stage="noop",priority="normal"})"#, 1.0);
+    prometheus.wait_for(
+        r#"count(showrunner_queue_depth{stage="noop",priority="normal"})"#,
+        1.0,
+    );
     prometheus.wait_for(r#"sum(showrunner_workers{state="active"})"#, 1.0);
     prometheus.wait_for(
         &format!(r#"count(showrunner_queue_depth{{stage="noop",priority="normal",instance="{instance}"}})"#),
         1.0,
     );
-    for gauge in ["queue_pending", "workers", "slots", "autoscale_desired_workers", "barriers", "dead_letters"] {
+    for gauge in [
+        "queue_pending",
+        "workers",
+        "slots",
+        "autoscale_desired_workers",
+        "barriers",
+        "dead_letters",
+    ] {
         let name = format!("showrunner_{gauge}");
         let instances = prometheus.query(&format!("count by (instance) ({name})"));
-        let from: Vec<&str> = instances.iter().map(|(labels, _)| labels["instance"].as_str()).collect();
+        let from: Vec<&str> = instances
+            .iter()
+            .map(|(labels, _)| labels["instance"].as_str())
+            .collect();
         assert_eq!(from, [instance], "{name}");
     }
 }
@@ -117,30 +161,65 @@ fn shipped_alert_rules_pass_their_tests() {
     }
     let rules = shipped("alerts.yml").display().to_string();
     promtool(&["check", "rules", "--lint=all", "--lint-fatal", &rules]).expect_code(0);
-    promtool(&["check", "config", &shipped("prometheus.yml").display().to_string()]).expect_code(0);
-    promtool(&["test", "rules", &shipped("alerts_test.yml").display().to_string()]).expect_code(0);
+    promtool(&[
+        "check",
+        "config",
+        &shipped("prometheus.yml").display().to_string(),
+    ])
+    .expect_code(0);
+    promtool(&[
+        "test",
+        "rules",
+        &shipped("alerts_test.yml").display().to_string(),
+    ])
+    .expect_code(0);
     let text = std::fs::read_to_string(&rules).expect("the rules are shipped");
-    let known = std::fs::read_to_string(shipped("../../docs/reference/metrics.md")).expect("the reference is there");
-    let guide = std::fs::read_to_string(shipped("../../docs/guide/operators.md")).expect("the guide is there");
+    let known = std::fs::read_to_string(shipped("../../docs/reference/metrics.md"))
+        .expect("the reference is there");
+    let guide = std::fs::read_to_string(shipped("../../docs/guide/operators.md"))
+        .expect("the guide is there");
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let named: BTreeSet<&str> = text.split(|c| !word(c)).filter(|name| name.starts_with("showrunner_")).collect();
+    let named: BTreeSet<&str> = text
+        .split(|c| !word(c))
+        .filter(|name| name.starts_with("showrunner_"))
+        .collect();
     for name in named {
         let recorded = text.contains(&format!(":{name}:"));
-        let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        assert!(recorded || known.contains(&format!("`{family}`")), "{name} is no metric");
+        let family = ["_bucket", "_count", "_sum"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        assert!(
+            recorded || known.contains(&format!("`{family}`")),
+            "{name} is no metric"
+        );
     }
-    let headings: BTreeSet<String> = guide.lines().filter_map(|line| line.strip_prefix("### ")).map(anchor).collect();
-    for runbook in
-        text.lines().filter_map(|line| line.split_once("operators.md#")).map(|(_, rest)| rest.trim_matches('"'))
+    let headings: BTreeSet<String> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(anchor)
+        .collect();
+    for runbook in text
+        .lines()
+        .filter_map(|line| line.split_once("operators.md#"))
+        .map(|(_, rest)| rest.trim_matches('"'))
     {
-        assert!(headings.contains(runbook), "the guide has no chapter {runbook:?}: {headings:?}");
+        assert!(
+            headings.contains(runbook),
+            "the guide has no chapter {runbook:?}: {headings:?}"
+        );
     }
 
     let Scraped { prometheus, .. } = scraped();
     let healthy = || {
-        let groups = prometheus.api("rules")["groups"].as_array().cloned().unwrap_or_default();
-        let all: Vec<_> =
-            groups.iter().flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default()).collect();
+        let groups = prometheus.api("rules")["groups"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let all: Vec<_> = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default())
+            .collect();
         let bad = all.iter().find(|rule| rule["health"] == "err");
         assert!(bad.is_none(), "{bad:?}");
         !all.is_empty() && all.iter().all(|rule| rule["health"] == "ok")
@@ -150,5 +229,10 @@ fn shipped_alert_rules_pass_their_tests() {
 
 /// The address of a heading within a page.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase().replace(' ', "-").chars().filter(|c| c.is_alphanumeric() || *c == '-').collect()
+    heading
+        .to_lowercase()
+        .replace(' ', "-")
+        .chars()
+        .filter(|c| c.is_alphanumeric() || *c == '-')
+        .collect()
 }

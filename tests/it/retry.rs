@@ -2,7 +2,11 @@
 use crate::jobs::{LAND, assert_failed, count, failed_assets, manifest};
 use testkit::Scratch;
 
-const THREE: [(&str, &str, &str); 3] = [("a", "t1", "in/a.bin"), ("b", "t1", "in/b.bin"), ("c", "t2", "in/c.bin")];
+const THREE: [(&str, &str, &str); 3] = [
+    ("a", "t1", "in/a.bin"),
+    ("b", "t1", "in/b.bin"),
+    ("c", "t2", "in/c.bin"),
+];
 
 /// Three assets, of which `b` has not been delivered.
 fn with_one_missing(job: &str) -> Scratch {
@@ -27,14 +31,33 @@ const BEHIND: &str = "  - id: publish
 fn late_delivery_releases_its_dependents() {
     let scratch = with_one_missing(&job(BEHIND));
     let summary = scratch.run_job("job.yaml", 3);
-    assert_failed(&summary, "b", "source_missing", &["in/b.bin", "does not exist", "retry"]);
-    assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/held")), (1, 1));
+    assert_failed(
+        &summary,
+        "b",
+        "source_missing",
+        &["in/b.bin", "does not exist", "retry"],
+    );
+    assert_eq!(
+        (
+            count(&summary, "/barriers/0/released"),
+            count(&summary, "/barriers/0/held")
+        ),
+        (1, 1)
+    );
     assert_eq!(count(&summary, "/steps/1/units/succeeded"), 1);
     assert_eq!(count(&summary, "/steps/1/units/cancelled"), 2);
 
     let id = summary["job"].as_str().expect("an id is text").to_owned();
     scratch.write("in/b.bin", "b");
-    let retry = ["job", "retry", &id, "--filter", "reason=source_missing", "-o", "json"];
+    let retry = [
+        "job",
+        "retry",
+        &id,
+        "--filter",
+        "reason=source_missing",
+        "-o",
+        "json",
+    ];
     let preview = scratch.run(&[&retry[..], &["--dry-run"]].concat());
     assert_eq!(count(&preview.expect_code(0).json(), "/units"), 1);
     let same = scratch.run(&["job", "get", &id, "-o", "json"]).json();
@@ -46,20 +69,41 @@ fn late_delivery_releases_its_dependents() {
     let mended = ran.expect_code(0).json();
     assert_eq!(mended["job"], id.as_str(), "the same job is carried on");
     assert_eq!(mended["state"], "succeeded");
-    assert_eq!((count(&mended, "/units/succeeded"), count(&mended, "/units/total")), (6, 6));
-    assert_eq!((count(&mended, "/barriers/0/released"), count(&mended, "/barriers/0/held")), (2, 0));
+    assert_eq!(
+        (
+            count(&mended, "/units/succeeded"),
+            count(&mended, "/units/total")
+        ),
+        (6, 6)
+    );
+    assert_eq!(
+        (
+            count(&mended, "/barriers/0/released"),
+            count(&mended, "/barriers/0/held")
+        ),
+        (2, 0)
+    );
     assert_eq!(failed_assets(&mended), Vec::<&str>::new());
 }
 
 #[test]
 fn retry_of_broken_input_fails_again() {
     let scratch = with_one_missing(LAND);
-    let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
+    let id = scratch.run_job("job.yaml", 3)["job"]
+        .as_str()
+        .expect("an id is text")
+        .to_owned();
     scratch.run(&["job", "retry", &id, "--all"]).expect_code(0);
     let again = scratch.run_job("job.yaml", 3);
     assert_eq!(again["job"], id.as_str());
     assert_failed(&again, "b", "source_missing", &["in/b.bin"]);
-    assert_eq!((count(&again, "/units/succeeded"), count(&again, "/units/dead")), (2, 1));
+    assert_eq!(
+        (
+            count(&again, "/units/succeeded"),
+            count(&again, "/units/dead")
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -71,14 +115,20 @@ fn filter_without_matches_changes_nothing() {
         let ran = scratch.run(&["job", "retry", id, "--filter", filter, "-o", "json"]);
         assert_eq!(count(&ran.expect_code(0).json(), "/units"), 0, "{filter}");
     }
-    assert_eq!(scratch.run(&["job", "get", id, "-o", "json"]).json(), summary);
+    assert_eq!(
+        scratch.run(&["job", "get", id, "-o", "json"]).json(),
+        summary
+    );
     let wrong = scratch.run(&["job", "retry", id, "--filter", "raeson=x"]);
     wrong.expect_code(2).expect_said(&["raeson", "reason"]);
 }
 
 /// The job of [`LAND`] with another meaning of failure, and a step behind each asset.
 fn on_failure(meaning: &str) -> String {
-    let job = LAND.replace("    retry:", &format!("    on_failure: {meaning}\n    retry:"));
+    let job = LAND.replace(
+        "    retry:",
+        &format!("    on_failure: {meaning}\n    retry:"),
+    );
     format!("{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n")
 }
 
@@ -98,7 +148,13 @@ fn hold_blocks_the_asset_and_its_title() {
     assert_eq!(failed_assets(&summary), ["b"]);
     assert_eq!(count(&summary, "/steps/1/units/succeeded"), 2);
     assert_eq!(count(&summary, "/steps/1/units/cancelled"), 1);
-    assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/held")), (1, 1));
+    assert_eq!(
+        (
+            count(&summary, "/barriers/0/released"),
+            count(&summary, "/barriers/0/held")
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -109,7 +165,10 @@ fn abort_cancels_the_job_with_the_reason() {
     let summary = ran.json();
     assert_eq!(summary["state"], "cancelled");
     let message = summary["message"].as_str().unwrap_or_default();
-    assert!(message.contains("abort") && message.contains("in/b.bin"), "{summary:#}");
+    assert!(
+        message.contains("abort") && message.contains("in/b.bin"),
+        "{summary:#}"
+    );
     assert_failed(&summary, "b", "source_missing", &["in/b.bin"]);
 }
 
@@ -118,17 +177,33 @@ fn bad_asset_of_a_unit_fails_alone() {
     let job = LAND
         .replace("steps:", "partition: { by: count, max_assets: 10 }\nsteps:")
         .replace("scope: title", "scope: job");
-    let scratch = with_one_missing(&format!("{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n"));
+    let scratch = with_one_missing(&format!(
+        "{job}  - id: publish\n    needs: [land]\n    noop: {{}}\n"
+    ));
     let summary = scratch.run_job("job.yaml", 3);
     assert_eq!(failed_assets(&summary), ["b"]);
     // The unit of three was cut in two: the good ones went on, the bad one is dead by itself.
-    assert_eq!((count(&summary, "/steps/0/units/succeeded"), count(&summary, "/steps/0/units/dead")), (1, 1));
-    assert_eq!((count(&summary, "/steps/1/units/succeeded"), count(&summary, "/steps/1/units/cancelled")), (1, 1));
+    assert_eq!(
+        (
+            count(&summary, "/steps/0/units/succeeded"),
+            count(&summary, "/steps/0/units/dead")
+        ),
+        (1, 1)
+    );
+    assert_eq!(
+        (
+            count(&summary, "/steps/1/units/succeeded"),
+            count(&summary, "/steps/1/units/cancelled")
+        ),
+        (1, 1)
+    );
     assert!(scratch.path("out/t1/a.bin").is_file() && scratch.path("out/t2/c.bin").is_file());
 
     scratch.write("in/b.bin", "b");
     let id = summary["job"].as_str().expect("an id is text");
-    scratch.run(&["job", "retry", id, "--filter", "asset=b"]).expect_code(0);
+    scratch
+        .run(&["job", "retry", id, "--filter", "asset=b"])
+        .expect_code(0);
     let mended = scratch.run_job("job.yaml", 0);
     assert_eq!(mended["state"], "succeeded", "{mended:#}");
     assert_eq!(count(&mended, "/units/succeeded"), 4);
@@ -143,17 +218,34 @@ fn transient_failures_are_retried_until_the_limit() {
     scratch.write("job.yaml", job);
     let summary = scratch.run_job("job.yaml", 3);
     let id = summary["job"].as_str().expect("an id is text");
-    let unit = scratch.run(&["unit", "get", &format!("{id}/flaky/1"), "-o", "json"]).expect_code(0).json();
-    assert_eq!((unit["state"].as_str(), unit["attempt"].as_u64()), (Some("dead"), Some(3)), "{unit:#}");
+    let unit = scratch
+        .run(&["unit", "get", &format!("{id}/flaky/1"), "-o", "json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        (unit["state"].as_str(), unit["attempt"].as_u64()),
+        (Some("dead"), Some(3)),
+        "{unit:#}"
+    );
     let log = |args: &[&str]| {
         let mut command = vec!["unit", "log", unit["unit"].as_str().expect("an id is text")];
         command.extend(args);
         scratch.run(&command).expect_code(0).stdout.clone()
     };
-    let executions: serde_json::Value = serde_json::from_str(&log(&["-o", "json"])).expect("it is JSON");
-    let results: Vec<_> = executions.as_array().expect("a list").iter().map(|one| &one["result"]).collect();
+    let executions: serde_json::Value =
+        serde_json::from_str(&log(&["-o", "json"])).expect("it is JSON");
+    let results: Vec<_> = executions
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["result"])
+        .collect();
     assert_eq!(results, ["failed", "failed", "failed"], "{executions:#}");
-    assert_eq!(&executions[2]["reason"], unit_reason(&summary), "{executions:#}");
+    assert_eq!(
+        &executions[2]["reason"],
+        unit_reason(&summary),
+        "{executions:#}"
+    );
     assert_eq!(log(&["-o", "name", "--limit", "2"]).lines().count(), 2);
     assert!(log(&[]).contains("ASSETS FAILED"));
 }
@@ -161,16 +253,26 @@ fn transient_failures_are_retried_until_the_limit() {
 #[test]
 fn asset_that_was_split_off_has_the_execution_in_its_log() {
     let scratch = Scratch::new();
-    scratch.write("manifest.csv", manifest(&[("a", "t", "a.bin"), ("b", "t", "b.bin")]));
+    scratch.write(
+        "manifest.csv",
+        manifest(&[("a", "t", "a.bin"), ("b", "t", "b.bin")]),
+    );
     scratch.write("a.bin", "a");
-    let step = "  - id: land\n    transfer: { to: \"file:./out/{file}\" }\n    retry: { attempts: 1 }\n";
+    let step =
+        "  - id: land\n    transfer: { to: \"file:./out/{file}\" }\n    retry: { attempts: 1 }\n";
     scratch.write(
         "job.yaml",
         format!("job: split\nlibrary: {{ manifest: manifest.csv }}\npartition: {{ max_assets: 10 }}\nsteps:\n{step}"),
     );
-    let id = scratch.run_job("job.yaml", 3)["job"].as_str().expect("an id is text").to_owned();
+    let id = scratch.run_job("job.yaml", 3)["job"]
+        .as_str()
+        .expect("an id is text")
+        .to_owned();
     for part in 1..=2 {
-        let log = scratch.run(&["unit", "log", &format!("{id}/land/{part}"), "-o", "json"]).expect_code(0).json();
+        let log = scratch
+            .run(&["unit", "log", &format!("{id}/land/{part}"), "-o", "json"])
+            .expect_code(0)
+            .json();
         assert_eq!(
             (log[0]["reason"].as_str(), log[0]["epoch"].as_u64()),
             (Some("source_missing"), Some(2 - part)),
@@ -189,18 +291,29 @@ fn seal_retried_with_its_files_holds_all_of_them() {
     let scratch = Scratch::new();
     let names: Vec<String> = (0..60).map(|n| format!("in/f{n:02}.bin")).collect();
     let ids: Vec<String> = (0..60).map(|n| format!("f{n:02}")).collect();
-    let rows: Vec<(&str, &str, &str)> =
-        ids.iter().zip(&names).map(|(id, name)| (id.as_str(), "t", name.as_str())).collect();
+    let rows: Vec<(&str, &str, &str)> = ids
+        .iter()
+        .zip(&names)
+        .map(|(id, name)| (id.as_str(), "t", name.as_str()))
+        .collect();
     scratch.write("manifest.csv", manifest(&rows));
-    names.iter().take(2).for_each(|name| drop(scratch.write(name, name)));
+    names
+        .iter()
+        .take(2)
+        .for_each(|name| drop(scratch.write(name, name)));
     scratch.write("out/ascmhl/ascmhl_chain.xml", "garbage");
     let step = "  - id: land\n    transfer: { to: \"file:./out/{file}\", mhl: true }\n    retry: { attempts: 1 }\n";
-    scratch.write("job.yaml", format!("job: card\nlibrary: {{ manifest: manifest.csv }}\nsteps:\n{step}"));
+    scratch.write(
+        "job.yaml",
+        format!("job: card\nlibrary: {{ manifest: manifest.csv }}\nsteps:\n{step}"),
+    );
     let failed = scratch.run_job("job.yaml", 3);
     let failures = failed["failures"].as_array().map_or(0, Vec::len);
     assert_eq!(failures, 59, "58 files and the seal: {failed:#}");
 
-    names.iter().for_each(|name| drop(scratch.write(name, name)));
+    names
+        .iter()
+        .for_each(|name| drop(scratch.write(name, name)));
     std::fs::remove_dir_all(scratch.path("out/ascmhl")).expect("the broken history goes");
     let id = failed["job"].as_str().expect("an id is text");
     scratch.run(&["job", "retry", id, "--all"]).expect_code(0);
@@ -221,31 +334,82 @@ fn ten_dead_units_have_equal_counts_and_are_redriven() {
     let scratch = Scratch::new();
     let names: Vec<String> = (0..40).map(|n| format!("in/f{n:02}.bin")).collect();
     let ids: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();
-    let rows: Vec<(&str, &str, &str)> =
-        ids.iter().zip(&names).map(|(id, name)| (id.as_str(), "t", name.as_str())).collect();
+    let rows: Vec<(&str, &str, &str)> = ids
+        .iter()
+        .zip(&names)
+        .map(|(id, name)| (id.as_str(), "t", name.as_str()))
+        .collect();
     scratch.write("manifest.csv", manifest(&rows));
     let is_missing = |n: &usize| n % 4 == 3;
-    (0..40).filter(|n| !is_missing(n)).for_each(|n| drop(scratch.write(&names[n], &names[n])));
-    let job = LAND.replace("scope: title", "scope: job").replace("steps:", "partition: { max_assets: 1 }\nsteps:");
-    scratch.write("job.yaml", format!("{job}  - id: publish\n    needs: [complete]\n    noop: {{}}\n"));
+    (0..40)
+        .filter(|n| !is_missing(n))
+        .for_each(|n| drop(scratch.write(&names[n], &names[n])));
+    let job = LAND
+        .replace("scope: title", "scope: job")
+        .replace("steps:", "partition: { max_assets: 1 }\nsteps:");
+    scratch.write(
+        "job.yaml",
+        format!("{job}  - id: publish\n    needs: [complete]\n    noop: {{}}\n"),
+    );
     let failed = scratch.run_job("job.yaml", 3);
     let id = failed["job"].as_str().expect("an id is text");
     let missing: Vec<String> = (0..40).filter(is_missing).map(|n| ids[n].clone()).collect();
     assert_eq!(failed_assets(&failed), missing);
-    let units =
-        |summary: &serde_json::Value, step: usize, state: &str| count(summary, &format!("/steps/{step}/units/{state}"));
-    assert_eq!((units(&failed, 0, "succeeded"), units(&failed, 0, "dead")), (30, 10), "{failed:#}");
-    assert_eq!((units(&failed, 1, "cancelled"), count(&failed, "/barriers/0/released")), (40, 0), "{failed:#}");
-    let causes = scratch.run(&["failure", "list", "-o", "json"]).expect_code(0).json();
-    assert_eq!((count(&causes, "/0/units"), causes.as_array().map(Vec::len)), (10, Some(1)), "{causes:#}");
-    let listed = scratch.run(&["unit", "list", id, "--state", "dead", "-o", "json"]).expect_code(0).json();
+    let units = |summary: &serde_json::Value, step: usize, state: &str| {
+        count(summary, &format!("/steps/{step}/units/{state}"))
+    };
+    assert_eq!(
+        (units(&failed, 0, "succeeded"), units(&failed, 0, "dead")),
+        (30, 10),
+        "{failed:#}"
+    );
+    assert_eq!(
+        (
+            units(&failed, 1, "cancelled"),
+            count(&failed, "/barriers/0/released")
+        ),
+        (40, 0),
+        "{failed:#}"
+    );
+    let causes = scratch
+        .run(&["failure", "list", "-o", "json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        (count(&causes, "/0/units"), causes.as_array().map(Vec::len)),
+        (10, Some(1)),
+        "{causes:#}"
+    );
+    let listed = scratch
+        .run(&["unit", "list", id, "--state", "dead", "-o", "json"])
+        .expect_code(0)
+        .json();
     assert_eq!(listed.as_array().map(Vec::len), Some(10), "{listed:#}");
 
-    names.iter().for_each(|name| drop(scratch.write(name, name)));
-    let retried = scratch.run(&["job", "retry", id, "--all", "-o", "json"]).expect_code(0).json();
-    assert_eq!((count(&retried, "/matched"), count(&retried, "/done")), (10, 10), "{retried:#}");
-    let causes = scratch.run(&["failure", "list", "-o", "json"]).expect_code(0).json();
+    names
+        .iter()
+        .for_each(|name| drop(scratch.write(name, name)));
+    let retried = scratch
+        .run(&["job", "retry", id, "--all", "-o", "json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        (count(&retried, "/matched"), count(&retried, "/done")),
+        (10, 10),
+        "{retried:#}"
+    );
+    let causes = scratch
+        .run(&["failure", "list", "-o", "json"])
+        .expect_code(0)
+        .json();
     assert_eq!(causes.as_array().map(Vec::len), Some(0), "{causes:#}");
     let ended = scratch.run_job("job.yaml", 0);
-    assert_eq!((count(&ended, "/units/succeeded"), count(&ended, "/barriers/0/released")), (80, 1), "{ended:#}");
+    assert_eq!(
+        (
+            count(&ended, "/units/succeeded"),
+            count(&ended, "/barriers/0/released")
+        ),
+        (80, 1),
+        "{ended:#}"
+    );
 }

@@ -18,7 +18,11 @@ fn executions(scratch: &Scratch) -> Vec<(u128, i32, String)> {
         .map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let change = if words[4] == "start" { 1 } else { -1 };
-            (words[5].parse().expect("nanoseconds"), change, words[3].to_owned())
+            (
+                words[5].parse().expect("nanoseconds"),
+                change,
+                words[3].to_owned(),
+            )
         })
         .collect();
     found.sort();
@@ -46,35 +50,62 @@ fn endpoint_limit_holds_over_workers_and_a_killed_leader() {
         *by_worker.entry(worker).or_insert(0) += 1;
     }
     assert_eq!(most, 6, "at once, over {by_worker:?}");
-    assert_eq!(by_worker.len(), workers.len(), "every worker had some: {by_worker:?}");
+    assert_eq!(
+        by_worker.len(),
+        workers.len(),
+        "every worker had some: {by_worker:?}"
+    );
 }
 
 #[test]
 fn malformed_limit_is_reported_before_the_start() {
     let scratch = Scratch::new();
-    scratch.write("job.yaml", "job: x\nlibrary: { folder: . }\nsteps:\n  - id: a\n    noop: {}\n");
+    scratch.write(
+        "job.yaml",
+        "job: x\nlibrary: { folder: . }\nsteps:\n  - id: a\n    noop: {}\n",
+    );
     let said = ["s3://partner-a", "write it as s3://partner-a=8"];
-    scratch.run(&["run", "job.yaml", "--limit", "s3://partner-a"]).expect_code(2).expect_said(&said);
+    scratch
+        .run(&["run", "job.yaml", "--limit", "s3://partner-a"])
+        .expect_code(2)
+        .expect_said(&said);
 }
 
 /// Case 56: a worker with a termination notice takes no unit that might outlast it, even while units wait.
 #[test]
 fn worker_with_notice_takes_no_unit_of_unknown_length() {
     let cluster = Cluster::start();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let soon = Timestamp(i64::try_from(now.as_micros()).expect("before 290,000")).after(Duration::from_secs(120));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    let soon = Timestamp(i64::try_from(now.as_micros()).expect("before 290,000"))
+        .after(Duration::from_secs(120));
     cluster.scratch.write("notice", soon.to_string());
     let notice = cluster.scratch.path("notice").display().to_string();
     let url = cluster.redis.url();
-    let leaving = cluster.worker_with(&["--redis", &url, "--slots", "noop=32", "--notice", &notice]);
-    wait_until("it has seen the notice", || leaving.stderr().contains("this worker leaves"));
+    let leaving =
+        cluster.worker_with(&["--redis", &url, "--slots", "noop=32", "--notice", &notice]);
+    wait_until("it has seen the notice", || {
+        leaving.stderr().contains("this worker leaves")
+    });
     let job = cluster.submit(40, "50ms");
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(executions(&cluster.scratch), [], "nothing was started: how long it takes is unknown");
+    assert_eq!(
+        executions(&cluster.scratch),
+        [],
+        "nothing was started: how long it takes is unknown"
+    );
     let _stays = cluster.worker();
     cluster.assert_exact(&job, 40);
-    let names: Vec<String> = executions(&cluster.scratch).into_iter().map(|(_, _, worker)| worker).collect();
-    assert!(names.iter().all(|name| !leaving.stderr().contains(name)), "{}", leaving.stderr());
+    let names: Vec<String> = executions(&cluster.scratch)
+        .into_iter()
+        .map(|(_, _, worker)| worker)
+        .collect();
+    assert!(
+        names.iter().all(|name| !leaving.stderr().contains(name)),
+        "{}",
+        leaving.stderr()
+    );
 }
 
 #[test]
@@ -83,7 +114,9 @@ fn job_whose_library_no_worker_lists_says_so() {
     let _worker = cluster.worker_with(&["--redis", &cluster.redis.url(), "--kinds", "noop"]);
     let id = cluster.submit(1, "0ms");
     let explained = || cluster.scratch.run(&["job", "explain", &id]).stdout.clone();
-    wait_until("the list of workers is there", || explained().contains("no live worker has slots for scan"));
+    wait_until("the list of workers is there", || {
+        explained().contains("no live worker has slots for scan")
+    });
     let _lister = cluster.worker_with(&["--redis", &cluster.redis.url(), "--kinds", "scan"]);
     wait_until("it is listed", || cluster.look(&id)["state"] == "succeeded");
     assert!(!explained().contains("no live worker"));

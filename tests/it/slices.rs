@@ -27,12 +27,15 @@ fn haul(workers: usize) -> Option<(Haul, Vec<Running>, String)> {
 
 /// What is in the first bucket.
 fn up(haul: &Haul) -> Option<(u64, String)> {
-    haul.here().and_then(|here| objects::hash(here, "up/master.mov"))
+    haul.here()
+        .and_then(|here| objects::hash(here, "up/master.mov"))
 }
 
 #[test]
 fn large_file_survives_killed_workers_on_each_leg() {
-    let Some((haul, mut workers, hash)) = haul(3) else { return };
+    let Some((haul, mut workers, hash)) = haul(3) else {
+        return;
+    };
     for leg in Leg::ALL {
         let job = haul.submit(leg, ", verify: xxh128, mhl: true");
         let (all, arrived) = haul.wait_for_slices(0.4);
@@ -45,11 +48,29 @@ fn large_file_survives_killed_workers_on_each_leg() {
         let summary = haul.wait(&job);
         assert_eq!(summary["state"], "succeeded", "{leg:?}: {summary:#}");
         // The transfer, the step behind the barrier and the seal of the tree: no slice is counted as a unit.
-        assert_eq!(count(&summary, "/steps/0/units/succeeded"), 1, "{summary:#}");
-        assert_eq!((count(&summary, "/assets"), count(&summary, "/bytes")), (1, BYTES as u64), "{summary:#}");
-        assert_eq!((count(&summary, "/barriers/0/released"), count(&summary, "/barriers/0/total")), (1, 1));
+        assert_eq!(
+            count(&summary, "/steps/0/units/succeeded"),
+            1,
+            "{summary:#}"
+        );
+        assert_eq!(
+            (count(&summary, "/assets"), count(&summary, "/bytes")),
+            (1, BYTES as u64),
+            "{summary:#}"
+        );
+        assert_eq!(
+            (
+                count(&summary, "/barriers/0/released"),
+                count(&summary, "/barriers/0/total")
+            ),
+            (1, 1)
+        );
         assert_eq!(haul.slices(), (0, 0), "{leg:?}: what is over is forgotten");
-        assert_eq!(haul.uploads(), [] as [String; 0], "{leg:?}: nothing is left over");
+        assert_eq!(
+            haul.uploads(),
+            [] as [String; 0],
+            "{leg:?}: nothing is left over"
+        );
         haul.wait_for_workers(3);
     }
     let expected = Some((BYTES as u64, hash.clone()));
@@ -57,35 +78,59 @@ fn large_file_survives_killed_workers_on_each_leg() {
     assert_eq!(objects::hash(&haul.there, "across/master.mov"), expected);
     let down = haul.cluster.scratch.path("down");
     let landed = std::fs::read(down.join("master.mov")).expect("landed");
-    assert_eq!(hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &landed).to_string(), hash);
-    let mut names: Vec<_> =
-        std::fs::read_dir(&down).expect("listed").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(
+        hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &landed).to_string(),
+        hash
+    );
+    let mut names: Vec<_> = std::fs::read_dir(&down)
+        .expect("listed")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
     names.sort();
-    assert_eq!(names, ["ascmhl", "master.mov"], "nothing hidden is left over");
-    haul.cluster.scratch.run(&["mhl", "verify", "down"]).expect_code(0);
+    assert_eq!(
+        names,
+        ["ascmhl", "master.mov"],
+        "nothing hidden is left over"
+    );
+    haul.cluster
+        .scratch
+        .run(&["mhl", "verify", "down"])
+        .expect_code(0);
 }
 
 #[test]
 fn cancelled_slices_leave_no_upload() {
-    let Some((haul, workers, _)) = haul(2) else { return };
+    let Some((haul, workers, _)) = haul(2) else {
+        return;
+    };
     let job = haul.submit(Leg::Up, "");
     haul.wait_for_slices(0.2);
     assert_eq!(haul.uploads(), ["up/master.mov"]);
     // One more fault: a worker that held some of the slices is killed.
     workers[0].signal(Signal::KILL);
-    haul.cluster.scratch.run(&["job", "cancel", &job]).expect_code(0);
+    haul.cluster
+        .scratch
+        .run(&["job", "cancel", &job])
+        .expect_code(0);
     wait_until("it is cancelled", || {
         std::thread::sleep(std::time::Duration::from_millis(200));
         haul.cluster.look(&job)["state"] == "cancelled"
     });
-    assert_eq!(haul.uploads(), [] as [String; 0], "what was begun is aborted before the job ends");
+    assert_eq!(
+        haul.uploads(),
+        [] as [String; 0],
+        "what was begun is aborted before the job ends"
+    );
     assert_eq!(up(&haul), None);
     assert_eq!(haul.slices(), (0, 0));
 }
 
 #[test]
 fn single_worker_transfers_without_slices() {
-    let Some((haul, _workers, hash)) = haul(1) else { return };
+    let Some((haul, _workers, hash)) = haul(1) else {
+        return;
+    };
     let job = haul.submit(Leg::Up, ", verify: xxh128");
     let summary = haul.wait(&job);
     assert_eq!(summary["state"], "succeeded", "{summary:#}");

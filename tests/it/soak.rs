@@ -10,9 +10,15 @@ const EDGES_SHORT: Duration = Duration::ZERO;
 /// Seed and length: those that were asked for, or a random seed and the length of the short form.
 fn asked(short: Duration) -> (u64, Duration) {
     let asked = std::env::var("SHOWRUNNER_SOAK").ok();
-    let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = std::env::var("SHOWRUNNER_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let duration = asked.map_or(short, |text| Span::parse(&text).expect("SHOWRUNNER_SOAK is a length of time").0);
+    let duration = asked.map_or(short, |text| {
+        Span::parse(&text)
+            .expect("SHOWRUNNER_SOAK is a length of time")
+            .0
+    });
     println!("SHOWRUNNER_SEED={seed}, for {duration:?}");
     (seed, duration)
 }
@@ -30,8 +36,15 @@ fn random_faults_under_load_keep_all_invariants() {
         outcome.adopted,
         outcome.violations.len()
     );
-    assert!(outcome.violations.is_empty(), "SHOWRUNNER_SEED={seed}:\n{}", outcome.violations.join("\n"));
-    assert!(outcome.jobs > 2 && outcome.faults > 3, "a soak that does nothing proves nothing");
+    assert!(
+        outcome.violations.is_empty(),
+        "SHOWRUNNER_SEED={seed}:\n{}",
+        outcome.violations.join("\n")
+    );
+    assert!(
+        outcome.jobs > 2 && outcome.faults > 3,
+        "a soak that does nothing proves nothing"
+    );
 }
 
 #[test]
@@ -53,6 +66,14 @@ fn edges_under_faults_keep_all_invariants() {
         outcome.gaps.1,
         outcome.violations.len()
     );
-    assert!(outcome.violations.is_empty(), "SHOWRUNNER_SEED={seed}:\n{}", outcome.violations.join("\n"));
-    assert!(outcome.missed.is_empty(), "SHOWRUNNER_SEED={seed}: no leader failover in {}", outcome.missed.join(", "));
+    assert!(
+        outcome.violations.is_empty(),
+        "SHOWRUNNER_SEED={seed}:\n{}",
+        outcome.violations.join("\n")
+    );
+    assert!(
+        outcome.missed.is_empty(),
+        "SHOWRUNNER_SEED={seed}: no leader failover in {}",
+        outcome.missed.join(", ")
+    );
 }

@@ -25,5 +25,8 @@ fn killed_worker_is_replaced_by_others() {
     first.wait_for_units(&cluster.scratch.path("witnesses"), 16);
     first.signal(Signal::KILL);
     let verdict = cluster.assert_exact(&job, 3_000);
-    assert!(verdict.again > 0, "the killed worker held something: {verdict:?}");
+    assert!(
+        verdict.again > 0,
+        "the killed worker held something: {verdict:?}"
+    );
 }

@@ -21,12 +21,20 @@ const REPORTS: &str = "sr:reports";
 const ROUNDS: usize = 10;
 
 /// The unit that the bytes in `tests/golden` are about.
-const UNIT: UnitId = UnitId { job: JobNo(1), step: StepNo(0), part: 1 };
+const UNIT: UnitId = UnitId {
+    job: JobNo(1),
+    step: StepNo(0),
+    part: 1,
+};
 
 /// Bytes that the previous version wrote.
 fn golden(name: &str) -> Vec<u8> {
     let text = include_str!("../golden/wire-1.txt");
-    let hex = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is there").replace(' ', "");
+    let hex = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("it is there")
+        .replace(' ', "");
     let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
     (0..hex.len()).step_by(2).map(byte).collect()
 }
@@ -37,11 +45,20 @@ fn add(redis: &Redis, stream: &str, body: &[u8]) {
         write!(text, "\\{byte:03}").expect("memory can be written");
         text
     });
-    redis.cli(&["EVAL", &format!("return redis.call('XADD', KEYS[1], '*', 'b', '{text}')"), "1", stream]);
+    redis.cli(&[
+        "EVAL",
+        &format!("return redis.call('XADD', KEYS[1], '*', 'b', '{text}')"),
+        "1",
+        stream,
+    ]);
 }
 
 fn server(redis: &Redis) -> Server {
-    Server::new(&Settings { url: redis.url(), ..Settings::default() }).expect("an address")
+    Server::new(&Settings {
+        url: redis.url(),
+        ..Settings::default()
+    })
+    .expect("an address")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,10 +89,16 @@ async fn unit_of_the_previous_version_is_run() {
 fn reports_of_the_previous_version_are_taken() {
     let cluster = Cluster::start();
     let _lister = cluster.worker_with(&["--redis", &cluster.redis.url(), "--kinds", "scan"]);
-    cluster.scratch.write("one.csv", "asset,title,role,location\na-1,t-1,document,none/1\n");
+    cluster.scratch.write(
+        "one.csv",
+        "asset,title,role,location\na-1,t-1,document,none/1\n",
+    );
     let job = "job: one\nlibrary: { manifest: one.csv }\nsteps:\n  - id: wait\n    noop: { duration: 0ms }\n";
     cluster.scratch.write("one.yaml", job);
-    let id = cluster.scratch.run(&["job", "submit", "one.yaml", "-o", "name", "-q"]).name();
+    let id = cluster
+        .scratch
+        .run(&["job", "submit", "one.yaml", "-o", "name", "-q"])
+        .name();
     // The old worker has four slots: the unit is published for one of them, and either worker may read it.
     wait_until("the unit is handed out", || {
         add(&cluster.redis, REPORTS, &golden("beat"));
@@ -83,7 +106,9 @@ fn reports_of_the_previous_version_are_taken() {
     });
     assert_eq!(cluster.succeeded(&id), 0);
     add(&cluster.redis, REPORTS, &golden("end"));
-    wait_until("its end is taken", || cluster.look(&id)["state"] == "succeeded");
+    wait_until("its end is taken", || {
+        cluster.look(&id)["state"] == "succeeded"
+    });
     assert_eq!(cluster.succeeded(&id), 1);
 }
 
@@ -92,14 +117,31 @@ async fn unit_that_one_worker_cannot_read_goes_to_another() {
     let scratch = Scratch::new();
     let redis = Redis::start(&scratch.path("."));
     redis.cli(&["XGROUP", "CREATE", UNITS, "workers", "0", "MKSTREAM"]);
-    let old = Arc::new(Taker::connect(server(&redis), WorkerId("old".into())).await.expect("connects"));
+    let old = Arc::new(
+        Taker::connect(server(&redis), WorkerId("old".into()))
+            .await
+            .expect("connects"),
+    );
     let body = b"\x09of a version to come";
     for _ in 0..ROUNDS {
         let (taker, port) = (Arc::clone(&old), redis.port());
-        let taking = tokio::spawn(async move { taker.take(Kind::Noop, 1).await.map(|units| units.len()) });
+        let taking =
+            tokio::spawn(async move { taker.take(Kind::Noop, 1).await.map(|units| units.len()) });
         tokio::time::sleep(Duration::from_millis(300)).await;
         // Who has waited longest is served first: this one comes second.
-        let read = ["XREADGROUP", "GROUP", "workers", "new", "BLOCK", "5000", "COUNT", "1", "STREAMS", UNITS, ">"];
+        let read = [
+            "XREADGROUP",
+            "GROUP",
+            "workers",
+            "new",
+            "BLOCK",
+            "5000",
+            "COUNT",
+            "1",
+            "STREAMS",
+            UNITS,
+            ">",
+        ];
         let other = tokio::task::spawn_blocking(move || cli(port, &read));
         tokio::time::sleep(Duration::from_millis(300)).await;
         add(&redis, UNITS, body);
@@ -107,10 +149,20 @@ async fn unit_that_one_worker_cannot_read_goes_to_another() {
         taking.abort();
         let lines: Vec<&str> = got.lines().map(str::trim).collect();
         if let Some(at) = lines.iter().position(|line| *line == "t") {
-            assert!(lines.contains(&"\tof a version to come") || got.contains("of a version to come"), "{got}");
-            assert_eq!(lines.get(at + 1), Some(&"1"), "it says that one worker has tried: {got}");
+            assert!(
+                lines.contains(&"\tof a version to come") || got.contains("of a version to come"),
+                "{got}"
+            );
+            assert_eq!(
+                lines.get(at + 1),
+                Some(&"1"),
+                "it says that one worker has tried: {got}"
+            );
             return;
         }
     }
-    panic!("in {ROUNDS} rounds nothing went from one to the other: {}", redis.cli(&["XINFO", "STREAM", UNITS, "FULL"]));
+    panic!(
+        "in {ROUNDS} rounds nothing went from one to the other: {}",
+        redis.cli(&["XINFO", "STREAM", UNITS, "FULL"])
+    );
 }

@@ -8,7 +8,11 @@ const UNITS: &str = "sr:{noop}:units:normal";
 
 /// Lines that say that something is wrong.
 fn lines(running: &Running) -> usize {
-    running.stderr().lines().filter(|line| line.contains("ERROR") || line.contains("WARN")).count()
+    running
+        .stderr()
+        .lines()
+        .filter(|line| line.contains("ERROR") || line.contains("WARN"))
+        .count()
 }
 
 /// Case 2: the coordinator fills the streams of a wiped server while every worker stands still, so their keys are there
@@ -20,12 +24,29 @@ fn entries_added_before_the_group_are_read() {
     let workers = [fleet.worker(16, &[]), fleet.worker(16, &[])];
     let job = fleet.submit(3_000, "2ms..10ms");
     fleet.wait_for(500);
-    workers.iter().for_each(|worker| worker.signal(Signal::STOP));
+    workers
+        .iter()
+        .for_each(|worker| worker.signal(Signal::STOP));
     fleet.redis.cli(&["FLUSHALL"]);
-    let length = || fleet.redis.cli(&["XLEN", UNITS]).trim().parse().unwrap_or(0);
+    let length = || {
+        fleet
+            .redis
+            .cli(&["XLEN", UNITS])
+            .trim()
+            .parse()
+            .unwrap_or(0)
+    };
     wait_until("the streams are filled again", || length() > 0);
-    assert!(!fleet.redis.cli(&["XINFO", "GROUPS", UNITS]).contains("workers"), "nobody has made the group");
-    workers.iter().for_each(|worker| worker.signal(Signal::CONT));
+    assert!(
+        !fleet
+            .redis
+            .cli(&["XINFO", "GROUPS", UNITS])
+            .contains("workers"),
+        "nobody has made the group"
+    );
+    workers
+        .iter()
+        .for_each(|worker| worker.signal(Signal::CONT));
     fleet.assert_exact(&job, 3_000);
 }
 
@@ -49,6 +70,11 @@ fn trimmed_units_are_republished_without_a_flood() {
     fleet.assert_exact(&job, 3_000);
     let seconds = started.elapsed().as_secs() as usize + 4;
     for running in workers.iter().chain([&coordinator.running]) {
-        assert!(lines(running) <= 2 * seconds, "{} lines in {seconds} s: {}", lines(running), running.stderr());
+        assert!(
+            lines(running) <= 2 * seconds,
+            "{} lines in {seconds} s: {}",
+            lines(running),
+            running.stderr()
+        );
     }
 }

@@ -13,7 +13,10 @@ pub(crate) struct Effects {
 impl Effects {
     /// Makes the effect of one execution on one asset visible.
     pub(crate) fn commit(&mut self, unit: UnitId, epoch: u32, asset: &str) {
-        let made = self.made.entry((unit.job, unit.step, asset.to_owned())).or_default();
+        let made = self
+            .made
+            .entry((unit.job, unit.step, asset.to_owned()))
+            .or_default();
         self.refused += u64::from(!made.insert((unit.part, epoch)));
     }
 

@@ -85,6 +85,8 @@ impl FaultyStore {
             return Err(StoreError::Full("at its commit".into()));
         }
         self.memory.write(work)?;
-        Err(StoreError::Database("the answer to a commit was lost".into()))
+        Err(StoreError::Database(
+            "the answer to a commit was lost".into(),
+        ))
     }
 }

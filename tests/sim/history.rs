@@ -24,7 +24,8 @@ impl History {
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
-        self.last.push_back(format!("{:>11.3}  {event}", now.0 as f64 / 1e6));
+        self.last
+            .push_back(format!("{:>11.3}  {event}", now.0 as f64 / 1e6));
     }
 
     /// The last events, one a line.

@@ -36,7 +36,9 @@ fn run(seed: u64, plant: Option<Plant>) -> Result<(Stats, u64), String> {
     // Production code asserts its own invariants in debug builds: its panics are findings like any other.
     let verdict = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
+        Err(text
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default())
     });
     match verdict {
         Ok(()) => Ok((world.stats, world.history.digest)),
@@ -75,8 +77,17 @@ fn many_seeds() {
     }
     let per_minute = count as f64 / started.elapsed().as_secs_f64() * 60.0;
     println!("{count} seeds, {per_minute:.0} a minute: {all:?}");
-    let lines: Vec<&str> = failed.iter().filter_map(|report| report.lines().next()).collect();
-    assert!(failed.is_empty(), "{} of {count} seeds failed:\n{}\n\n{}", failed.len(), lines.join("\n"), failed[0]);
+    let lines: Vec<&str> = failed
+        .iter()
+        .filter_map(|report| report.lines().next())
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds failed:\n{}\n\n{}",
+        failed.len(),
+        lines.join("\n"),
+        failed[0]
+    );
     if count >= SEEDS {
         assert_not_vacuous(&all);
     }
@@ -84,8 +95,14 @@ fn many_seeds() {
 
 /// A simulation in which work does not get done, or nothing goes wrong, would pass for the wrong reason.
 fn assert_not_vacuous(all: &Stats) {
-    assert!(all.succeeded * 2 > all.units, "less than half of all units succeeded: {all:?}");
-    assert!(all.jobs.iter().all(|n| *n > 0), "no job ended in one of the ways a job can end: {all:?}");
+    assert!(
+        all.succeeded * 2 > all.units,
+        "less than half of all units succeeded: {all:?}"
+    );
+    assert!(
+        all.jobs.iter().all(|n| *n > 0),
+        "no job ended in one of the ways a job can end: {all:?}"
+    );
     let happened = [
         all.lost,
         all.rejected,
@@ -104,8 +121,14 @@ fn assert_not_vacuous(all: &Stats) {
         all.torn,
         all.fruitless,
     ];
-    assert!(all.parked > 0 && all.quarantined > 0, "no unit was parked or no worker put aside: {all:?}");
-    assert!(happened.iter().all(|n| *n > 10), "something hardly ever happened: {all:?}");
+    assert!(
+        all.parked > 0 && all.quarantined > 0,
+        "no unit was parked or no worker put aside: {all:?}"
+    );
+    assert!(
+        happened.iter().all(|n| *n > 10),
+        "something hardly ever happened: {all:?}"
+    );
 }
 
 #[test]
@@ -123,7 +146,10 @@ fn saved_seeds() {
     for entry in std::fs::read_dir(files).expect("the saved seeds are part of the source") {
         let path = entry.expect("the directory can be listed").path();
         let text = std::fs::read_to_string(&path).expect("a saved seed can be read");
-        for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        for line in text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
+        {
             let seed = line.trim().parse().expect("a saved seed is a number");
             if let Err(report) = run(seed, None) {
                 panic!("{}: {report}", path.display());
@@ -137,10 +163,15 @@ fn saved_seeds() {
 #[test]
 fn planted_bugs() {
     for plant in Plant::ALL {
-        let caught = (0..PLANT_SEEDS).find_map(|seed| run(seed, Some(plant)).err().map(|report| (seed, report)));
+        let caught = (0..PLANT_SEEDS)
+            .find_map(|seed| run(seed, Some(plant)).err().map(|report| (seed, report)));
         let Some((seed, report)) = caught else {
             panic!("{plant:?} was not caught in {PLANT_SEEDS} seeds");
         };
-        println!("{plant:?}: caught after {} seeds: {}", seed + 1, report.lines().next().unwrap_or_default());
+        println!(
+            "{plant:?}: caught after {} seeds: {}",
+            seed + 1,
+            report.lines().next().unwrap_or_default()
+        );
     }
 }

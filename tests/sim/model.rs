@@ -2,8 +2,8 @@
 //! graph are compared with. It shares no code with the services.
 use coordinator::store::memory::Memory;
 use coordinator::store::{
-    BarrierRow, BarrierState, BarrierTx, JobRow, JobTx, ListingTx, Partition, PartitionTx, RowsOf, StepRow, StepTx,
-    UnitRow, UnitTx,
+    BarrierRow, BarrierState, BarrierTx, JobRow, JobTx, ListingTx, Partition, PartitionTx, RowsOf,
+    StepRow, StepTx, UnitRow, UnitTx,
 };
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::model::barrier::Scope;
@@ -61,28 +61,58 @@ pub(crate) enum Need {
 impl JobView {
     /// Reads a job.
     pub(crate) fn read(memory: &mut Memory, no: JobNo, workflow: Option<Rc<Workflow>>) -> JobView {
-        let row = memory.job(no).expect("memory answers").expect("a submitted job stays");
-        let workflow = workflow.unwrap_or_else(|| Rc::new(memory.workflow(no).expect("a job has a workflow")));
+        let row = memory
+            .job(no)
+            .expect("memory answers")
+            .expect("a submitted job stays");
+        let workflow =
+            workflow.unwrap_or_else(|| Rc::new(memory.workflow(no).expect("a job has a workflow")));
         let steps = memory.steps(no).expect("memory answers");
-        let planned = memory.partitions_after(no, 0, u32::MAX).expect("memory answers");
+        let planned = memory
+            .partitions_after(no, 0, u32::MAX)
+            .expect("memory answers");
         let split = memory.children(no, 0, PartNo::MAX).expect("memory answers");
         let split = memory.partitions(no, &split).expect("a child exists");
-        let parts: BTreeMap<PartNo, Partition> = planned.into_iter().chain(split).map(|p| (p.part, p)).collect();
+        let parts: BTreeMap<PartNo, Partition> = planned
+            .into_iter()
+            .chain(split)
+            .map(|p| (p.part, p))
+            .collect();
         let mut units = BTreeMap::new();
         let mut barriers = BTreeMap::new();
         let with_seal: Vec<PartNo> = std::iter::once(0).chain(parts.keys().copied()).collect();
         for (step, declared) in workflow.numbered() {
             if matches!(declared.action, Action::Barrier { .. }) {
-                let rows = memory.barriers(no, step, None, None, u32::MAX).expect("memory answers");
+                let rows = memory
+                    .barriers(no, step, None, None, u32::MAX)
+                    .expect("memory answers");
                 barriers.extend(rows.into_iter().map(|row| ((step, row.key.clone()), row)));
             } else {
                 let rows = memory.units(no, step, &with_seal).expect("memory answers");
-                units.extend(with_seal.iter().zip(rows).filter_map(|(p, row)| Some(((step, *p), row?))));
+                units.extend(
+                    with_seal
+                        .iter()
+                        .zip(rows)
+                        .filter_map(|(p, row)| Some(((step, *p), row?))),
+                );
             }
         }
-        let rejected = memory.counted_rows(no, RowsOf::Job, u32::MAX).expect("memory answers").into_iter();
-        let rejected = rejected.map(|row| (row.title.unwrap_or_default(), row.asset.unwrap_or_default())).collect();
-        JobView { row, workflow, steps, parts, units, barriers, rejected }
+        let rejected = memory
+            .counted_rows(no, RowsOf::Job, u32::MAX)
+            .expect("memory answers")
+            .into_iter();
+        let rejected = rejected
+            .map(|row| (row.title.unwrap_or_default(), row.asset.unwrap_or_default()))
+            .collect();
+        JobView {
+            row,
+            workflow,
+            steps,
+            parts,
+            units,
+            barriers,
+            rejected,
+        }
     }
 
     /// Whether nothing has happened between two views.
@@ -102,7 +132,10 @@ impl JobView {
 
     /// Counters of a step.
     pub(crate) fn counters(&self, step: StepNo) -> &StepRow {
-        self.steps.iter().find(|s| s.step == step).expect("every step has counters")
+        self.steps
+            .iter()
+            .find(|s| s.step == step)
+            .expect("every step has counters")
     }
 
     /// Whether a step's unit over a partition may run.
@@ -131,8 +164,15 @@ impl JobView {
             Action::Barrier { .. } => {
                 let inside = self.needs(need, part);
                 let key = self.key(need, &self.parts[&part]);
-                let open = self.barriers.get(&(need, key)).is_some_and(|b| b.state == BarrierState::Released);
-                if inside == Need::Met && !open { Need::Open } else { inside }
+                let open = self
+                    .barriers
+                    .get(&(need, key))
+                    .is_some_and(|b| b.state == BarrierState::Released);
+                if inside == Need::Met && !open {
+                    Need::Open
+                } else {
+                    inside
+                }
             }
             Action::Seal { .. } => Need::Open,
         }
@@ -140,10 +180,21 @@ impl JobView {
 
     /// The instance of a barrier a partition belongs to.
     pub(crate) fn key(&self, barrier: StepNo, partition: &Partition) -> String {
-        let origin = if partition.parent > 0 { partition.parent } else { partition.part };
+        let origin = if partition.parent > 0 {
+            partition.parent
+        } else {
+            partition.part
+        };
         match &self.workflow.step(barrier).expect("a declared step").action {
-            Action::Barrier { scope: Scope::Title, .. } => partition.title.clone(),
-            Action::Barrier { scope: Scope::Batch, batch_units, .. } => {
+            Action::Barrier {
+                scope: Scope::Title,
+                ..
+            } => partition.title.clone(),
+            Action::Barrier {
+                scope: Scope::Batch,
+                batch_units,
+                ..
+            } => {
                 format!("{:010}", (origin - 1) / i64::from(*batch_units))
             }
             _ => String::new(),
@@ -170,7 +221,10 @@ impl JobView {
         };
         for partition in self.parts.values() {
             let tally = tallies.entry(self.key(barrier, partition)).or_default();
-            for need in needs.iter().filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units())) {
+            for need in needs
+                .iter()
+                .filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units()))
+            {
                 let ended = self.need(*need, partition.part);
                 count(tally, ended == Need::Met, ended == Need::Failed);
             }
@@ -178,18 +232,39 @@ impl JobView {
         for (title, asset) in &self.rejected {
             // What a row stands for is missing where its partition would be.
             let by_title = self.workflow.partition.by_title;
-            let at = |p: &&Partition| (by_title.then_some(&p.title), &p.first) <= (by_title.then_some(title), asset);
+            let at = |p: &&Partition| {
+                (by_title.then_some(&p.title), &p.first) <= (by_title.then_some(title), asset)
+            };
             let planned = || self.parts.values().filter(|p| p.parent == 0);
             let part = planned().filter(at).map(|p| p.part).max().unwrap_or(1);
-            let home = Partition { part, title: title.clone(), ..stand_in() };
-            for need in needs.iter().filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units())) {
+            let home = Partition {
+                part,
+                title: title.clone(),
+                ..stand_in()
+            };
+            for need in needs
+                .iter()
+                .filter(|n| self.workflow.step(**n).is_some_and(|s| s.has_units()))
+            {
                 let _ = need;
-                count(tallies.entry(self.key(barrier, &home)).or_default(), false, true);
+                count(
+                    tallies.entry(self.key(barrier, &home)).or_default(),
+                    false,
+                    true,
+                );
             }
         }
-        for inner in self.barriers.values().filter(|row| needs.contains(&row.step)) {
+        for inner in self
+            .barriers
+            .values()
+            .filter(|row| needs.contains(&row.step))
+        {
             let tally = tallies.entry(String::new()).or_default();
-            count(tally, inner.state == BarrierState::Released, inner.state == BarrierState::Held);
+            count(
+                tally,
+                inner.state == BarrierState::Released,
+                inner.state == BarrierState::Held,
+            );
         }
         tallies.values_mut().for_each(|tally| tally.sealed = sealed);
         tallies
@@ -197,6 +272,8 @@ impl JobView {
 
     /// Whether a step's units exist without rows until they have a history.
     pub(crate) fn computed(&self, step: StepNo) -> bool {
-        self.workflow.step(step).is_some_and(|s| s.needs.is_empty() && s.has_units())
+        self.workflow
+            .step(step)
+            .is_some_and(|s| s.needs.is_empty() && s.has_units())
     }
 }

@@ -86,7 +86,9 @@ impl World {
         let longest = u64::try_from(weather.delay_max.as_micros()).unwrap_or(u64::MAX);
         let way = |rng: &mut fastrand::Rng| {
             let straggles = !calm && rng.f64() < weather.straggle;
-            Duration::from_micros(rng.u64(1..=longest) + if straggles { rng.u64(0..40_000_000) } else { 0 })
+            Duration::from_micros(
+                rng.u64(1..=longest) + if straggles { rng.u64(0..40_000_000) } else { 0 },
+            )
         };
         let mut ways = Vec::new();
         if calm || self.rng.f64() >= weather.loss {
@@ -96,7 +98,8 @@ impl World {
             ways.push(way(&mut self.rng));
         }
         let late = Duration::from_micros(longest);
-        self.excuses += u64::from(ways.is_empty()) + ways.iter().filter(|way| **way > late).count() as u64;
+        self.excuses +=
+            u64::from(ways.is_empty()) + ways.iter().filter(|way| **way > late).count() as u64;
         ways
     }
 }

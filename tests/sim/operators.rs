@@ -15,12 +15,22 @@ impl World {
         }
         self.encores -= 1;
         let failed = |v: &&JobView| v.row.state == JobState::FinishedWithFailures;
-        let failed: Vec<String> = self.views.values().filter(failed).map(|v| v.row.id.clone()).collect();
+        let failed: Vec<String> = self
+            .views
+            .values()
+            .filter(failed)
+            .map(|v| v.row.id.clone())
+            .collect();
         for id in &failed {
             self.retry(id);
         }
         // A retry is only recorded: the next turns count it and bring its jobs back.
-        let recorded = !self.store.memory.running_operations(1).expect("memory answers").is_empty();
+        let recorded = !self
+            .store
+            .memory
+            .running_operations(1)
+            .expect("memory answers")
+            .is_empty();
         recorded || !self.all_ended()
     }
 
@@ -28,11 +38,26 @@ impl World {
         let (now, workflows) = (self.now, coordinator::workflows::Workflows::default());
         // All at once, at a rate, or one branch alone.
         let rate = (self.rng.f64() < 0.3).then(|| self.rng.f64() * 20.0 + 0.5);
-        let only = self.views.values().find(|v| v.row.id == id).filter(|_| self.rng.f64() < 0.2).map(|view| {
-            let steps: Vec<&str> = view.workflow.steps.iter().map(|step| step.id.as_str()).collect();
-            steps[self.rng.usize(0..steps.len())].to_owned()
-        });
-        let request = RetryRequest { all: true, rate, only, ..RetryRequest::default() };
+        let only = self
+            .views
+            .values()
+            .find(|v| v.row.id == id)
+            .filter(|_| self.rng.f64() < 0.2)
+            .map(|view| {
+                let steps: Vec<&str> = view
+                    .workflow
+                    .steps
+                    .iter()
+                    .map(|step| step.id.as_str())
+                    .collect();
+                steps[self.rng.usize(0..steps.len())].to_owned()
+            });
+        let request = RetryRequest {
+            all: true,
+            rate,
+            only,
+            ..RetryRequest::default()
+        };
         let chosen = self.store.write(&mut self.rng, |tx| {
             let among = Among::Job(id.to_owned());
             let preview = outcome(command::preview(tx, &workflows, &among, &request, now))?;
@@ -60,7 +85,9 @@ impl World {
         let wait = self.some(self.scenario.weather.operator_every);
         self.at(wait, Event::Operator);
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
-        let Some(id) = self.rng.choice(ids) else { return };
+        let Some(id) = self.rng.choice(ids) else {
+            return;
+        };
         let what = self.rng.usize(0..20);
         if what > 8 {
             return self.retry(&id);
@@ -113,7 +140,10 @@ impl World {
         let ids: Vec<String> = self.views.values().map(|v| v.row.id.clone()).collect();
         for id in ids {
             let (order, now) = (AuditContext::default(), self.now);
-            let resumed = self.store.memory.write(|tx| outcome(command::resume(tx, &id, &order, now)));
+            let resumed = self
+                .store
+                .memory
+                .write(|tx| outcome(command::resume(tx, &id, &order, now)));
             self.note(|| format!("resume {id}: {resumed:?}"));
         }
         self.check(false);

@@ -41,14 +41,20 @@ impl World {
         process.reactor.state.lock().leases.readable_from(self.now);
         let mut interrupted = Vec::new();
         if self.scenario.embedded {
-            interrupted = self.store.memory.jobs(true, u32::MAX).expect("memory answers");
+            interrupted = self
+                .store
+                .memory
+                .jobs(true, u32::MAX)
+                .expect("memory answers");
         } else {
             self.adopt(&process.reactor);
         }
         for job in interrupted {
             let workflows = process.reactor.engine.lock().workflows.clone();
             loop {
-                let page = self.store.write(&mut self.rng, |tx| recovery::recover(tx, &workflows, job.no));
+                let page = self.store.write(&mut self.rng, |tx| {
+                    recovery::recover(tx, &workflows, job.no)
+                });
                 self.check(false);
                 match page {
                     Ok(0) => break,
@@ -69,7 +75,12 @@ impl World {
 
     /// Watches everything that the store says is out.
     fn adopt(&mut self, reactor: &Reactor) {
-        for job in self.store.memory.jobs(true, u32::MAX).expect("memory answers") {
+        for job in self
+            .store
+            .memory
+            .jobs(true, u32::MAX)
+            .expect("memory answers")
+        {
             let mut place = Some(Cursor::Leased(None));
             while let Some(at) = place {
                 let page = reactor.adopt_page(&mut self.store.memory, job.no, at);
@@ -101,8 +112,13 @@ impl World {
 
     /// Takes a turn after `wait`, or earlier when one is due earlier.
     pub(crate) fn wake(&mut self, wait: Duration) {
-        let (at, incarnation) = (self.now.after(wait.max(Duration::from_millis(1))), self.incarnation);
-        let Some(process) = &mut self.process else { return };
+        let (at, incarnation) = (
+            self.now.after(wait.max(Duration::from_millis(1))),
+            self.incarnation,
+        );
+        let Some(process) = &mut self.process else {
+            return;
+        };
         if process.turn_at.is_none_or(|due| at < due) {
             process.turn_at = Some(at);
             self.push(at, Event::Turn(incarnation));
@@ -112,14 +128,18 @@ impl World {
     /// Takes one turn of the engine and carries it out.
     pub(crate) fn turn(&mut self) {
         let now = self.now;
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         if process.turn_at != Some(now) {
             return;
         }
         process.turn_at = None;
         let reactor = process.reactor.clone();
         let redriving = self.redriving();
-        let result = self.store.write(&mut self.rng, |tx| reactor.turn(tx, &[], now));
+        let result = self
+            .store
+            .write(&mut self.rng, |tx| reactor.turn(tx, &[], now));
         if result.is_err() {
             self.excuses += 1;
             if self.plant != Some(Plant::TurnNotRolledBack) {
@@ -139,19 +159,33 @@ impl World {
 
     /// Whether an operator's retry may go on in the next turn.
     fn redriving(&mut self) -> bool {
-        !self.store.memory.running_operations(1).expect("memory answers").is_empty()
+        !self
+            .store
+            .memory
+            .running_operations(1)
+            .expect("memory answers")
+            .is_empty()
     }
 
     /// After the commit of a turn, and of the ends it followed.
     fn claimed(&mut self, mut turn: Turn, ended: Option<&[Outcome]>) -> Turn {
         let now = self.now;
-        let Some(process) = &self.process else { return turn };
+        let Some(process) = &self.process else {
+            return turn;
+        };
         let reactor = process.reactor.clone();
-        let copies = turn.units.iter().filter(|unit| reactor.state.lock().leases.is_out(unit.id)).count();
+        let copies = turn
+            .units
+            .iter()
+            .filter(|unit| reactor.state.lock().leases.is_out(unit.id))
+            .count();
         self.stats.copies += copies as u64;
         let forgotten = self.plant == Some(Plant::LostPublicationForgotten);
         let units = std::mem::take(&mut turn.units);
-        let noted = Turn { units: if forgotten { Vec::new() } else { units.clone() }, ..Turn::default() };
+        let noted = Turn {
+            units: if forgotten { Vec::new() } else { units.clone() },
+            ..Turn::default()
+        };
         match ended {
             Some(outcomes) => drop(reactor.on_ends_committed(outcomes, &noted, now)),
             None => reactor.on_turn_committed(&noted, now),
@@ -164,7 +198,9 @@ impl World {
             return self.coordinator_down("between claim and publish");
         }
         let now = self.now;
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         let revokes = process.reactor.called_back(&turn, now);
         self.stats.fruitless += turn.fruitless.len() as u64;
         if !revokes.is_empty() {
@@ -180,7 +216,9 @@ impl World {
                 process.reactor.state.lock().leases.published(&[unit], now);
             }
         }
-        let due = turn.next_due.map_or(TURN_EVERY, |due| due.since(now).min(TURN_EVERY));
+        let due = turn
+            .next_due
+            .map_or(TURN_EVERY, |due| due.since(now).min(TURN_EVERY));
         self.wake(if turn.more { Duration::ZERO } else { due });
     }
 
@@ -192,7 +230,9 @@ impl World {
 
     fn collect_after(&mut self, wait: Duration) {
         let incarnation = self.incarnation;
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         if !process.collecting && !self.inbox.is_empty() {
             process.collecting = true;
             self.at(wait, Event::Collect(incarnation));
@@ -201,7 +241,9 @@ impl World {
 
     /// Takes a batch of reports, in order.
     pub(crate) fn collect(&mut self) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         process.collecting = false;
         let reactor = process.reactor.clone();
         let size = self.rng.usize(1..=64).min(self.inbox.len());
@@ -209,7 +251,10 @@ impl World {
         if self.mishap(0.01) {
             if self.rng.bool() {
                 // They were not acknowledged yet: the next coordinator gets them again.
-                batch.into_iter().rev().for_each(|report| self.inbox.push_front(report));
+                batch
+                    .into_iter()
+                    .rev()
+                    .for_each(|report| self.inbox.push_front(report));
             }
             return self.coordinator_down("between collect and settle");
         }
@@ -224,11 +269,17 @@ impl World {
                 Work::Bury(..) => Ok(()),
             };
             if let Err(unwritten) = written {
-                return self.later(unwritten.into_iter().chain(work.flat_map(reports)).collect());
+                return self.later(
+                    unwritten
+                        .into_iter()
+                        .chain(work.flat_map(reports))
+                        .collect(),
+                );
             }
             if self.process.is_none() {
                 if !self.scenario.embedded {
-                    work.flat_map(reports).for_each(|report| self.inbox.push_back(report));
+                    work.flat_map(reports)
+                        .for_each(|report| self.inbox.push_back(report));
                 }
                 return;
             }
@@ -238,7 +289,10 @@ impl World {
     }
 
     fn later(&mut self, reports: Vec<Report>) {
-        reports.into_iter().rev().for_each(|report| self.inbox.push_front(report));
+        reports
+            .into_iter()
+            .rev()
+            .for_each(|report| self.inbox.push_front(report));
         self.collect_after(RETRY_STORE);
     }
 
@@ -246,9 +300,13 @@ impl World {
     fn settle(&mut self, mut outcomes: Vec<Outcome>) -> Result<(), Vec<Report>> {
         let now = self.now;
         if self.plant == Some(Plant::FenceRemoved) {
-            outcomes.iter_mut().for_each(|outcome| outcome.epoch = self.current_epoch(outcome.unit));
+            outcomes
+                .iter_mut()
+                .for_each(|outcome| outcome.epoch = self.current_epoch(outcome.unit));
         }
-        let Some(process) = &mut self.process else { return Ok(()) };
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
         let reactor = process.reactor.clone();
         reactor.on_outcomes(&outcomes, now);
         let mut jitter = self.rng.fork();
@@ -267,11 +325,20 @@ impl World {
         match result {
             Ok((settled, turn)) => {
                 for outcome in &outcomes {
-                    self.note(|| format!("settle {} epoch {}: {:?}", outcome.unit, outcome.epoch, outcome.result));
+                    self.note(|| {
+                        format!(
+                            "settle {} epoch {}: {:?}",
+                            outcome.unit, outcome.epoch, outcome.result
+                        )
+                    });
                 }
                 let turn = self.claimed(turn, Some(&outcomes));
                 if self.plant == Some(Plant::EndsIgnoreTheirEpoch) {
-                    for scan in outcomes.iter().map(|end| end.unit).filter(|unit| unit.step == StepNo::SCAN) {
+                    for scan in outcomes
+                        .iter()
+                        .map(|end| end.unit)
+                        .filter(|unit| unit.step == StepNo::SCAN)
+                    {
                         let epoch = self.current_epoch(scan);
                         reactor.state.lock().leases.ended(scan, epoch);
                     }
@@ -298,14 +365,23 @@ impl World {
     }
 
     fn pages(&mut self, pages: Vec<Listed>) -> Result<(), Vec<Report>> {
-        let Some(process) = &mut self.process else { return Ok(()) };
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
         let reactor = process.reactor.clone();
-        let result = self.store.write(&mut self.rng, |tx| reactor.store_pages(tx, &pages));
+        let result = self
+            .store
+            .write(&mut self.rng, |tx| reactor.store_pages(tx, &pages));
         self.check(false);
         match result {
             Ok(taken) => {
                 for ((page, _), taken) in pages.iter().zip(&taken) {
-                    self.note(|| format!("page {} of {} epoch {}: {taken:?}", page.page, page.unit, page.epoch));
+                    self.note(|| {
+                        format!(
+                            "page {} of {} epoch {}: {taken:?}",
+                            page.page, page.unit, page.epoch
+                        )
+                    });
                 }
                 let torn = reactor.on_pages_committed(&pages, &taken);
                 if !torn.is_empty() {
@@ -323,7 +399,11 @@ impl World {
         self.excuses += 1;
         self.check(false);
         self.note(|| format!("reports not stored: {error}"));
-        if error.class() == ErrorClass::Transient { Err(reports) } else { Ok(()) }
+        if error.class() == ErrorClass::Transient {
+            Err(reports)
+        } else {
+            Ok(())
+        }
     }
 
     fn current_epoch(&mut self, unit: UnitId) -> u32 {
@@ -331,7 +411,13 @@ impl World {
             let job = self.store.memory.job(unit.job).expect("memory answers");
             return job.map_or(0, |job| job.scan_epoch);
         }
-        let row = self.store.memory.units(unit.job, unit.step, &[unit.part]).expect("memory answers").pop().flatten();
+        let row = self
+            .store
+            .memory
+            .units(unit.job, unit.step, &[unit.part])
+            .expect("memory answers")
+            .pop()
+            .flatten();
         row.map_or(1, |row| row.epoch)
     }
 
@@ -339,8 +425,11 @@ impl World {
     fn count_again(&mut self, outcomes: &[Outcome]) {
         for outcome in outcomes {
             let again = !self.seen.insert((outcome.unit, outcome.epoch));
-            let Some(view) = self.views.get(&outcome.unit.job).filter(|_| again) else { continue };
-            if view.state(outcome.unit.step, outcome.unit.part) != Some(UnitState::Succeeded) || outcome.unit.part == 0
+            let Some(view) = self.views.get(&outcome.unit.job).filter(|_| again) else {
+                continue;
+            };
+            if view.state(outcome.unit.step, outcome.unit.part) != Some(UnitState::Succeeded)
+                || outcome.unit.part == 0
             {
                 continue;
             }
@@ -368,7 +457,10 @@ impl World {
 fn reports(work: Work) -> Vec<Report> {
     match work {
         Work::Settle(outcomes) => outcomes.into_iter().map(Report::Settled).collect(),
-        Work::Store(pages) => pages.into_iter().map(|(page, up_to): Listed| Report::page(page, up_to)).collect(),
+        Work::Store(pages) => pages
+            .into_iter()
+            .map(|(page, up_to): Listed| Report::page(page, up_to))
+            .collect(),
         Work::Bury(unit, burials) => vec![Report::Buried(unit, 0, burials)],
     }
 }

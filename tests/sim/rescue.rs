@@ -34,14 +34,19 @@ impl World {
         if self.plant == Some(Plant::LeasesNeverJudged) {
             lapsed.clear();
         }
-        let lapsed: Vec<Lapsed> = lapsed.into_iter().map(|one| self.with_holder(&reactor, one)).collect();
+        let lapsed: Vec<Lapsed> = lapsed
+            .into_iter()
+            .map(|one| self.with_holder(&reactor, one))
+            .collect();
         let mut poison = PoisonLimits::default();
         if self.plant == Some(Plant::GuiltByPresence) {
             poison.workers_max = 3;
         }
         let size = self.rng.usize(1..=16);
         for page in lapsed.chunks(size) {
-            let result = self.store.write(&mut self.rng, |tx| reactor.take_back(tx, page, &poison, now));
+            let result = self.store.write(&mut self.rng, |tx| {
+                reactor.take_back(tx, page, &poison, now)
+            });
             self.check(false);
             match result {
                 Ok(taken) => self.on_taken_back(&reactor, page, taken),
@@ -65,41 +70,82 @@ impl World {
     /// What no heartbeat showed the transport may know: the worker that took it and did not give it back.
     fn with_holder(&self, reactor: &Reactor, lapsed: Lapsed) -> Lapsed {
         let (now, limits, plant) = (self.now, self.scenario.limits, self.plant);
-        let Lapsed { unit, epoch, with, vanished } = lapsed;
+        let Lapsed {
+            unit,
+            epoch,
+            with,
+            vanished,
+        } = lapsed;
         let holder = self.taken_by.get(&(unit, epoch));
-        let with = with.or_else(|| reactor.state.lock().leases.lost_with(holder?, unit, epoch, &limits, now));
-        let with = with.filter(|_| plant != Some(Plant::LossesForgotten)).map(|with| {
-            let alone = with.alone || plant == Some(Plant::GuiltByPresence);
-            LostWith { alone, ..with }
+        let with = with.or_else(|| {
+            reactor
+                .state
+                .lock()
+                .leases
+                .lost_with(holder?, unit, epoch, &limits, now)
         });
-        Lapsed { unit, epoch, with, vanished }
+        let with = with
+            .filter(|_| plant != Some(Plant::LossesForgotten))
+            .map(|with| {
+                let alone = with.alone || plant == Some(Plant::GuiltByPresence);
+                LostWith { alone, ..with }
+            });
+        Lapsed {
+            unit,
+            epoch,
+            with,
+            vanished,
+        }
     }
 
     /// Executions that no heartbeat has shown and whose entries are gone, or were taken by a worker that is silent.
     fn missing(&mut self, reactor: &Reactor) -> Vec<Lapsed> {
         let (now, limits) = (self.now, self.scenario.limits);
         let leases = &mut reactor.state.lock().leases;
-        let before = Timestamp(leases.as_heard(now).0.saturating_sub(UNSEEN.as_micros() as i64));
-        let (waiting, alive) = (leases.unclaimed(before, self.rng.usize(1..=64)), leases.alive(&limits, now));
+        let before = Timestamp(
+            leases
+                .as_heard(now)
+                .0
+                .saturating_sub(UNSEEN.as_micros() as i64),
+        );
+        let (waiting, alive) = (
+            leases.unclaimed(before, self.rng.usize(1..=64)),
+            leases.alive(&limits, now),
+        );
         let lost = waiting.into_iter().filter_map(|(unit, epoch)| {
             let there = self.entries.contains(&(unit, epoch));
-            let holder = self.taken_by.get(&(unit, epoch)).filter(|holder| there && !alive.contains(holder));
-            (!there || holder.is_some()).then(|| Lost { unit, epoch, holder: holder.cloned(), vanished: !there })
+            let holder = self
+                .taken_by
+                .get(&(unit, epoch))
+                .filter(|holder| there && !alive.contains(holder));
+            (!there || holder.is_some()).then(|| Lost {
+                unit,
+                epoch,
+                holder: holder.cloned(),
+                vanished: !there,
+            })
         });
         let lost: Vec<Lost> = lost.collect();
         let mut gone = leases.not_found(lost.clone(), &limits, now);
-        let believed = |lost: Lost| Lapsed { unit: lost.unit, epoch: lost.epoch, with: None, vanished: lost.vanished };
+        let believed = |lost: Lost| Lapsed {
+            unit: lost.unit,
+            epoch: lost.epoch,
+            with: None,
+            vanished: lost.vanished,
+        };
         match self.plant {
             Some(Plant::AbsenceBelieved) => gone.extend(lost.into_iter().map(believed)),
             _ => gone.extend(leases.missing()),
         }
         let reported = |unit: UnitId, epoch: u32| {
-            let of_it =
-                |report: &&Report| matches!(report, Report::Settled(end) if (end.unit, end.epoch) == (unit, epoch));
+            let of_it = |report: &&Report| matches!(report, Report::Settled(end) if (end.unit, end.epoch) == (unit, epoch));
             self.inbox.iter().find(of_it).is_some()
         };
         // A unit may be handed out again after its worker is silent; not because its end has not been read yet.
-        let unread = gone.iter().find(|one| one.with.is_none() && reported(one.unit, one.epoch)).cloned();
+        let unread = gone
+            .iter()
+            .find(|one| one.with.is_none() && reported(one.unit, one.epoch))
+            .cloned();
         if let Some(Lapsed { unit, epoch, .. }) = unread {
             self.violate(format!(
                 "LEASE-1: unit {unit} epoch {epoch} counts as missing while its end waits to be read"

@@ -128,9 +128,19 @@ fn weather(rng: &mut Rng) -> Weather {
 fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
     let submit_at = Timestamp(rng.i64(0..calm_at.0 / 2));
     let steps = steps(rng, submit_at);
-    let titled = steps.iter().any(|s| matches!(s.action, Action::Barrier { scope: Scope::Title, .. }));
+    let titled = steps.iter().any(|s| {
+        matches!(
+            s.action,
+            Action::Barrier {
+                scope: Scope::Title,
+                ..
+            }
+        )
+    });
     let scan = ScanTask {
-        source: ScanSource::Manifest { path: "/library.csv".into() },
+        source: ScanSource::Manifest {
+            path: "/library.csv".into(),
+        },
         root: "/".into(),
         resume: None,
         page_assets: rng.u32(2..12),
@@ -148,32 +158,62 @@ fn job(rng: &mut Rng, number: usize, calm_at: Timestamp) -> JobPlan {
         },
         steps,
     };
-    let bad = |rng: &mut Rng, most: f64| if rng.f64() < 0.6 { rng.f64() * most } else { 0.0 };
+    let bad = |rng: &mut Rng, most: f64| {
+        if rng.f64() < 0.6 {
+            rng.f64() * most
+        } else {
+            0.0
+        }
+    };
     let luck = Luck {
         asset_dies: bad(rng, 0.12),
         asset_fails: bad(rng, 0.2),
         unit_fails: bad(rng, 0.15),
-        duration_max: Duration::from_millis(if rng.f64() < 0.15 { 90_000 } else { rng.u64(10..6_000) }),
+        duration_max: Duration::from_millis(if rng.f64() < 0.15 {
+            90_000
+        } else {
+            rng.u64(10..6_000)
+        }),
     };
     let mut rows = library(rng);
     if rng.f64() < LONG_LISTINGS {
         // One that lasts while things happen to it: many pages, and little work behind them.
         rows = (0..rng.usize(40..=90)).map(|n| asset(rng, n, 3)).collect();
-        let TaskSpec::Scan(scan) = workflow.scan.as_ref() else { unreachable!("a job lists its library") };
-        workflow.scan = Arc::new(TaskSpec::Scan(ScanTask { page_assets: 1, ..scan.clone() }));
+        let TaskSpec::Scan(scan) = workflow.scan.as_ref() else {
+            unreachable!("a job lists its library")
+        };
+        workflow.scan = Arc::new(TaskSpec::Scan(ScanTask {
+            page_assets: 1,
+            ..scan.clone()
+        }));
         workflow.partition.assets_max = 20;
     }
     let rejected = rejected(rng.clone(), rows.len());
     let poisoned = rng.f64() < 0.15;
-    let mut poison: Vec<String> =
-        rows.iter().filter(|_| poisoned && rng.f64() < 0.1).map(|asset| asset.id.clone()).collect();
+    let mut poison: Vec<String> = rows
+        .iter()
+        .filter(|_| poisoned && rng.f64() < 0.1)
+        .map(|asset| asset.id.clone())
+        .collect();
     // With more of them few workers are up at any time, and what ends takes longer than a run waits.
     poison.truncate(POISON_MAX);
-    JobPlan { workflow, rows, rejected, resumable: rng.bool(), submit_at, luck, poison }
+    JobPlan {
+        workflow,
+        rows,
+        rejected,
+        resumable: rng.bool(),
+        submit_at,
+        luck,
+        poison,
+    }
 }
 
 fn library(rng: &mut Rng) -> Vec<Asset> {
-    let count = if rng.f64() < 0.2 { rng.usize(0..=40) } else { rng.usize(0..=12) };
+    let count = if rng.f64() < 0.2 {
+        rng.usize(0..=40)
+    } else {
+        rng.usize(0..=12)
+    };
     let titles = rng.usize(1..=6);
     let mut rows: Vec<Asset> = (0..count).map(|n| asset(rng, n, titles)).collect();
     if !rows.is_empty() && rng.f64() < 0.15 {
@@ -223,7 +263,11 @@ fn steps(rng: &mut Rng, submitted: Timestamp) -> Vec<Step> {
             barrier(rng, over_barriers, submitted)
         } else {
             let kind = [Kind::Noop, Kind::Transfer, Kind::Qc][rng.usize(0..3)];
-            Action::Units { kind, task: noop(), reads: None }
+            Action::Units {
+                kind,
+                task: noop(),
+                reads: None,
+            }
         };
         let on_failure = match rng.usize(0..20) {
             0 => OnFailure::Abort,
@@ -231,13 +275,28 @@ fn steps(rng: &mut Rng, submitted: Timestamp) -> Vec<Step> {
             7..=12 => OnFailure::Hold,
             _ => OnFailure::Task,
         };
-        steps.push(Step { id: format!("s{no}"), needs, retry: retry(rng), on_failure, due_us: None, action });
+        steps.push(Step {
+            id: format!("s{no}"),
+            needs,
+            retry: retry(rng),
+            on_failure,
+            due_us: None,
+            action,
+        });
     }
     if rng.f64() < 0.3 {
         steps = reordered(rng, &steps);
     }
     let closed: Vec<StepNo> = (0..steps.len())
-        .filter(|i| matches!(steps[*i].action, Action::Units { kind: Kind::Transfer, .. }) && rng.f64() < 0.4)
+        .filter(|i| {
+            matches!(
+                steps[*i].action,
+                Action::Units {
+                    kind: Kind::Transfer,
+                    ..
+                }
+            ) && rng.f64() < 0.4
+        })
         .map(|i| StepNo(i as u16))
         .collect();
     steps.extend(closed.into_iter().map(|of| seal(rng, of)));
@@ -249,12 +308,18 @@ fn reordered(rng: &mut Rng, steps: &[Step]) -> Vec<Step> {
     let mut order: Vec<usize> = (0..steps.len()).collect();
     rng.shuffle(&mut order);
     let place = |old: &StepNo| {
-        let at = order.iter().position(|o| *o == usize::from(old.0)).expect("an order holds every step");
+        let at = order
+            .iter()
+            .position(|o| *o == usize::from(old.0))
+            .expect("an order holds every step");
         StepNo(at as u16)
     };
     let moved = |old: &usize| {
         let step = steps[*old].clone();
-        Step { needs: step.needs.iter().map(place).collect(), ..step }
+        Step {
+            needs: step.needs.iter().map(place).collect(),
+            ..step
+        }
     };
     order.iter().map(moved).collect()
 }
@@ -266,7 +331,10 @@ fn needs(rng: &mut Rng, no: usize) -> Vec<StepNo> {
     if rng.f64() < 0.6 {
         return vec![StepNo(no as u16 - 1)];
     }
-    let mut needs: Vec<StepNo> = (0..no).filter(|_| rng.bool()).map(|n| StepNo(n as u16)).collect();
+    let mut needs: Vec<StepNo> = (0..no)
+        .filter(|_| rng.bool())
+        .map(|n| StepNo(n as u16))
+        .collect();
     if needs.is_empty() {
         needs.push(StepNo(rng.u16(0..no as u16)));
     }
@@ -274,7 +342,11 @@ fn needs(rng: &mut Rng, no: usize) -> Vec<StepNo> {
 }
 
 fn barrier(rng: &mut Rng, over_barriers: bool, submitted: Timestamp) -> Action {
-    let scope = if over_barriers { Scope::Job } else { [Scope::Title, Scope::Batch, Scope::Job][rng.usize(0..3)] };
+    let scope = if over_barriers {
+        Scope::Job
+    } else {
+        [Scope::Title, Scope::Batch, Scope::Job][rng.usize(0..3)]
+    };
     let require = match rng.usize(0..5) {
         0 => BarrierRequire::Count(rng.u64(1..6)),
         1 => BarrierRequire::Fraction(rng.f64()),
@@ -286,8 +358,17 @@ fn barrier(rng: &mut Rng, over_barriers: bool, submitted: Timestamp) -> Action {
         _ => None,
     };
     let until = (rng.f64() < 0.2).then(|| Timestamp(submitted.0 + rng.i64(1..200) * SECOND));
-    let policy = BarrierPolicy { require, budget, until };
-    Action::Barrier { scope, batch_units: rng.u32(1..=4), policy, deadline_us: None }
+    let policy = BarrierPolicy {
+        require,
+        budget,
+        until,
+    };
+    Action::Barrier {
+        scope,
+        batch_units: rng.u32(1..=4),
+        policy,
+        deadline_us: None,
+    }
 }
 
 fn retry(rng: &mut Rng) -> RetryPolicy {
@@ -299,17 +380,28 @@ fn retry(rng: &mut Rng) -> RetryPolicy {
 }
 
 fn seal(rng: &mut Rng, of: StepNo) -> Step {
-    let task = SealTask { root: "/landing".into(), job: "job".into(), algorithm: HashAlgorithm::Xxh128 };
+    let task = SealTask {
+        root: "/landing".into(),
+        job: "job".into(),
+        algorithm: HashAlgorithm::Xxh128,
+    };
     Step {
         id: format!("seal of {}", of.0),
         needs: Vec::new(),
         retry: retry(rng),
         on_failure: OnFailure::Hold,
         due_us: None,
-        action: Action::Seal { of, task: Arc::new(TaskSpec::Seal(task)) },
+        action: Action::Seal {
+            of,
+            task: Arc::new(TaskSpec::Seal(task)),
+        },
     }
 }
 
 fn noop() -> Arc<TaskSpec> {
-    Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 }))
+    Arc::new(TaskSpec::Noop(NoopTask {
+        duration_min_us: 0,
+        duration_max_us: 0,
+        fail: 0.0,
+    }))
 }

@@ -82,7 +82,12 @@ impl Stats {
     }
 
     /// Counts what is left at the end.
-    pub(crate) fn finish(&mut self, views: &BTreeMap<JobNo, JobView>, effects: &Effects, store: &FaultyStore) {
+    pub(crate) fn finish(
+        &mut self,
+        views: &BTreeMap<JobNo, JobView>,
+        effects: &Effects,
+        store: &FaultyStore,
+    ) {
         self.effects_refused = effects.refused;
         self.store_errors = store.errors;
         self.transactions = store.commits + store.errors;
@@ -127,6 +132,9 @@ impl Stats {
             (&mut self.fruitless, other.fruitless),
         ];
         pairs.into_iter().for_each(|(sum, n)| *sum += n);
-        self.jobs.iter_mut().zip(other.jobs).for_each(|(sum, n)| *sum += n);
+        self.jobs
+            .iter_mut()
+            .zip(other.jobs)
+            .for_each(|(sum, n)| *sum += n);
     }
 }

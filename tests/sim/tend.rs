@@ -18,11 +18,19 @@ impl World {
         let (rows, rates) = reactor.workers_to_write(now);
         let sick = reactor.check_health(&limits, now).sick;
         let taking = reactor.state.lock().leases.taking_work(&limits, now);
-        let blamed = taking.keys().filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker)).map(|worker| {
-            QuarantineAdvice { worker: worker.clone(), reason: "planted".into(), no_space: false, failed: Vec::new() }
-        });
+        let blamed = taking
+            .keys()
+            .filter(|_| self.plant == Some(Plant::FailuresBlameTheWorker))
+            .map(|worker| QuarantineAdvice {
+                worker: worker.clone(),
+                reason: "planted".into(),
+                no_space: false,
+                failed: Vec::new(),
+            });
         let sick: Vec<QuarantineAdvice> = sick.into_iter().chain(blamed.take(1)).collect();
-        let told = self.store.write(&mut self.rng, |tx| reactor.write_workers(tx, &rows, rates.clone(), now));
+        let told = self.store.write(&mut self.rng, |tx| {
+            reactor.write_workers(tx, &rows, rates.clone(), now)
+        });
         self.check(false);
         match told {
             Ok(commands) => {
@@ -45,9 +53,13 @@ impl World {
     /// Returns whether the coordinator lives on.
     fn quarantine(&mut self, advice: &QuarantineAdvice) -> bool {
         let now = self.now;
-        let Some(process) = &self.process else { return false };
+        let Some(process) = &self.process else {
+            return false;
+        };
         let reactor = process.reactor.clone();
-        let result = self.store.write(&mut self.rng, |tx| reactor.quarantine(tx, advice, now));
+        let result = self
+            .store
+            .write(&mut self.rng, |tx| reactor.quarantine(tx, advice, now));
         self.check(true);
         match result {
             Ok(operation) => {
@@ -68,10 +80,14 @@ impl World {
     /// Refunds the pages that are due. Returns whether the coordinator lives on.
     fn refund(&mut self) -> bool {
         let now = self.now;
-        let Some(process) = &self.process else { return false };
+        let Some(process) = &self.process else {
+            return false;
+        };
         let reactor = process.reactor.clone();
         while let Some(page) = reactor.next_refund() {
-            let result = self.store.write(&mut self.rng, |tx| reactor.refund(tx, &page, now));
+            let result = self
+                .store
+                .write(&mut self.rng, |tx| reactor.refund(tx, &page, now));
             self.check(true);
             match result {
                 Ok(_) => reactor.on_refunded(&page),
@@ -93,9 +109,14 @@ impl World {
 
     /// Only the worker in which everything fails may be put aside.
     fn judge_quarantine(&mut self, name: &str) {
-        let sick = self.scenario.sick.is_some_and(|no| name.starts_with(&format!("w{no}.")));
+        let sick = self
+            .scenario
+            .sick
+            .is_some_and(|no| name.starts_with(&format!("w{no}.")));
         if !sick {
-            self.violate(format!("QUARANTINE: worker {name} was put aside and nothing is wrong with it"));
+            self.violate(format!(
+                "QUARANTINE: worker {name} was put aside and nothing is wrong with it"
+            ));
         }
     }
 }

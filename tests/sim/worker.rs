@@ -41,18 +41,37 @@ struct Execution {
 impl Worker {
     /// A worker that is not running yet.
     pub(crate) fn new(rng: &mut fastrand::Rng) -> Worker {
-        let slots = [rng.u32(1..=2), rng.u32(1..=3), rng.u32(1..=2), rng.u32(1..=6)];
+        let slots = [
+            rng.u32(1..=2),
+            rng.u32(1..=3),
+            rng.u32(1..=2),
+            rng.u32(1..=6),
+        ];
         let (held, running) = (Running::default(), Vec::new());
-        Worker { incarnation: 0, alive: false, paused_until: Timestamp(0), draining: false, slots, held, running }
+        Worker {
+            incarnation: 0,
+            alive: false,
+            paused_until: Timestamp(0),
+            draining: false,
+            slots,
+            held,
+            running,
+        }
     }
 
     fn free(&self, unit: &Unit) -> bool {
         let kind = unit.kind;
         let alone = |unit: &Unit| matches!(unit.task.as_ref(), TaskSpec::Alone(_));
-        if self.draining || self.running.iter().any(|e| alone(&e.unit)) || (alone(unit) && !self.running.is_empty()) {
+        if self.draining
+            || self.running.iter().any(|e| alone(&e.unit))
+            || (alone(unit) && !self.running.is_empty())
+        {
             return false;
         }
-        let total = KINDS.iter().position(|k| *k == kind).map_or(0, |i| self.slots[i]);
+        let total = KINDS
+            .iter()
+            .position(|k| *k == kind)
+            .map_or(0, |i| self.slots[i]);
         (self.running.iter().filter(|e| e.unit.kind == kind).count() as u32) < total
     }
 }
@@ -105,7 +124,10 @@ impl World {
     /// A worker that stands still for long looks like one that died.
     pub(crate) fn stands_still(&mut self, no: usize) {
         let running = &self.workers[no].running;
-        let (held, alone) = (running.iter().map(|e| e.unit.id).collect::<Vec<_>>(), running.len() == 1);
+        let (held, alone) = (
+            running.iter().map(|e| e.unit.id).collect::<Vec<_>>(),
+            running.len() == 1,
+        );
         self.excuses += 1;
         let name = self.name(no);
         self.died_with(&name.0, &held, alone);
@@ -117,9 +139,16 @@ impl World {
             while let Some(next) = self.queues.get(&kind).and_then(|queue| queue.front()) {
                 let now = self.now;
                 let can = |w: &Worker| w.alive && w.paused_until <= now && w.free(next);
-                let free: Vec<usize> = (0..self.workers.len()).filter(|i| can(&self.workers[*i])).collect();
-                let Some(no) = self.rng.choice(free) else { break };
-                let unit = self.queues.get_mut(&kind).and_then(|queue| queue.pop_front());
+                let free: Vec<usize> = (0..self.workers.len())
+                    .filter(|i| can(&self.workers[*i]))
+                    .collect();
+                let Some(no) = self.rng.choice(free) else {
+                    break;
+                };
+                let unit = self
+                    .queues
+                    .get_mut(&kind)
+                    .and_then(|queue| queue.pop_front());
                 let Some(unit) = unit else { break };
                 self.start(no, unit);
             }
@@ -133,11 +162,20 @@ impl World {
         let name = self.name(no);
         self.taken_by.insert((unit.id, unit.epoch), name);
         let stop = CancellationToken::new();
-        match self.workers[no].held.begin(unit.id, unit.epoch, stop.clone()) {
+        match self.workers[no]
+            .held
+            .begin(unit.id, unit.epoch, stop.clone())
+        {
             Begun::Already => return,
             Begun::Outdated => {
                 let (worker, result) = (self.name(no), UnitResult::Cancelled);
-                let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+                let outcome = Outcome {
+                    unit: unit.id,
+                    epoch: unit.epoch,
+                    worker,
+                    result,
+                    duration_us: 0,
+                };
                 return self.report(Report::Settled(outcome));
             }
             Begun::Runs(_) => {}
@@ -157,13 +195,21 @@ impl World {
         } else {
             self.at(length, Event::Commit(no, incarnation, exec));
         }
-        self.workers[no].running.push(Execution { no: exec, unit, stop, result: None });
+        self.workers[no].running.push(Execution {
+            no: exec,
+            unit,
+            stop,
+            result: None,
+        });
     }
 
     fn scan(&mut self, no: usize, exec: u64, unit: &Unit, length: Duration) {
-        let TaskSpec::Scan(task) = inner(unit) else { return };
+        let TaskSpec::Scan(task) = inner(unit) else {
+            return;
+        };
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
-        let (rows, rejected, resumable) = (plan.rows.clone(), plan.rejected.clone(), plan.resumable);
+        let (rows, rejected, resumable) =
+            (plan.rows.clone(), plan.rejected.clone(), plan.resumable);
         let resume = task.resume.filter(|_| resumable);
         let mut from = resume.map_or(0, |c| c.byte as usize);
         let mut number = resume.map_or(0, |c| c.page);
@@ -171,19 +217,35 @@ impl World {
         let mut wait = Duration::ZERO;
         while from < rows.len() || number == 0 {
             let until = rows.len().min(from + task.page_assets as usize);
-            let assets = (from..until).map(|i| (i as u64 + 1, rows[i].clone())).collect();
-            let cursor = ScanCursor { page: number + 1, byte: until as u64, line: until as u64 + 1 };
+            let assets = (from..until)
+                .map(|i| (i as u64 + 1, rows[i].clone()))
+                .collect();
+            let cursor = ScanCursor {
+                page: number + 1,
+                byte: until as u64,
+                line: until as u64 + 1,
+            };
             let next = resumable.then_some(cursor);
             let first = if number == 0 { 0 } else { from as u64 + 1 };
             let here = |row: &&RowError| (first..=until as u64).contains(&row.line);
             let errors: Vec<RowError> = rejected.iter().filter(here).cloned().collect();
-            let page = ScanPage { unit: unit.id, epoch: unit.epoch, page: number, assets, errors, next };
+            let page = ScanPage {
+                unit: unit.id,
+                epoch: unit.epoch,
+                page: number,
+                assets,
+                errors,
+                next,
+            };
             wait += length / 8;
             self.at(wait, Event::Page(no, incarnation, exec, Box::new(page)));
             (from, number) = (until, number + 1);
         }
         let pages = number;
-        self.at(wait + Duration::from_micros(1), Event::ScanEnd(no, incarnation, exec, pages));
+        self.at(
+            wait + Duration::from_micros(1),
+            Event::ScanEnd(no, incarnation, exec, pages),
+        );
     }
 
     /// Sends a page of a listing, if its scan is still wanted.
@@ -195,11 +257,21 @@ impl World {
 
     /// Ends a scan.
     pub(crate) fn scan_end(&mut self, no: usize, exec: u64, pages: u64) {
-        let Some(ended) = self.workers[no].running.iter().find(|e| e.no == exec) else { return };
+        let Some(ended) = self.workers[no].running.iter().find(|e| e.no == exec) else {
+            return;
+        };
         let luck = self.scenario.jobs[self.plans[&ended.unit.id.job]].luck;
         let result = if self.rng.f64() < luck.unit_fails {
-            let class = if self.rng.f64() < 0.2 { ErrorClass::Permanent } else { ErrorClass::Transient };
-            UnitResult::Failed(Failure::new(class, "source_unreadable", "the source went away"))
+            let class = if self.rng.f64() < 0.2 {
+                ErrorClass::Permanent
+            } else {
+                ErrorClass::Transient
+            };
+            UnitResult::Failed(Failure::new(
+                class,
+                "source_unreadable",
+                "the source went away",
+            ))
         } else {
             UnitResult::Listed { pages }
         };
@@ -209,10 +281,16 @@ impl World {
     /// The commit point of an execution: what passed becomes visible here, all else is a failure.
     pub(crate) fn commit(&mut self, no: usize, exec: u64) {
         let incarnation = self.workers[no].incarnation;
-        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else {
+            return;
+        };
         let unit = self.workers[no].running[at].unit.clone();
         let plan = &self.scenario.jobs[self.plans[&unit.id.job]];
-        if unit.assets.iter().any(|asset| plan.poison.contains(&asset.id)) {
+        if unit
+            .assets
+            .iter()
+            .any(|asset| plan.poison.contains(&asset.id))
+        {
             self.note(|| format!("{} kills worker {no}", unit.id));
             return self.worker_down(no);
         }
@@ -222,11 +300,19 @@ impl World {
         let result = if self.scenario.sick == Some(no) {
             UnitResult::Failed(Failure::transient("tool_failed", "nothing works here"))
         } else if lot < luck.unit_fails {
-            let class = if self.rng.f64() < 0.2 { ErrorClass::Permanent } else { ErrorClass::Transient };
+            let class = if self.rng.f64() < 0.2 {
+                ErrorClass::Permanent
+            } else {
+                ErrorClass::Transient
+            };
             UnitResult::Failed(Failure::new(class, "tool_failed", "the tool failed"))
         } else {
             let mut failures = Vec::new();
-            let mut passed = if unit.assets.is_empty() { vec![String::new()] } else { Vec::new() };
+            let mut passed = if unit.assets.is_empty() {
+                vec![String::new()]
+            } else {
+                Vec::new()
+            };
             for asset in &unit.assets {
                 let lot = self.rng.f64();
                 if lot < luck.asset_dies {
@@ -241,9 +327,14 @@ impl World {
                 let effect = Event::Effect(no, incarnation, Box::new((unit.clone(), passed)));
                 self.at(lag + Duration::from_millis(500), effect);
             } else {
-                passed.iter().for_each(|asset| self.effects.commit(unit.id, unit.epoch, asset));
+                passed
+                    .iter()
+                    .for_each(|asset| self.effects.commit(unit.id, unit.epoch, asset));
             }
-            UnitResult::Finished { facts: Vec::new(), failures }
+            UnitResult::Finished {
+                facts: Vec::new(),
+                failures,
+            }
         };
         self.note(|| format!("worker {no} commits {} epoch {}", unit.id, unit.epoch));
         self.workers[no].running[at].result = Some(result);
@@ -259,9 +350,12 @@ impl World {
     }
 
     fn finish(&mut self, no: usize, exec: u64, result: UnitResult) {
-        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else { return };
+        let Some(at) = self.workers[no].running.iter().position(|e| e.no == exec) else {
+            return;
+        };
         // A scan that comes to its end may be followed by another epoch; one that is called back already was.
-        let ended = self.workers[no].running[at].unit.kind == Kind::Scan && result != UnitResult::Cancelled;
+        let ended =
+            self.workers[no].running[at].unit.kind == Kind::Scan && result != UnitResult::Cancelled;
         self.excuses += u64::from(ended);
         self.report_end(no, at, result);
         self.fill();
@@ -276,14 +370,21 @@ impl World {
             worker: self.name(no),
             result,
             // Some clocks jump: how long a worker says it took decides nothing.
-            duration_us: if self.rng.f64() < 0.02 { 3_600_000_000 } else { self.rng.u64(0..1_000_000) },
+            duration_us: if self.rng.f64() < 0.02 {
+                3_600_000_000
+            } else {
+                self.rng.u64(0..1_000_000)
+            },
         };
         self.report(Report::Settled(outcome));
     }
 
     /// An execution that has been stopped. After its commit point an execution ends as it would have.
     fn stopped(&self, no: usize) -> Option<usize> {
-        self.workers[no].running.iter().position(|e| e.stop.is_cancelled() && e.result.is_none())
+        self.workers[no]
+            .running
+            .iter()
+            .position(|e| e.stop.is_cancelled() && e.result.is_none())
     }
 
     /// Obeys the coordinator.
@@ -300,7 +401,9 @@ impl World {
                 return;
             }
         };
-        units.iter().for_each(|(unit, epoch)| self.workers[no].held.revoke(*unit, *epoch));
+        units
+            .iter()
+            .for_each(|(unit, epoch)| self.workers[no].held.revoke(*unit, *epoch));
         while let Some(stopped) = self.stopped(no) {
             let exec = self.workers[no].running[stopped].no;
             self.finish(no, exec, UnitResult::Cancelled);
@@ -312,12 +415,23 @@ impl World {
         let worker = &self.workers[no];
         let held = worker.held.held();
         let slots = KINDS.iter().zip(worker.slots).map(|(kind, total)| {
-            let busy = worker.running.iter().filter(|e| e.unit.kind == *kind).count() as u32;
+            let busy = worker
+                .running
+                .iter()
+                .filter(|e| e.unit.kind == *kind)
+                .count() as u32;
             (*kind, total, total.saturating_sub(busy))
         });
         let slots = slots.collect();
         let draining = worker.draining;
-        let beat = Heartbeat { worker: self.name(no), held, slots, draining, bytes: 0, leaves_at: None };
+        let beat = Heartbeat {
+            worker: self.name(no),
+            held,
+            slots,
+            draining,
+            bytes: 0,
+            leaves_at: None,
+        };
         let incarnation = worker.incarnation;
         self.report(Report::Heartbeat(beat));
         self.at(BEAT_EVERY, Event::Beat(no, incarnation));

@@ -130,14 +130,19 @@ impl World {
     pub(crate) fn new(seed: u64, plant: Option<Plant>) -> World {
         let mut rng = Rng::with_seed(seed);
         let mut scenario = draw(&mut rng);
-        let workers = (0..scenario.workers).map(|_| Worker::new(&mut rng)).collect();
+        let workers = (0..scenario.workers)
+            .map(|_| Worker::new(&mut rng))
+            .collect();
         let mut error_rate = scenario.weather.store_error;
         if plant == Some(Plant::TurnNotRolledBack) {
             // It shows only where the one transaction fails that looks at barriers: empty libraries and a bad disk.
             scenario.jobs.iter_mut().for_each(|job| job.rows.clear());
             error_rate = 0.3;
         }
-        let store = FaultyStore { error_rate, ..FaultyStore::default() };
+        let store = FaultyStore {
+            error_rate,
+            ..FaultyStore::default()
+        };
         World {
             rng,
             now: Timestamp(0),
@@ -191,8 +196,12 @@ impl World {
                 break;
             }
             if self.now.0 > self.scenario.calm_at.0 + PATIENCE || self.scheduled > EVENTS_MAX {
-                let open: Vec<String> =
-                    self.views.values().filter(|v| !v.row.state.has_ended()).map(describe).collect();
+                let open: Vec<String> = self
+                    .views
+                    .values()
+                    .filter(|v| !v.row.state.has_ended())
+                    .map(describe)
+                    .collect();
                 return Err(format!(
                     "LIVENESS: nothing ends these jobs, {} events:\n{}",
                     self.scheduled,
@@ -206,7 +215,11 @@ impl World {
 
     /// What the jobs do, for a report.
     pub(crate) fn outline(&self) -> String {
-        self.views.values().map(outline).collect::<Vec<_>>().join("\n")
+        self.views
+            .values()
+            .map(outline)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Schedules an event after `wait`.
@@ -223,7 +236,10 @@ impl World {
     /// Notes which units a worker took down with it.
     pub(crate) fn died_with(&mut self, worker: &str, units: &[UnitId], alone: bool) {
         for unit in units {
-            self.deaths.entry(*unit).or_default().insert((worker.to_owned(), alone));
+            self.deaths
+                .entry(*unit)
+                .or_default()
+                .insert((worker.to_owned(), alone));
         }
     }
 
@@ -286,7 +302,9 @@ impl World {
             Event::Beat(..) => self.beat(no),
             Event::Commit(_, _, exec) => self.commit(no, exec),
             Event::Effect(_, _, late) => {
-                late.1.iter().for_each(|asset| self.effects.commit(late.0.id, late.0.epoch, asset));
+                late.1
+                    .iter()
+                    .for_each(|asset| self.effects.commit(late.0.id, late.0.epoch, asset));
             }
             Event::End(_, _, exec) => self.end(no, exec),
             Event::Page(_, _, exec, page) => self.scan_page(no, exec, *page),
@@ -305,7 +323,11 @@ impl World {
             submission: None,
         };
         let library = plan.rows.iter().map(|asset| asset.id.clone()).collect();
-        let job = self.store.memory.write(|tx| tx.insert_job(&job)).expect("memory takes a job");
+        let job = self
+            .store
+            .memory
+            .write(|tx| tx.insert_job(&job))
+            .expect("memory takes a job");
         self.plans.insert(job, no);
         self.libraries.insert(job, library);
         self.note(|| format!("job {} submitted", job.0));
@@ -317,15 +339,27 @@ impl World {
         let jobs: Vec<JobNo> = self.plans.keys().copied().collect();
         for no in jobs {
             let before = self.views.get(&no);
-            let row = self.store.memory.job(no).expect("memory answers").expect("a submitted job stays");
+            let row = self
+                .store
+                .memory
+                .job(no)
+                .expect("memory answers")
+                .expect("a submitted job stays");
             if before.is_some_and(|b| b.row.state.has_ended() && b.row == row) {
                 continue;
             }
-            let view = JobView::read(&mut self.store.memory, no, before.map(|b| b.workflow.clone()));
+            let view = JobView::read(
+                &mut self.store.memory,
+                no,
+                before.map(|b| b.workflow.clone()),
+            );
             // The end of a scan is an epoch of its own.
             let most = 2 + 2 * self.excuses;
             if u64::from(view.row.scan_epoch) > most {
-                let what = format!("LISTING: epoch {} of a scan after {} mishaps", view.row.scan_epoch, self.excuses);
+                let what = format!(
+                    "LISTING: epoch {} of a scan after {} mishaps",
+                    view.row.scan_epoch, self.excuses
+                );
                 self.violation.get_or_insert(label(no, what));
             }
             let mut witness = Witness {
@@ -340,15 +374,26 @@ impl World {
                 self.violation.get_or_insert(label(no, verdict));
             }
             let same = before.is_some_and(|b| b.same(&view));
-            let changed = if same { self.changed.get(&no).copied() } else { None }.unwrap_or(self.now);
+            let changed = if same {
+                self.changed.get(&no).copied()
+            } else {
+                None
+            }
+            .unwrap_or(self.now);
             let idle = self.changed.get(&no).copied().unwrap_or(self.now);
             // A job that fails with its scan had the scan to wait for.
-            let worked_off = matches!(view.row.state, JobState::Succeeded | JobState::FinishedWithFailures);
+            let worked_off = matches!(
+                view.row.state,
+                JobState::Succeeded | JobState::FinishedWithFailures
+            );
             // The end of the last unit and that of its job may be one transaction.
             let worked = before.is_none_or(|b| b.units != view.units || b.steps != view.steps);
             let ends = worked_off && !worked && before.is_none_or(|b| !b.row.state.has_ended());
             if ends && idle > self.scenario.calm_at.after(PROMPT) && self.now.since(idle) > PROMPT {
-                let late = format!("had nothing left to do for {:?} before it ended", self.now.since(idle));
+                let late = format!(
+                    "had nothing left to do for {:?} before it ended",
+                    self.now.since(idle)
+                );
                 self.violation.get_or_insert(label(no, late));
             }
             self.changed.insert(no, changed);
@@ -359,7 +404,12 @@ impl World {
 
     /// Whether an operator's retry is under way.
     pub(crate) fn operating(&mut self) -> bool {
-        !self.store.memory.running_operations(1).expect("memory answers").is_empty()
+        !self
+            .store
+            .memory
+            .running_operations(1)
+            .expect("memory answers")
+            .is_empty()
     }
 
     /// Whether every job has been submitted and has ended.
@@ -371,7 +421,10 @@ impl World {
 }
 
 fn describe(view: &JobView) -> String {
-    format!("{:?}\n{:?}\n{:?}\n{:?}", view.row, view.steps, view.units, view.barriers)
+    format!(
+        "{:?}\n{:?}\n{:?}\n{:?}",
+        view.row, view.steps, view.units, view.barriers
+    )
 }
 
 /// What a job does, one step a line.
@@ -380,12 +433,23 @@ fn outline(view: &JobView) -> String {
         let needs: Vec<u16> = step.needs.iter().map(|n| n.0).collect();
         let action = match &step.action {
             Action::Units { kind, .. } => format!("{kind} on failure {:?}", step.on_failure),
-            Action::Barrier { scope, batch_units, policy, .. } => format!("{scope:?} of {batch_units}: {policy:?}"),
+            Action::Barrier {
+                scope,
+                batch_units,
+                policy,
+                ..
+            } => format!("{scope:?} of {batch_units}: {policy:?}"),
             Action::Approval { role, .. } => format!("approval by {role}"),
             Action::Seal { of, .. } => format!("seal of {}", of.0),
         };
         format!("  {} needs {needs:?}: {action}", no.0)
     };
     let lines: Vec<String> = view.workflow.numbered().map(line).collect();
-    format!("job {} {:?} {:?}\n{}", view.row.no.0, view.row.state, view.row.phase, lines.join("\n"))
+    format!(
+        "job {} {:?} {:?}\n{}",
+        view.row.no.0,
+        view.row.state,
+        view.row.phase,
+        lines.join("\n")
+    )
 }

@@ -40,9 +40,17 @@ impl Cluster {
 
     /// A coordinator with these arguments.
     pub fn over(scratch: Scratch, redis: Redis, arguments: &[&str]) -> Cluster {
-        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect();
         let coordinator = coordinator(&scratch, &arguments);
-        Cluster { scratch, redis, coordinator, arguments }
+        Cluster {
+            scratch,
+            redis,
+            coordinator,
+            arguments,
+        }
     }
 
     /// Starts the coordinator again; the one before must have ended or been killed.
@@ -59,9 +67,13 @@ impl Cluster {
     /// A worker with these arguments, once it has said its name.
     pub fn worker_with(&self, arguments: &[&str]) -> Running {
         let mut command = self.scratch.showrunner(&["worker", "-v"]);
-        command.args(arguments).env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
+        command
+            .args(arguments)
+            .env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
         let worker = Running::start(command, &self.scratch.path("."));
-        wait_until("the worker says its name", || worker.stderr().contains("worker "));
+        wait_until("the worker says its name", || {
+            worker.stderr().contains("worker ")
+        });
         worker
     }
 
@@ -70,12 +82,18 @@ impl Cluster {
     pub fn submit(&self, assets: usize, duration: &str) -> String {
         write_rehearsal(&self.scratch, "rehearsal", assets, duration);
         watch_sqlite(&self.scratch.path("data/showrunner.db"));
-        self.scratch.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
+        self.scratch
+            .run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"])
+            .name()
     }
 
     /// What `job get` says now.
     pub fn look(&self, job: &str) -> Value {
-        let summary = self.scratch.run(&["job", "get", job, "-o", "json"]).expect_code(0).json();
+        let summary = self
+            .scratch
+            .run(&["job", "get", job, "-o", "json"])
+            .expect_code(0)
+            .json();
         assert_within_total(&summary);
         summary
     }
@@ -88,7 +106,9 @@ impl Cluster {
     /// Waits until so many units have succeeded.
     #[track_caller]
     pub fn wait_for(&self, job: &str, succeeded: u64) {
-        wait_until(&format!("{succeeded} units of {job} succeeded"), || self.succeeded(job) >= succeeded);
+        wait_until(&format!("{succeeded} units of {job} succeeded"), || {
+            self.succeeded(job) >= succeeded
+        });
     }
 
     /// Waits until a unit more has succeeded than just now, and says how long that took.
@@ -114,7 +134,8 @@ impl Cluster {
         let database = self.scratch.path("data/showrunner.db");
         watch_sqlite(&database);
         let query = |statement: &str| -> Rows { sqlite(&database, statement) };
-        let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);
+        let verdict = History::read(job, &query, &self.scratch.path("witnesses"))
+            .assert_exact(2 * assets as u64);
         println!("{job}: {verdict:?}");
         verdict
     }
@@ -127,7 +148,8 @@ pub(crate) fn write_rehearsal(scratch: &Scratch, name: &str, assets: usize, dura
     let mut rows = String::from("asset,title,role,location\n");
     for n in 0..assets {
         let title = n % TITLES;
-        writeln!(rows, "a{n:06},t{title:02},document,none/{n}").expect("writing to memory cannot fail");
+        writeln!(rows, "a{n:06},t{title:02},document,none/{n}")
+            .expect("writing to memory cannot fail");
     }
     scratch.write(format!("{name}.csv"), rows);
     let job = format!(

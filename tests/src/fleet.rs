@@ -72,13 +72,29 @@ impl Fleet {
     pub fn of(scratch: Scratch, postgres: PostgresServer, redis: Redis) -> Fleet {
         let database = postgres.create_database(DATABASE);
         let transport = redis.url();
-        Fleet { scratch, postgres, redis, database, name: DATABASE.into(), transport }
+        Fleet {
+            scratch,
+            postgres,
+            redis,
+            database,
+            name: DATABASE.into(),
+            transport,
+        }
     }
 
     /// The command of a coordinator.
     pub fn coordinator_command(&self) -> Command {
         let (url, database) = (&self.transport, &self.database);
-        let args = ["coordinator", "--redis", url, "--database", database, "--listen", "127.0.0.1:0", "-v"];
+        let args = [
+            "coordinator",
+            "--redis",
+            url,
+            "--database",
+            database,
+            "--listen",
+            "127.0.0.1:0",
+            "-v",
+        ];
         self.scratch.showrunner(&args)
     }
 
@@ -104,7 +120,14 @@ impl Fleet {
     /// The command of a worker with so many slots.
     pub fn worker_command(&self, slots: u32) -> Command {
         let slots = format!("noop={slots},transfer=0,qc=0,sync=0");
-        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.transport, "--slots", &slots, "-v"]);
+        let mut command = self.scratch.showrunner(&[
+            "worker",
+            "--redis",
+            &self.transport,
+            "--slots",
+            &slots,
+            "-v",
+        ]);
         command.env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path("witnesses"));
         command
     }
@@ -112,7 +135,9 @@ impl Fleet {
     /// A worker started by this command, once it has said its name.
     pub fn worker_of(&self, command: Command) -> Running {
         let worker = Running::start(command, &self.scratch.path("."));
-        wait_until("the worker says its name", || worker.stderr().contains("worker "));
+        wait_until("the worker says its name", || {
+            worker.stderr().contains("worker ")
+        });
         worker
     }
 
@@ -129,7 +154,8 @@ impl Fleet {
         // The first command makes the schema.
         self.run(&["job", "list"]);
         self.watch();
-        self.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"]).name()
+        self.run(&["job", "submit", "rehearsal.yaml", "-o", "name", "-q"])
+            .name()
     }
 
     /// Has the database note each release of a barrier; one that is away notes nothing.
@@ -139,25 +165,35 @@ impl Fleet {
 
     /// What `job get` says now.
     pub fn look(&self, job: &str) -> Value {
-        let summary = self.run(&["job", "get", job, "-o", "json"]).expect_code(0).json();
+        let summary = self
+            .run(&["job", "get", job, "-o", "json"])
+            .expect_code(0)
+            .json();
         assert_within_total(&summary);
         summary
     }
 
     /// One number from the server itself, past every proxy; 0 while it does not answer.
     pub fn number(&self, statement: &str) -> u64 {
-        self.postgres.poll(&self.name, statement).and_then(|text| text.parse().ok()).unwrap_or(0)
+        self.postgres
+            .poll(&self.name, statement)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
     }
 
     /// Units of all jobs that have succeeded.
     pub fn succeeded(&self) -> u64 {
-        self.number("SELECT COALESCE(SUM(succeeded), 0) FROM step WHERE kind NOT IN ('barrier', 'seal')")
+        self.number(
+            "SELECT COALESCE(SUM(succeeded), 0) FROM step WHERE kind NOT IN ('barrier', 'seal')",
+        )
     }
 
     /// Waits until so many units have succeeded.
     #[track_caller]
     pub fn wait_for(&self, succeeded: u64) {
-        wait_until(&format!("{succeeded} units succeeded"), || self.succeeded() >= succeeded);
+        wait_until(&format!("{succeeded} units succeeded"), || {
+            self.succeeded() >= succeeded
+        });
     }
 
     /// Waits until a unit more has succeeded than just now, and says how long that took.
@@ -186,7 +222,8 @@ impl Fleet {
         wait_while_it_moves(&format!("{job} ends"), is_over, || self.succeeded());
         self.watch();
         let query = |statement: &str| psql(&self.postgres.sql(&self.name, statement));
-        let verdict = History::read(job, &query, &self.scratch.path("witnesses")).assert_exact(2 * assets as u64);
+        let verdict = History::read(job, &query, &self.scratch.path("witnesses"))
+            .assert_exact(2 * assets as u64);
         println!("{job}: {verdict:?}");
         verdict
     }

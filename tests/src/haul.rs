@@ -50,12 +50,28 @@ impl Haul {
         slots: u32,
         more: &str,
     ) -> Option<Haul> {
-        let (here, there) = (Weed::start(&scratch.path("."), "here")?, Weed::start(beside, "there")?);
-        scratch.write("storage.yaml", format!("endpoints:\n{}{}", here.settings(more), there.settings(more)));
+        let (here, there) = (
+            Weed::start(&scratch.path("."), "here")?,
+            Weed::start(beside, "there")?,
+        );
+        scratch.write(
+            "storage.yaml",
+            format!(
+                "endpoints:\n{}{}",
+                here.settings(more),
+                there.settings(more)
+            ),
+        );
         let redis = Redis::start(&scratch.path("."));
         let url = redis.url();
         let cluster = Cluster::over(scratch, redis, &["--redis", &url, "--slice-above", above]);
-        Some(Haul { cluster, source: source.to_owned(), here: Some(here), there, slots })
+        Some(Haul {
+            cluster,
+            source: source.to_owned(),
+            here: Some(here),
+            there,
+            slots,
+        })
     }
 
     /// Library and target of a leg.
@@ -74,7 +90,11 @@ impl Haul {
 
     /// Keys of uploads in both buckets that were begun and neither completed nor aborted.
     pub fn uploads(&self) -> Vec<String> {
-        self.here().into_iter().chain([&self.there]).flat_map(uploads).collect()
+        self.here()
+            .into_iter()
+            .chain([&self.there])
+            .flat_map(uploads)
+            .collect()
     }
 
     /// Removes what a leg has carried, where it came from.
@@ -128,7 +148,10 @@ impl Haul {
         );
         let file = format!("{name}.yaml");
         self.cluster.scratch.write(&file, job);
-        self.cluster.scratch.run(&["job", "submit", &file, "-o", "name", "-q"]).name()
+        self.cluster
+            .scratch
+            .run(&["job", "submit", &file, "-o", "name", "-q"])
+            .name()
     }
 
     fn rows(&self, statement: &str) -> Vec<Vec<String>> {
@@ -158,7 +181,9 @@ impl Haul {
     /// Bytes that running jobs have moved, by their last reports.
     pub fn moved(&self) -> u64 {
         let told = self.rows("SELECT told FROM pace");
-        let paces = told.iter().filter_map(|row| serde_json::from_str::<Value>(&row[0]).ok());
+        let paces = told
+            .iter()
+            .filter_map(|row| serde_json::from_str::<Value>(&row[0]).ok());
         paces.filter_map(|pace| pace["bytes_moved"].as_u64()).sum()
     }
 
@@ -173,7 +198,10 @@ impl Haul {
     /// # Panics
     /// When it does not end.
     pub fn wait(&self, job: &str) -> Value {
-        let waited = self.cluster.scratch.run(&["job", "wait", job, "--timeout", "20m", "-o", "json"]);
+        let waited =
+            self.cluster
+                .scratch
+                .run(&["job", "wait", job, "--timeout", "20m", "-o", "json"]);
         waited.expect_code(0).json()
     }
 }

@@ -23,7 +23,10 @@ pub struct Expected {
 impl Default for Expected {
     /// The end of a job without bad input.
     fn default() -> Expected {
-        Expected { states: &["succeeded", "finished_with_failures"], succeeded_min: SUCCEEDED_MIN }
+        Expected {
+            states: &["succeeded", "finished_with_failures"],
+            succeeded_min: SUCCEEDED_MIN,
+        }
     }
 }
 
@@ -83,8 +86,12 @@ const WATCH_SQLITE: &str = "
 /// When the file is none of ours.
 pub fn watch_sqlite(path: &Path) {
     let connection = Connection::open(path).expect("a database that processes work on opens");
-    connection.busy_timeout(std::time::Duration::from_secs(60)).expect("a limit can be set");
-    connection.execute_batch(WATCH_SQLITE).expect("a trigger over the documented schema");
+    connection
+        .busy_timeout(std::time::Duration::from_secs(60))
+        .expect("a limit can be set");
+    connection
+        .execute_batch(WATCH_SQLITE)
+        .expect("a trigger over the documented schema");
 }
 
 /// A job as its database and its witnesses tell it.
@@ -120,8 +127,11 @@ struct Barrier {
 /// When the file or the statement is none.
 pub fn sqlite(path: &Path, statement: &str) -> Rows {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let connection = Connection::open_with_flags(path, flags).expect("a database that processes work on opens");
-    let mut statement = connection.prepare(statement).expect("a statement over the documented schema");
+    let connection =
+        Connection::open_with_flags(path, flags).expect("a database that processes work on opens");
+    let mut statement = connection
+        .prepare(statement)
+        .expect("a statement over the documented schema");
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
         (0..columns)
@@ -139,11 +149,15 @@ pub fn sqlite(path: &Path, statement: &str) -> Rows {
 
 /// Rows as `psql -At` prints them.
 pub fn psql(printed: &str) -> Rows {
-    printed.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
+    printed
+        .lines()
+        .map(|line| line.split('|').map(str::to_owned).collect())
+        .collect()
 }
 
 fn number(text: &str) -> i64 {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text:?} is no number"))
 }
 
 impl History {
@@ -167,9 +181,18 @@ impl History {
     ///
     /// # Panics
     /// When there is no such job.
-    pub fn expecting(job: &str, query: &dyn Fn(&str) -> Rows, witnesses: &Witnesses, expected: Expected) -> History {
-        let found = query(&format!("SELECT no, state, workflow FROM job WHERE id = '{job}'"));
-        let [row] = found.as_slice() else { panic!("{} jobs have the id {job}", found.len()) };
+    pub fn expecting(
+        job: &str,
+        query: &dyn Fn(&str) -> Rows,
+        witnesses: &Witnesses,
+        expected: Expected,
+    ) -> History {
+        let found = query(&format!(
+            "SELECT no, state, workflow FROM job WHERE id = '{job}'"
+        ));
+        let [row] = found.as_slice() else {
+            panic!("{} jobs have the id {job}", found.len())
+        };
         let (no, state) = (number(&row[0]), row[1].clone());
         let workflow: Value = serde_json::from_str(&row[2..].join("|")).unwrap_or(Value::Null);
         let adopted = query(&format!(
@@ -177,13 +200,22 @@ impl History {
              ON u.job_no = s.job AND u.step_no = s.step AND u.part = s.part AND u.epoch = s.newer
              WHERE s.job = {no} AND s.state = 'adopted'"
         ));
-        let adopted = adopted
-            .iter()
-            .map(|row| ((no, number(&row[0]), number(&row[1])), u32::try_from(number(&row[2])).unwrap_or(0)));
+        let adopted = adopted.iter().map(|row| {
+            (
+                (no, number(&row[0]), number(&row[1])),
+                u32::try_from(number(&row[2])).unwrap_or(0),
+            )
+        });
         let adopted = adopted.collect();
-        let units = query(&format!("SELECT step_no, part, state, epoch FROM units WHERE job_no = {no}"));
+        let units = query(&format!(
+            "SELECT step_no, part, state, epoch FROM units WHERE job_no = {no}"
+        ));
         let units = units.iter().map(|row| {
-            ((no, number(&row[0]), number(&row[1])), row[2].clone(), u32::try_from(number(&row[3])).unwrap_or(0))
+            (
+                (no, number(&row[0]), number(&row[1])),
+                row[2].clone(),
+                u32::try_from(number(&row[3])).unwrap_or(0),
+            )
         });
         let barriers = query(&format!(
             "SELECT step, key, first_part, last_part, total, succeeded + failed, state, released_at FROM barrier WHERE job = {no}"
@@ -198,9 +230,12 @@ impl History {
             state: row[6].clone(),
             released_at: row[7].clone(),
         });
-        let releases =
-            query(&format!("SELECT step, COUNT(*), key FROM witnessed_release WHERE job = {no} GROUP BY step, key"));
-        let releases = releases.iter().map(|row| ((number(&row[0]), row[2..].join("|")), number(&row[1])));
+        let releases = query(&format!(
+            "SELECT step, COUNT(*), key FROM witnessed_release WHERE job = {no} GROUP BY step, key"
+        ));
+        let releases = releases
+            .iter()
+            .map(|row| ((number(&row[0]), row[2..].join("|")), number(&row[1])));
         let mut history = History {
             releases: releases.collect(),
             units: units.collect(),
@@ -229,7 +264,11 @@ impl History {
     #[track_caller]
     pub fn assert_exact(self, units: u64) -> Verdict {
         let (verdict, violations) = self.verdict(units);
-        assert!(violations.is_empty(), "the run broke its promises:\n  {}", violations.join("\n  "));
+        assert!(
+            violations.is_empty(),
+            "the run broke its promises:\n  {}",
+            violations.join("\n  ")
+        );
         verdict
     }
 
@@ -241,7 +280,9 @@ impl History {
 
     fn judge(&mut self, units: u64) -> Verdict {
         let found = self.units.len() as u64;
-        self.require(found == units, || format!("{found} units of {units} are in the database"));
+        self.require(found == units, || {
+            format!("{found} units of {units} are in the database")
+        });
         let mut succeeded = 0;
         let mut again = 0;
         for (key, state, epoch) in self.units.clone() {
@@ -252,20 +293,34 @@ impl History {
                 succeeded += 1;
                 // What counts was really done, and under the epoch that counts.
                 let epoch = self.counts(key, epoch);
-                let done = self.executions.get(&(key, epoch)).is_some_and(|e| !e.ends.is_empty());
-                self.require(done, || format!("unit {key:?} succeeded in epoch {epoch}, in which nobody did it"));
+                let done = self
+                    .executions
+                    .get(&(key, epoch))
+                    .is_some_and(|e| !e.ends.is_empty());
+                self.require(done, || {
+                    format!("unit {key:?} succeeded in epoch {epoch}, in which nobody did it")
+                });
             }
         }
         let share = succeeded as f64 / found.max(1) as f64;
-        self.require(share >= self.succeeded_min, || format!("only {succeeded} of {found} units succeeded"));
+        self.require(share >= self.succeeded_min, || {
+            format!("only {succeeded} of {found} units succeeded")
+        });
         let mut executions = 0;
         for ((key, epoch), execution) in self.executions.clone() {
             executions += execution.starts.len() as u64;
             let (starts, ends) = (execution.starts.len(), execution.ends.len());
-            self.require(ends <= 1, || format!("unit {key:?} had {ends} effects in epoch {epoch} ({starts} starts)"));
+            self.require(ends <= 1, || {
+                format!("unit {key:?} had {ends} effects in epoch {epoch} ({starts} starts)")
+            });
         }
         self.judge_barriers();
-        Verdict { units: found, executions, again, adopted: self.adopted.len() as u64 }
+        Verdict {
+            units: found,
+            executions,
+            again,
+            adopted: self.adopted.len() as u64,
+        }
     }
 
     /// The epoch whose result counts, of a unit whose last one is `epoch`.
@@ -275,9 +330,16 @@ impl History {
 
     /// When each unit that succeeded was done, in the execution that counts, by step and partition.
     fn ends(&self) -> BTreeMap<(i64, i64), u64> {
-        let succeeded = self.units.iter().filter(|(_, state, _)| state == "succeeded");
+        let succeeded = self
+            .units
+            .iter()
+            .filter(|(_, state, _)| state == "succeeded");
         let end = |(key, _, epoch): &(Key, String, u32)| {
-            let at = self.executions.get(&(*key, self.counts(*key, *epoch)))?.ends.first()?;
+            let at = self
+                .executions
+                .get(&(*key, self.counts(*key, *epoch)))?
+                .ends
+                .first()?;
             Some(((key.1, key.2), *at))
         };
         succeeded.filter_map(end).collect()
@@ -299,22 +361,54 @@ impl History {
     fn judge_barriers(&mut self) {
         let (ends, starts) = (self.ends(), self.starts());
         for barrier in std::mem::take(&mut self.barriers) {
-            let Barrier { step, key, first, last, total, settled, state, released_at } = barrier;
-            self.require(state == "released", || format!("barrier {step}/{key} is {state}"));
-            self.require(settled == total, || format!("barrier {step}/{key} counts {settled} of {total}"));
-            let releases = self.releases.get(&(step, key.clone())).copied().unwrap_or(0);
-            self.require(releases <= 1, || format!("barrier {step}/{key} was released {releases} times"));
-            self.require(!released_at.is_empty(), || format!("barrier {step}/{key} does not say when it was released"));
+            let Barrier {
+                step,
+                key,
+                first,
+                last,
+                total,
+                settled,
+                state,
+                released_at,
+            } = barrier;
+            self.require(state == "released", || {
+                format!("barrier {step}/{key} is {state}")
+            });
+            self.require(settled == total, || {
+                format!("barrier {step}/{key} counts {settled} of {total}")
+            });
+            let releases = self
+                .releases
+                .get(&(step, key.clone()))
+                .copied()
+                .unwrap_or(0);
+            self.require(releases <= 1, || {
+                format!("barrier {step}/{key} was released {releases} times")
+            });
+            self.require(!released_at.is_empty(), || {
+                format!("barrier {step}/{key} does not say when it was released")
+            });
             let members = self.needs.get(&step).cloned().unwrap_or_default();
-            let followers: Vec<i64> =
-                self.needs.iter().filter(|(_, needs)| needs.contains(&step)).map(|(step, _)| *step).collect();
+            let followers: Vec<i64> = self
+                .needs
+                .iter()
+                .filter(|(_, needs)| needs.contains(&step))
+                .map(|(step, _)| *step)
+                .collect();
             let within = |step: &i64| (*step, first)..=(*step, last);
-            let done = members.iter().flat_map(|step| ends.range(within(step))).map(|(_, end)| *end).max().unwrap_or(0);
+            let done = members
+                .iter()
+                .flat_map(|step| ends.range(within(step)))
+                .map(|(_, end)| *end)
+                .max()
+                .unwrap_or(0);
             let early: Vec<String> = followers
                 .iter()
                 .flat_map(|step| starts.range(within(step)))
                 .filter(|(_, start)| **start < done)
-                .map(|(of, _)| format!("{of:?} began before barrier {step}/{key} had its last member"))
+                .map(|(of, _)| {
+                    format!("{of:?} began before barrier {step}/{key} had its last member")
+                })
                 .collect();
             for violation in early {
                 self.require(false, || violation);
@@ -328,7 +422,10 @@ fn needs(workflow: &Value) -> BTreeMap<i64, Vec<i64>> {
     let steps = workflow["steps"].as_array().cloned().unwrap_or_default();
     let needs = |step: &Value| step["needs"].as_array().cloned().unwrap_or_default();
     let numbers = |step: &Value| needs(step).iter().filter_map(Value::as_i64).collect();
-    (0..).zip(&steps).map(|(no, step)| (no, numbers(step))).collect()
+    (0..)
+        .zip(&steps)
+        .map(|(no, step)| (no, numbers(step)))
+        .collect()
 }
 
 /// What executions noted, by job, unit and epoch.
@@ -353,8 +450,11 @@ impl Witnesses {
     /// # Panics
     /// When it holds something else.
     pub fn read_on(&mut self, log: &Path, from: u64) -> u64 {
-        let Ok(mut file) = File::open(log) else { return from };
-        file.seek(SeekFrom::Start(from)).expect("a file that is open can be read anywhere");
+        let Ok(mut file) = File::open(log) else {
+            return from;
+        };
+        file.seek(SeekFrom::Start(from))
+            .expect("a file that is open can be read anywhere");
         let (mut lines, mut at, mut line) = (BufReader::new(file), from, String::new());
         loop {
             line.clear();
@@ -374,11 +474,20 @@ impl Witnesses {
 
     fn note(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
-        let [unit, epoch, _attempt, _worker, what, at] = words.as_slice() else { panic!("{line:?} is no note") };
+        let [unit, epoch, _attempt, _worker, what, at] = words.as_slice() else {
+            panic!("{line:?} is no note")
+        };
         let parts: Vec<i64> = unit.split('/').map(number).collect();
-        let [job, step, part] = parts.as_slice() else { panic!("{unit:?} is no unit") };
+        let [job, step, part] = parts.as_slice() else {
+            panic!("{unit:?} is no unit")
+        };
         let epoch = u32::try_from(number(epoch)).unwrap_or(0);
-        let execution = self.0.entry(*job).or_default().entry(((*job, *step, *part), epoch)).or_default();
+        let execution = self
+            .0
+            .entry(*job)
+            .or_default()
+            .entry(((*job, *step, *part), epoch))
+            .or_default();
         let at = at.parse().unwrap_or(0);
         match *what {
             "start" => execution.starts.push(at),
@@ -394,11 +503,18 @@ impl Witnesses {
 /// When it does.
 #[track_caller]
 pub fn assert_within_total(summary: &Value) {
-    for units in
-        std::iter::once(&summary["units"]).chain(summary["steps"].as_array().into_iter().flatten().map(|s| &s["units"]))
-    {
+    for units in std::iter::once(&summary["units"]).chain(
+        summary["steps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|s| &s["units"]),
+    ) {
         let count = |name: &str| units[name].as_u64().unwrap_or(0);
         let done = count("succeeded") + count("dead") + count("cancelled");
-        assert!(done <= count("total"), "more is done than there is: {summary:#}");
+        assert!(
+            done <= count("total"),
+            "more is done than there is: {summary:#}"
+        );
     }
 }

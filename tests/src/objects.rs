@@ -13,9 +13,16 @@ async fn open(weed: &Weed) -> Arc<dyn Storage> {
         credentials_file: Some(weed.credentials().to_owned()),
         ..EndpointSettings::default()
     };
-    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    let settings = StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    };
     let location = format!("s3://{}/x", weed.bucket());
-    Registry::new(settings).open(&location, None).await.expect("a bucket that was made opens").storage
+    Registry::new(settings)
+        .open(&location, None)
+        .await
+        .expect("a bucket that was made opens")
+        .storage
 }
 
 /// Keys of multipart uploads that are neither completed nor aborted.
@@ -41,13 +48,20 @@ pub fn hash(weed: &Weed, key: &str) -> Option<(u64, String)> {
         let state = storage.stat(key).await.ok()?;
         let bytes = state.bytes;
         let cancel = CancellationToken::new();
-        let digests = storage::content::digests(storage, &state, &[HashAlgorithm::Xxh128], None, &cancel).await;
-        let digest = digests.expect("an object that exists is readable").expect("not cancelled").remove(0);
+        let digests =
+            storage::content::digests(storage, &state, &[HashAlgorithm::Xxh128], None, &cancel)
+                .await;
+        let digest = digests
+            .expect("an object that exists is readable")
+            .expect("not cancelled")
+            .remove(0);
         Some((bytes, digest.to_string()))
     })
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.expect("a runtime can be made").block_on(future)
 }

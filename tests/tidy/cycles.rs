@@ -39,17 +39,66 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
         ("rows", &["error"]),
         ("workflows", &[]),
         ("graph", &["rows"]),
-        ("review", &["audit", "error", "graph", "paging", "rows", "workflows"]),
+        (
+            "review",
+            &["audit", "error", "graph", "paging", "rows", "workflows"],
+        ),
         ("reconcile", &["graph", "review", "rows", "workflows"]),
         ("dispatch", &["reconcile", "review", "rows", "workflows"]),
-        ("query", &["dispatch", "error", "graph", "paging", "reconcile", "review", "rows", "workflows"]),
-        ("command", &["audit", "error", "graph", "query", "review", "rows", "workflows"]),
+        (
+            "query",
+            &[
+                "dispatch",
+                "error",
+                "graph",
+                "paging",
+                "reconcile",
+                "review",
+                "rows",
+                "workflows",
+            ],
+        ),
+        (
+            "command",
+            &[
+                "audit",
+                "error",
+                "graph",
+                "query",
+                "review",
+                "rows",
+                "workflows",
+            ],
+        ),
         ("metrics", &["query", "reconcile"]),
         ("queue", &["metrics"]),
-        ("leader", &["clock", "command", "dispatch", "metrics", "query", "queue", "reconcile", "workflows"]),
+        (
+            "leader",
+            &[
+                "clock",
+                "command",
+                "dispatch",
+                "metrics",
+                "query",
+                "queue",
+                "reconcile",
+                "workflows",
+            ],
+        ),
         (
             "http",
-            &["audit", "clock", "command", "error", "leader", "metrics", "paging", "query", "review", "workflows"],
+            &[
+                "audit",
+                "clock",
+                "command",
+                "error",
+                "leader",
+                "metrics",
+                "paging",
+                "query",
+                "review",
+                "workflows",
+            ],
         ),
     ],
 )];
@@ -89,7 +138,8 @@ impl Imports {
     }
 
     fn note(&mut self, path: &[String], exported: Option<String>) {
-        self.paths.extend(self.absolute(path).map(|path| (path, exported)));
+        self.paths
+            .extend(self.absolute(path).map(|path| (path, exported)));
     }
 
     fn tree(&mut self, tree: &UseTree, before: &mut Module, exported: bool) {
@@ -99,14 +149,21 @@ impl Imports {
                 self.tree(&path.tree, before, exported);
                 before.pop();
             }
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, before, exported)),
+            UseTree::Group(group) => group
+                .items
+                .iter()
+                .for_each(|tree| self.tree(tree, before, exported)),
             UseTree::Glob(_) => self.note(before, None),
             UseTree::Name(name) => {
                 let name = name.ident.to_string();
                 self.leaf(&name, before, exported.then(|| name.clone()));
             }
             UseTree::Rename(rename) => {
-                self.leaf(&rename.ident.to_string(), before, exported.then(|| rename.rename.to_string()));
+                self.leaf(
+                    &rename.ident.to_string(),
+                    before,
+                    exported.then(|| rename.rename.to_string()),
+                );
             }
         }
     }
@@ -122,7 +179,10 @@ impl Imports {
 
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg") && attribute.parse_args::<Path>().is_ok_and(|path| path.is_ident("test"))
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<Path>()
+                .is_ok_and(|path| path.is_ident("test"))
     })
 }
 
@@ -140,7 +200,11 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
-        let names: Module = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let names: Module = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
         if names.len() > 1 && ["crate", "super", "self"].contains(&names[0].as_str()) {
             self.note(&names, None);
         }
@@ -151,19 +215,32 @@ impl<'ast> Visit<'ast> for Imports {
 /// The files of a crate by module, with what each imports.
 fn imports(below: &str, sources: &[Source]) -> BTreeMap<Module, Imports> {
     let module = |source: &Source| -> Option<Module> {
-        let path = source.path.strip_prefix(below)?.strip_prefix('/')?.strip_suffix(".rs")?;
+        let path = source
+            .path
+            .strip_prefix(below)?
+            .strip_prefix('/')?
+            .strip_suffix(".rs")?;
         let mut names: Module = path.split('/').map(str::to_owned).collect();
         if ["mod", "lib", "main"].contains(&names.last()?.as_str()) {
             names.pop();
         }
         Some(names)
     };
-    let files: Vec<(Module, &Source)> = sources.iter().filter_map(|source| Some((module(source)?, source))).collect();
+    let files: Vec<(Module, &Source)> = sources
+        .iter()
+        .filter_map(|source| Some((module(source)?, source)))
+        .collect();
     let modules: BTreeSet<Module> = files.iter().map(|(module, _)| module.clone()).collect();
-    let production = files.into_iter().filter(|(module, _)| module.last().is_none_or(|name| name != "tests"));
+    let production = files
+        .into_iter()
+        .filter(|(module, _)| module.last().is_none_or(|name| name != "tests"));
     let parsed = production.map(|(module, source)| {
         let file: File = syn::parse_file(&source.text).expect("the sources compile");
-        let mut imports = Imports { module: module.clone(), modules: modules.clone(), paths: Vec::new() };
+        let mut imports = Imports {
+            module: module.clone(),
+            modules: modules.clone(),
+            paths: Vec::new(),
+        };
         imports.visit_file(&file);
         (module, imports)
     });
@@ -172,11 +249,16 @@ fn imports(below: &str, sources: &[Source]) -> BTreeMap<Module, Imports> {
 
 /// The file that defines what a path names: through re-exports, as far as they lead.
 fn definition(path: &[String], files: &BTreeMap<Module, Imports>, left: usize) -> Option<Module> {
-    let module = (0..=path.len()).rev().map(|end| &path[..end]).find(|module| files.contains_key(*module))?;
+    let module = (0..=path.len())
+        .rev()
+        .map(|end| &path[..end])
+        .find(|module| files.contains_key(*module))?;
     let rest = &path[module.len()..];
     let exported = rest.first().and_then(|name| {
         let mut paths = files[module].paths.iter();
-        paths.find(|(_, exported)| exported.as_ref() == Some(name)).map(|(path, _)| path)
+        paths
+            .find(|(_, exported)| exported.as_ref() == Some(name))
+            .map(|(path, _)| path)
     });
     match exported.filter(|_| left > 0) {
         Some(target) => definition(&[target, &rest[1..]].concat(), files, left - 1),
@@ -189,23 +271,44 @@ fn cycles(files: &BTreeMap<Module, Imports>) -> Vec<BTreeSet<Module>> {
     let edges: BTreeMap<&Module, BTreeSet<Module>> = files
         .iter()
         .map(|(module, imports)| {
-            let paths = imports.paths.iter().filter(|(_, exported)| exported.is_none());
-            let targets = paths.filter_map(|(path, _)| definition(path, files, 8)).filter(|target| target != module);
+            let paths = imports
+                .paths
+                .iter()
+                .filter(|(_, exported)| exported.is_none());
+            let targets = paths
+                .filter_map(|(path, _)| definition(path, files, 8))
+                .filter(|target| target != module);
             (module, targets.collect())
         })
         .collect();
     let reach = |from: &Module| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
         while let Some(at) = open.pop() {
-            open.extend(edges.get(&at).into_iter().flatten().filter(|next| seen.insert((*next).clone())).cloned());
+            open.extend(
+                edges
+                    .get(&at)
+                    .into_iter()
+                    .flatten()
+                    .filter(|next| seen.insert((*next).clone()))
+                    .cloned(),
+            );
         }
         seen
     };
-    let reached: BTreeMap<&Module, BTreeSet<Module>> = files.keys().map(|module| (module, reach(module))).collect();
+    let reached: BTreeMap<&Module, BTreeSet<Module>> =
+        files.keys().map(|module| (module, reach(module))).collect();
     let group = |module: &Module| -> BTreeSet<Module> {
-        reached[module].iter().filter(|other| reached[other].contains(module)).cloned().collect()
+        reached[module]
+            .iter()
+            .filter(|other| reached[other].contains(module))
+            .cloned()
+            .collect()
     };
-    let groups: BTreeSet<BTreeSet<Module>> = files.keys().map(group).filter(|group| !group.is_empty()).collect();
+    let groups: BTreeSet<BTreeSet<Module>> = files
+        .keys()
+        .map(group)
+        .filter(|group| !group.is_empty())
+        .collect();
     groups.into_iter().collect()
 }
 
@@ -215,9 +318,14 @@ fn no_two_files_import_each_other() {
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for below in CRATES {
         for group in cycles(&imports(below, &sources)) {
-            let names: Vec<String> =
-                group.iter().map(|module| [&[below.to_owned()], &module[..]].concat().join("::")).collect();
-            match KNOWN.iter().find(|known| names.iter().any(|name| name == *known)) {
+            let names: Vec<String> = group
+                .iter()
+                .map(|module| [&[below.to_owned()], &module[..]].concat().join("::"))
+                .collect();
+            match KNOWN
+                .iter()
+                .find(|known| names.iter().any(|name| name == *known))
+            {
                 Some(known) => drop(seen.insert(*known)),
                 None => found.push(names.join(" ⇄ ")),
             }
@@ -242,8 +350,14 @@ fn wrong_ways(files: &BTreeMap<Module, Imports>, folders: &[Folder]) -> BTreeSet
             wrong.insert(format!("{from} is not in the list"));
             continue;
         };
-        let paths = imports.paths.iter().filter_map(|(path, _)| definition(path, files, 8));
-        for to in paths.filter_map(|target| target.first().cloned()).filter(|to| to != from) {
+        let paths = imports
+            .paths
+            .iter()
+            .filter_map(|(path, _)| definition(path, files, 8));
+        for to in paths
+            .filter_map(|target| target.first().cloned())
+            .filter(|to| to != from)
+        {
             if !folders[at].1.contains(&to.as_str()) {
                 wrong.insert(format!("{} imports {to}", module.join("::")));
             }
@@ -251,7 +365,8 @@ fn wrong_ways(files: &BTreeMap<Module, Imports>, folders: &[Folder]) -> BTreeSet
     }
     let upward = |(at, (folder, may)): (usize, &Folder)| {
         let up = may.iter().filter(|to| place(to).is_none_or(|to| to >= at));
-        up.map(|to| format!("{folder} may not be allowed {to}: it is not above it in the list")).collect::<Vec<_>>()
+        up.map(|to| format!("{folder} may not be allowed {to}: it is not above it in the list"))
+            .collect::<Vec<_>>()
     };
     wrong.extend(folders.iter().enumerate().flat_map(upward));
     wrong
@@ -260,9 +375,15 @@ fn wrong_ways(files: &BTreeMap<Module, Imports>, folders: &[Folder]) -> BTreeSet
 #[test]
 fn folders_import_only_what_the_directions_allow() {
     let sources = workspace();
-    let wrong = DIRECTIONS.iter().flat_map(|(below, folders)| wrong_ways(&imports(below, &sources), folders));
+    let wrong = DIRECTIONS
+        .iter()
+        .flat_map(|(below, folders)| wrong_ways(&imports(below, &sources), folders));
     let wrong: Vec<String> = wrong.collect();
-    assert!(wrong.is_empty(), "directions between folders:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "directions between folders:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[cfg(test)]
@@ -271,7 +392,10 @@ mod tests {
 
     #[test]
     fn import_against_the_directions_is_found() {
-        let source = |(path, text): (&str, &str)| Source { path: format!("x/src/{path}"), text: text.to_owned() };
+        let source = |(path, text): (&str, &str)| Source {
+            path: format!("x/src/{path}"),
+            text: text.to_owned(),
+        };
         let files = [
             ("lib.rs", "mod low; mod high;"),
             ("low/mod.rs", "use crate::high::H; pub struct L;"),
@@ -279,18 +403,37 @@ mod tests {
         ];
         let files = imports("x/src", &files.map(source));
         let found = |folders: &[Folder]| Vec::from_iter(wrong_ways(&files, folders));
-        assert_eq!(found(&[("low", &[]), ("high", &["low"])]), ["low imports high"]);
-        assert_eq!(found(&[("low", &["high"]), ("high", &["low"])]).len(), 1, "the list itself has no cycle");
-        assert_eq!(found(&[("low", &[])]), ["high is not in the list", "low imports high"]);
+        assert_eq!(
+            found(&[("low", &[]), ("high", &["low"])]),
+            ["low imports high"]
+        );
+        assert_eq!(
+            found(&[("low", &["high"]), ("high", &["low"])]).len(),
+            1,
+            "the list itself has no cycle"
+        );
+        assert_eq!(
+            found(&[("low", &[])]),
+            ["high is not in the list", "low imports high"]
+        );
     }
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let source = |(path, text): &(&str, &str)| Source { path: format!("x/src/{path}"), text: (*text).to_owned() };
+        let source = |(path, text): &(&str, &str)| Source {
+            path: format!("x/src/{path}"),
+            text: (*text).to_owned(),
+        };
         let sources: Vec<Source> = files.iter().map(source).collect();
         let groups = cycles(&imports("x/src", &sources));
         groups
             .into_iter()
-            .map(|group| group.iter().map(|module| module.join("::")).collect::<Vec<_>>().join(" "))
+            .map(|group| {
+                group
+                    .iter()
+                    .map(|module| module.join("::"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
             .collect()
     }
 
@@ -319,7 +462,10 @@ mod tests {
     fn one_way_and_tests_are_no_cycle() {
         let files = [
             ("lib.rs", "mod a; mod b;"),
-            ("a.rs", "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"),
+            (
+                "a.rs",
+                "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+            ),
             ("b.rs", "use crate::a::A; use std::fmt; pub struct B;"),
         ];
         assert_eq!(found(&files), [] as [&str; 0]);

@@ -10,13 +10,24 @@ pub(crate) struct Source {
 
 /// Where the workspace stands.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a member of the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests is a member of the workspace")
+        .to_owned()
 }
 
 /// Every Rust file of the members.
 pub(crate) fn workspace() -> Vec<Source> {
     let mut found = Vec::new();
-    for member in ["protocol", "transport", "coordinator", "worker", "ops", "benches", "tests"] {
+    for member in [
+        "protocol",
+        "transport",
+        "coordinator",
+        "worker",
+        "ops",
+        "benches",
+        "tests",
+    ] {
         walk(&root().join(member), &mut found);
     }
     assert!(found.len() > 50, "the walk has lost its way");
@@ -24,16 +35,25 @@ pub(crate) fn workspace() -> Vec<Source> {
 }
 
 fn walk(dir: &Path, found: &mut Vec<Source>) {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(dir).expect("readable").map(|e| e.expect("readable").path()).collect();
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("readable")
+        .map(|e| e.expect("readable").path())
+        .collect();
     entries.sort();
     for path in entries {
         if path.is_dir() && !path.ends_with("target") {
             walk(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs") {
-            let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+            let relative = path
+                .strip_prefix(root())
+                .expect("below the root")
+                .display()
+                .to_string();
             let text = std::fs::read_to_string(&path).expect("Rust files are UTF-8");
-            found.push(Source { path: relative, text });
+            found.push(Source {
+                path: relative,
+                text,
+            });
         }
     }
 }
@@ -41,7 +61,9 @@ fn walk(dir: &Path, found: &mut Vec<Source>) {
 impl Source {
     /// Neither tests nor their kit.
     pub(crate) fn is_production(&self) -> bool {
-        let test = self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("tests.rs");
+        let test = self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || self.path.ends_with("tests.rs");
         !test && !self.path.ends_with("conformance.rs")
     }
 
@@ -49,10 +71,16 @@ impl Source {
     fn production(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines: Vec<&str> = self.text.lines().collect();
         let inline = lines.windows(2).position(|w| {
-            w[0].trim() == "#[cfg(test)]" && w[1].trim_start().starts_with("mod ") && w[1].ends_with('{')
+            w[0].trim() == "#[cfg(test)]"
+                && w[1].trim_start().starts_with("mod ")
+                && w[1].ends_with('{')
         });
         let end = inline.unwrap_or(lines.len());
-        lines.into_iter().take(end).enumerate().map(|(i, line)| (i + 1, line))
+        lines
+            .into_iter()
+            .take(end)
+            .enumerate()
+            .map(|(i, line)| (i + 1, line))
     }
 
     /// Number of production lines.
@@ -65,9 +93,16 @@ impl Source {
         if !self.is_production() {
             return Vec::new();
         }
-        let code = self.production().filter(|(_, line)| !line.trim_start().starts_with("//"));
-        code.flat_map(|(n, line)| words.iter().filter(|w| mentions(line, w)).map(move |w| (n, (*w).to_owned())))
-            .collect()
+        let code = self
+            .production()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"));
+        code.flat_map(|(n, line)| {
+            words
+                .iter()
+                .filter(|w| mentions(line, w))
+                .map(move |w| (n, (*w).to_owned()))
+        })
+        .collect()
     }
 
     /// Functions with the line they start on and their length.
@@ -75,11 +110,15 @@ impl Source {
         let lines: Vec<(usize, &str)> = self.production().collect();
         let mut found = Vec::new();
         for (at, (n, line)) in lines.iter().enumerate() {
-            let Some(name) = function_name(line) else { continue };
+            let Some(name) = function_name(line) else {
+                continue;
+            };
             let indent = line.len() - line.trim_start().len();
             let close = format!("{}}}", " ".repeat(indent));
             // A declaration in a trait has no body.
-            let signature_end = lines[at..].iter().find(|(_, l)| l.trim_end().ends_with(['{', ';']));
+            let signature_end = lines[at..]
+                .iter()
+                .find(|(_, l)| l.trim_end().ends_with(['{', ';']));
             if signature_end.is_none_or(|(_, l)| l.trim_end().ends_with(';')) {
                 continue;
             }
@@ -104,16 +143,24 @@ fn mentions(line: &str, word: &str) -> bool {
 
 fn function_name(line: &str) -> Option<String> {
     let trimmed = line.trim_start();
-    let rest = ["pub(crate) ", "pub(super) ", "pub "].iter().find_map(|p| trimmed.strip_prefix(p)).unwrap_or(trimmed);
+    let rest = ["pub(crate) ", "pub(super) ", "pub "]
+        .iter()
+        .find_map(|p| trimmed.strip_prefix(p))
+        .unwrap_or(trimmed);
     let rest = rest.strip_prefix("async ").unwrap_or(rest);
     let rest = rest.strip_prefix("const ").unwrap_or(rest);
     let name = rest.strip_prefix("fn ")?.split(['(', '<']).next()?;
-    line.trim_end().ends_with(['{', '(', ')', ',', '>']).then(|| name.to_owned())
+    line.trim_end()
+        .ends_with(['{', '(', ')', ',', '>'])
+        .then(|| name.to_owned())
 }
 
 #[test]
 fn mentions_are_whole_words() {
     assert!(mentions("use worker::task;", "worker::"));
     assert!(!mentions("use coworker::task;", "worker::"));
-    assert!(!mentions("use protocol::rules::worker::poison;", "worker::"));
+    assert!(!mentions(
+        "use protocol::rules::worker::poison;",
+        "worker::"
+    ));
 }

@@ -5,8 +5,10 @@ use crate::source::{Source, workspace};
 use std::collections::BTreeMap;
 
 /// Words that docs/style.md replaces.
-const DISCOURAGED: [&str; 10] =
-    ["whoever", "whomever", "nobody", "somebody", "anybody", "told", "stands", "goes on", "beside", "mended"];
+const DISCOURAGED: [&str; 10] = [
+    "whoever", "whomever", "nobody", "somebody", "anybody", "told", "stands", "goes on", "beside",
+    "mended",
+];
 
 /// Crate, uses of discouraged words, doc comments of one or two words.
 const CEILINGS: [(&str, usize, usize); 11] = [
@@ -34,9 +36,17 @@ fn uses(text: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let whole = |at: usize, word: &str| {
         let before = text[..at].chars().next_back().is_none_or(|c| !is_word(c));
-        before && text[at + word.len()..].chars().next().is_none_or(|c| !is_word(c))
+        before
+            && text[at + word.len()..]
+                .chars()
+                .next()
+                .is_none_or(|c| !is_word(c))
     };
-    let hits = |word: &&str| text.match_indices(*word).filter(|(at, word)| whole(*at, word)).count();
+    let hits = |word: &&str| {
+        text.match_indices(*word)
+            .filter(|(at, word)| whole(*at, word))
+            .count()
+    };
     DISCOURAGED.iter().map(hits).sum()
 }
 
@@ -82,7 +92,9 @@ fn discouraged_words_and_short_docs_only_decrease() {
             ));
         }
         if docs > docs_max {
-            found.push(format!("{name}: {docs} doc comments of one or two words, {docs_max} are allowed"));
+            found.push(format!(
+                "{name}: {docs} doc comments of one or two words, {docs_max} are allowed"
+            ));
         }
     }
     println!("in all: {all_words} discouraged words, {all_docs} short doc comments");
@@ -91,9 +103,14 @@ fn discouraged_words_and_short_docs_only_decrease() {
 
 #[test]
 fn whole_words_and_doc_blocks_are_counted() {
-    assert_eq!(uses("Whoever told nobody; retold, it goes on_ward, standstill. It goes on."), 4);
     assert_eq!(
-        short_docs("/// Why.\npub a: u8,\n/// Two\n/// words\nb\n/// It has three words.\nc\n    /// Its size."),
+        uses("Whoever told nobody; retold, it goes on_ward, standstill. It goes on."),
+        4
+    );
+    assert_eq!(
+        short_docs(
+            "/// Why.\npub a: u8,\n/// Two\n/// words\nb\n/// It has three words.\nc\n    /// Its size."
+        ),
         3
     );
 }

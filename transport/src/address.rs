@@ -20,10 +20,14 @@ pub enum AddressError {
     #[error("the Redis URL cannot be read: {0}")]
     Malformed(String),
     /// `#insecure` would accept any certificate.
-    #[error("a certificate that is not verified protects nothing: drop #insecure and name the CA with --redis-ca FILE")]
+    #[error(
+        "a certificate that is not verified protects nothing: drop #insecure and name the CA with --redis-ca FILE"
+    )]
     Insecure,
     /// A Sentinel URL names no service.
-    #[error("a Sentinel URL names the service it asks for: redis+sentinel://host:26379,host:26379/SERVICE")]
+    #[error(
+        "a Sentinel URL names the service it asks for: redis+sentinel://host:26379,host:26379/SERVICE"
+    )]
     NoService,
 }
 
@@ -52,14 +56,20 @@ impl Address {
         if rest.contains("#insecure") {
             return Err(AddressError::Insecure);
         }
-        let plain = if scheme.starts_with("rediss") { "rediss" } else { "redis" };
+        let plain = if scheme.starts_with("rediss") {
+            "rediss"
+        } else {
+            "redis"
+        };
         match scheme {
             "redis" | "rediss" | "unix" | "redis+unix" => Ok(Address::Single(Box::new(info(url)?))),
             "redis+sentinel" | "rediss+sentinel" => sentinel(plain, rest),
             "redis+cluster" | "rediss+cluster" => {
                 let (login, hosts, _) = split(rest);
                 let nodes = endpoints(hosts, PORT)?;
-                let nodes = nodes.iter().map(|(host, port)| info(&format!("{plain}://{login}{host}:{port}/")));
+                let nodes = nodes
+                    .iter()
+                    .map(|(host, port)| info(&format!("{plain}://{login}{host}:{port}/")));
                 Ok(Address::Cluster(nodes.collect::<Result<_, _>>()?))
             }
             _ => Err(AddressError::Scheme),
@@ -74,7 +84,8 @@ impl Address {
 
 /// Parses a URL into the form of the client library.
 pub(crate) fn info(url: &str) -> Result<ConnectionInfo, AddressError> {
-    url.into_connection_info().map_err(|e| AddressError::Malformed(e.to_string()))
+    url.into_connection_info()
+        .map_err(|e| AddressError::Malformed(e.to_string()))
 }
 
 /// Splits into the login with its `@`, the hosts, and the text after the slash.
@@ -89,23 +100,36 @@ fn endpoints(hosts: &str, port: u16) -> Result<Vec<(String, u16)>, AddressError>
         let wrong = || AddressError::Malformed(format!("{text:?} is no host:port"));
         // An IPv6 address is in brackets and contains colons.
         let (host, given) = match text.rsplit_once(':') {
-            Some((host, given)) if !given.contains(']') => (host, given.parse().map_err(|_| wrong())?),
+            Some((host, given)) if !given.contains(']') => {
+                (host, given.parse().map_err(|_| wrong())?)
+            }
             _ => (text, port),
         };
-        if host.is_empty() { Err(wrong()) } else { Ok((host.to_owned(), given)) }
+        if host.is_empty() {
+            Err(wrong())
+        } else {
+            Ok((host.to_owned(), given))
+        }
     };
     hosts.split(',').map(str::trim).map(endpoint).collect()
 }
 
 fn sentinel(plain: &str, rest: &str) -> Result<Address, AddressError> {
     let (login, hosts, path) = split(rest);
-    let (service, database) = path.trim_end_matches('/').split_once('/').unwrap_or((path.trim_end_matches('/'), "0"));
+    let (service, database) = path
+        .trim_end_matches('/')
+        .split_once('/')
+        .unwrap_or((path.trim_end_matches('/'), "0"));
     if service.is_empty() {
         return Err(AddressError::NoService);
     }
     let master_url = (format!("{plain}://{login}"), format!("/{database}"));
     info(&format!("{}host:1{}", master_url.0, master_url.1))?;
-    Ok(Address::Sentinel { sentinels: endpoints(hosts, SENTINEL_PORT)?, service: service.to_owned(), master_url })
+    Ok(Address::Sentinel {
+        sentinels: endpoints(hosts, SENTINEL_PORT)?,
+        service: service.to_owned(),
+        master_url,
+    })
 }
 
 #[cfg(test)]
@@ -114,18 +138,37 @@ mod tests {
 
     #[test]
     fn address_of_every_form_is_read_and_errors_hide_the_password() {
-        assert!(matches!(Address::parse("rediss://u:p@h:1/2"), Ok(Address::Single(_))));
-        let Ok(Address::Sentinel { sentinels, service, master_url }) =
-            Address::parse("rediss+sentinel://u:p%40@a:1,[::1]:2,c/main/3")
+        assert!(matches!(
+            Address::parse("rediss://u:p@h:1/2"),
+            Ok(Address::Single(_))
+        ));
+        let Ok(Address::Sentinel {
+            sentinels,
+            service,
+            master_url,
+        }) = Address::parse("rediss+sentinel://u:p%40@a:1,[::1]:2,c/main/3")
         else {
             panic!("a Sentinel URL")
         };
-        assert_eq!(sentinels, [("a".to_owned(), 1), ("[::1]".to_owned(), 2), ("c".to_owned(), 26379)]);
         assert_eq!(
-            (service.as_str(), master_url.0.as_str(), master_url.1.as_str()),
+            sentinels,
+            [
+                ("a".to_owned(), 1),
+                ("[::1]".to_owned(), 2),
+                ("c".to_owned(), 26379)
+            ]
+        );
+        assert_eq!(
+            (
+                service.as_str(),
+                master_url.0.as_str(),
+                master_url.1.as_str()
+            ),
             ("main", "rediss://u:p%40@", "/3")
         );
-        let Ok(Address::Cluster(nodes)) = Address::parse("redis+cluster://u:p@a:1,b") else { panic!("a cluster URL") };
+        let Ok(Address::Cluster(nodes)) = Address::parse("redis+cluster://u:p@a:1,b") else {
+            panic!("a cluster URL")
+        };
         assert_eq!(nodes.len(), 2);
         assert_eq!(nodes[1].addr().to_string(), "b:6379");
         for (url, error) in [

@@ -17,7 +17,10 @@ pub struct Alarm {
 impl Alarm {
     /// An alarm in its normal state; `message` describes the failure.
     pub fn new(message: &'static str) -> Alarm {
-        Alarm { message, logged: Mutex::default() }
+        Alarm {
+            message,
+            logged: Mutex::default(),
+        }
     }
 
     /// Records a failure. Logs it when the condition is new, has another error, or has lasted for a minute.
@@ -26,8 +29,9 @@ impl Alarm {
         let mut logged = self.logged.lock();
         // Errors of one kind differ in their details, so only the first words are compared.
         let kind = |text: &str| text.split([':', '-']).next().unwrap_or_default().to_owned();
-        let recent =
-            logged.as_ref().is_some_and(|(at, before)| at.elapsed() < REPEAT_INTERVAL && kind(before) == kind(&error));
+        let recent = logged.as_ref().is_some_and(|(at, before)| {
+            at.elapsed() < REPEAT_INTERVAL && kind(before) == kind(&error)
+        });
         if !recent {
             tracing::error!(%error, "{}", self.message);
             *logged = Some((Instant::now(), error));

@@ -33,7 +33,11 @@ enum Inner {
 impl BulkPool {
     /// A pool for a server; `timeout` bounds each reply. It opens no connection yet.
     pub fn new(server: Server, timeout: Duration) -> BulkPool {
-        BulkPool { server, timeout, pool: Mutex::new(None) }
+        BulkPool {
+            server,
+            timeout,
+            pool: Mutex::new(None),
+        }
     }
 
     /// Borrows a connection.
@@ -51,12 +55,19 @@ impl BulkPool {
             },
         };
         match pool.get().await {
-            Ok(connection) => Ok(PooledConnection { inner: Inner::Pooled(connection), owner: self }),
+            Ok(connection) => Ok(PooledConnection {
+                inner: Inner::Pooled(connection),
+                owner: self,
+            }),
             Err(error) => {
                 self.discard();
                 Err(match error {
                     PoolError::Backend(error) => error,
-                    error => RedisError::from((ErrorKind::Io, "the pool has no connection", error.to_string())),
+                    error => RedisError::from((
+                        ErrorKind::Io,
+                        "the pool has no connection",
+                        error.to_string(),
+                    )),
                 })
             }
         }
@@ -64,9 +75,16 @@ impl BulkPool {
 
     fn build(&self, target: redis::ConnectionInfo) -> RedisResult<Pool> {
         let manager = Manager::new_with_config(target, config(self.timeout))?;
-        let timeouts = Timeouts { wait: Some(self.timeout), create: Some(self.timeout), recycle: Some(self.timeout) };
-        let built =
-            Pool::builder(manager).max_size(SIZE).runtime(deadpool_redis::Runtime::Tokio1).timeouts(timeouts).build();
+        let timeouts = Timeouts {
+            wait: Some(self.timeout),
+            create: Some(self.timeout),
+            recycle: Some(self.timeout),
+        };
+        let built = Pool::builder(manager)
+            .max_size(SIZE)
+            .runtime(deadpool_redis::Runtime::Tokio1)
+            .timeouts(timeouts)
+            .build();
         built.map_err(|e| RedisError::from((ErrorKind::InvalidClientConfig, "pool", e.to_string())))
     }
 

@@ -20,7 +20,9 @@ impl ConnectionLike for Connection {
         match self {
             Connection::Single(server) => server.req_packed_command(cmd),
             Connection::Cluster(cluster) => cluster.req_packed_command(cmd),
-            Connection::AtMostOnce(cluster) => Box::pin(at_most_once::send((**cluster).clone(), cmd.clone())),
+            Connection::AtMostOnce(cluster) => {
+                Box::pin(at_most_once::send((**cluster).clone(), cmd.clone()))
+            }
         }
     }
 
@@ -48,16 +50,29 @@ impl ConnectionLike for Connection {
 /// A command or a pipeline.
 pub(crate) enum Request<'a> {
     Command(&'a Cmd),
-    Pipeline { commands: &'a Pipeline, offset: usize, count: usize },
+    Pipeline {
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    },
 }
 
 impl Request<'_> {
     /// Sends the request and returns one value for a command, one per command of a pipeline.
-    pub(crate) async fn send(self, connection: &mut impl ConnectionLike) -> RedisResult<Vec<Value>> {
+    pub(crate) async fn send(
+        self,
+        connection: &mut impl ConnectionLike,
+    ) -> RedisResult<Vec<Value>> {
         match self {
             Request::Command(command) => Ok(vec![connection.req_packed_command(command).await?]),
-            Request::Pipeline { commands, offset, count } => {
-                connection.req_packed_commands(commands, offset, count).await
+            Request::Pipeline {
+                commands,
+                offset,
+                count,
+            } => {
+                connection
+                    .req_packed_commands(commands, offset, count)
+                    .await
             }
         }
     }
@@ -68,7 +83,10 @@ impl Request<'_> {
 macro_rules! connection_like {
     ($type:ty) => {
         impl redis::aio::ConnectionLike for $type {
-            fn req_packed_command<'a>(&'a mut self, cmd: &'a redis::Cmd) -> redis::RedisFuture<'a, redis::Value> {
+            fn req_packed_command<'a>(
+                &'a mut self,
+                cmd: &'a redis::Cmd,
+            ) -> redis::RedisFuture<'a, redis::Value> {
                 Box::pin(async move {
                     let replies = self.exchange(Request::Command(cmd)).await?;
                     Ok(replies.into_iter().next().unwrap_or(redis::Value::Nil))
@@ -81,7 +99,11 @@ macro_rules! connection_like {
                 offset: usize,
                 count: usize,
             ) -> redis::RedisFuture<'a, Vec<redis::Value>> {
-                Box::pin(self.exchange(Request::Pipeline { commands, offset, count }))
+                Box::pin(self.exchange(Request::Pipeline {
+                    commands,
+                    offset,
+                    count,
+                }))
             }
 
             fn get_db(&self) -> i64 {
@@ -100,7 +122,11 @@ fn tag(command: &Cmd) -> Vec<u8> {
         _ => None,
     });
     let words: Vec<&[u8]> = words.take(3).collect();
-    let at = if matches!(words.first(), Some(&(b"XGROUP" | b"XINFO"))) { 2 } else { 1 };
+    let at = if matches!(words.first(), Some(&(b"XGROUP" | b"XINFO"))) {
+        2
+    } else {
+        1
+    };
     let key = words.get(at).copied().unwrap_or_default();
     let open = key.iter().position(|byte| *byte == b'{');
     let tagged = open.and_then(|open| {
@@ -112,7 +138,10 @@ fn tag(command: &Cmd) -> Vec<u8> {
 
 /// Sends a pipeline in one part per slot, since a cluster accepts only pipelines of one slot. Parts follow the order of their
 /// first commands.
-async fn slot_by_slot(cluster: &mut ClusterConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+async fn slot_by_slot(
+    cluster: &mut ClusterConnection,
+    pipeline: &Pipeline,
+) -> RedisResult<Vec<Value>> {
     let mut parts: Vec<(Vec<u8>, Vec<usize>, Pipeline)> = Vec::new();
     for (index, command) in pipeline.cmd_iter().enumerate() {
         let tag = tag(command);
@@ -142,7 +171,10 @@ pub fn is_broken(error: &RedisError) -> bool {
 
 /// Error codes of a server that is not, or not yet, the one to use, or that rejects the login.
 pub fn is_wrong_server(code: &str) -> bool {
-    matches!(code, "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM")
+    matches!(
+        code,
+        "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM"
+    )
 }
 
 /// The error after which a connection is unusable: of the request itself, or the first one among the replies.
@@ -150,7 +182,9 @@ pub(crate) fn unusable(reply: &RedisResult<Vec<Value>>) -> Option<RedisError> {
     match reply {
         Err(error) => is_broken(error).then(|| error.clone()),
         Ok(values) => values.iter().find_map(|value| match value {
-            Value::ServerError(error) if is_wrong_server(error.code()) => Some(RedisError::from(error.clone())),
+            Value::ServerError(error) if is_wrong_server(error.code()) => {
+                Some(RedisError::from(error.clone()))
+            }
             _ => None,
         }),
     }
@@ -168,9 +202,18 @@ mod tests {
             command.arg(&words[1..]);
             String::from_utf8(tag(&command)).expect("a tag of these is text")
         };
-        assert_eq!(of(&["XACK", "sr:{qc}:units:urgent", "workers", "1-1"]), "qc");
-        assert_eq!(of(&["XGROUP", "CREATE", "sr:{qc}:units:bulk", "workers", "0"]), "qc");
-        assert_eq!(of(&["XINFO", "CONSUMERS", "sr:{qc}:units:bulk", "workers"]), "qc");
+        assert_eq!(
+            of(&["XACK", "sr:{qc}:units:urgent", "workers", "1-1"]),
+            "qc"
+        );
+        assert_eq!(
+            of(&["XGROUP", "CREATE", "sr:{qc}:units:bulk", "workers", "0"]),
+            "qc"
+        );
+        assert_eq!(
+            of(&["XINFO", "CONSUMERS", "sr:{qc}:units:bulk", "workers"]),
+            "qc"
+        );
         assert_eq!(of(&["XADD", "sr:reports", "*", "b", "{x}"]), "sr:reports");
         assert_eq!(of(&["SET", "a{}b", "1"]), "a{}b");
     }

@@ -2,7 +2,10 @@
 
 /// Reads from `INFO memory` whether a server may evict streams. Returns a message with the remedy.
 pub fn eviction(info: &str) -> Option<String> {
-    let field = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+    let field = |name: &str| {
+        info.lines()
+            .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))
+    };
     let policy = field("maxmemory_policy").filter(|policy| *policy != "noeviction")?;
     // Without a limit nothing is evicted yet; the policy takes effect as soon as a limit is set.
     let limit = match field("maxmemory").and_then(|limit| limit.parse::<u64>().ok()) {
@@ -21,9 +24,16 @@ mod tests {
 
     #[test]
     fn only_noeviction_gives_no_message() {
-        assert_eq!(eviction("maxmemory:0\r\nmaxmemory_policy:noeviction\r\n"), None);
+        assert_eq!(
+            eviction("maxmemory:0\r\nmaxmemory_policy:noeviction\r\n"),
+            None
+        );
         assert_eq!(eviction("used_memory:1\r\n"), None);
-        let message = eviction("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n").expect("a message");
-        assert!(message.contains("allkeys-lru") && message.contains("CONFIG SET"), "{message}");
+        let message =
+            eviction("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n").expect("a message");
+        assert!(
+            message.contains("allkeys-lru") && message.contains("CONFIG SET"),
+            "{message}"
+        );
     }
 }

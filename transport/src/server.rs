@@ -5,8 +5,8 @@ use crate::connection::Connection;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
-    TlsCertificates, cmd,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
+    RedisError, RedisResult, TlsCertificates, cmd,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,12 +56,17 @@ pub struct Server {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    std::fs::read(path).map_err(|error| SettingsError::File { path: path.display().to_string(), error })
+    std::fs::read(path).map_err(|error| SettingsError::File {
+        path: path.display().to_string(),
+        error,
+    })
 }
 
 /// Timeouts of a connection; `timeout` bounds each reply.
 pub(crate) fn config(timeout: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_response_timeout(Some(timeout)).set_connection_timeout(Some(CONNECT_TIMEOUT))
+    AsyncConnectionConfig::new()
+        .set_response_timeout(Some(timeout))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
 }
 
 impl Server {
@@ -78,14 +83,24 @@ impl Server {
         }
         let root_cert = settings.ca.as_deref().map(read).transpose()?;
         let own = settings.certificate.as_ref().map(|(certificate, key)| {
-            Ok::<_, SettingsError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+            Ok::<_, SettingsError>(ClientTlsConfig {
+                client_cert: read(certificate)?,
+                client_key: read(key)?,
+            })
         });
         let client_tls = own.transpose()?;
         if let Some(path) = &settings.password_file {
             read(path)?;
         }
-        let certificates = encrypted.then_some(TlsCertificates { client_tls, root_cert });
-        Ok(Server { address, certificates, password_file: settings.password_file.clone() })
+        let certificates = encrypted.then_some(TlsCertificates {
+            client_tls,
+            root_cert,
+        });
+        Ok(Server {
+            address,
+            certificates,
+            password_file: settings.password_file.clone(),
+        })
     }
 
     /// Whether keys are distributed over several servers.
@@ -97,9 +112,11 @@ impl Server {
     pub(crate) async fn target(&self) -> RedisResult<Option<ConnectionInfo>> {
         let target = match &self.address {
             Address::Single(server) => self.with_password(server)?,
-            Address::Sentinel { sentinels, service, master_url } => {
-                self.with_password(&self.ask_sentinels(sentinels, service, master_url).await?)?
-            }
+            Address::Sentinel {
+                sentinels,
+                service,
+                master_url,
+            } => self.with_password(&self.ask_sentinels(sentinels, service, master_url).await?)?,
             Address::Cluster(_) => return Ok(None),
         };
         Ok(Some(self.client(target)?.get_connection_info().clone()))
@@ -108,24 +125,40 @@ impl Server {
     /// Opens a connection; `timeout` bounds each reply.
     pub async fn open(&self, timeout: Duration) -> RedisResult<Connection> {
         match &self.address {
-            Address::Single(server) => {
-                Ok(Connection::Single(self.open_single(self.with_password(server)?, timeout).await?))
-            }
-            Address::Sentinel { sentinels, service, master_url } => {
+            Address::Single(server) => Ok(Connection::Single(
+                self.open_single(self.with_password(server)?, timeout)
+                    .await?,
+            )),
+            Address::Sentinel {
+                sentinels,
+                service,
+                master_url,
+            } => {
                 let master = self.ask_sentinels(sentinels, service, master_url).await?;
-                let mut connection = self.open_single(self.with_password(&master)?, timeout).await?;
+                let mut connection = self
+                    .open_single(self.with_password(&master)?, timeout)
+                    .await?;
                 // A Sentinel may not know yet that its master was replaced.
                 let role: Vec<redis::Value> = cmd("ROLE").query_async(&mut connection).await?;
-                let role: String = role.into_iter().next().map_or(Ok(String::new()), redis::from_redis_value)?;
+                let role: String = role
+                    .into_iter()
+                    .next()
+                    .map_or(Ok(String::new()), redis::from_redis_value)?;
                 if role != "master" {
                     let why = format!("{} is {role:?}, not the master of {service}", master.addr());
-                    return Err(RedisError::from((ErrorKind::Io, "the master has moved", why)));
+                    return Err(RedisError::from((
+                        ErrorKind::Io,
+                        "the master has moved",
+                        why,
+                    )));
                 }
                 Ok(Connection::Single(connection))
             }
             Address::Cluster(nodes) => {
                 let client = self.cluster(nodes, timeout)?.build()?;
-                Ok(Connection::Cluster(Box::new(client.get_async_connection().await?)))
+                Ok(Connection::Cluster(Box::new(
+                    client.get_async_connection().await?,
+                )))
             }
         }
     }
@@ -136,23 +169,38 @@ impl Server {
         match &self.address {
             Address::Cluster(nodes) => {
                 let client = self.cluster(nodes, timeout)?.retries(0).build()?;
-                Ok(Connection::AtMostOnce(Box::new(client.get_async_connection().await?)))
+                Ok(Connection::AtMostOnce(Box::new(
+                    client.get_async_connection().await?,
+                )))
             }
             _ => self.open(timeout).await,
         }
     }
 
-    fn cluster(&self, nodes: &[ConnectionInfo], timeout: Duration) -> RedisResult<ClusterClientBuilder> {
-        let nodes: RedisResult<Vec<ConnectionInfo>> = nodes.iter().map(|n| self.with_password(n)).collect();
-        let builder = ClusterClientBuilder::new(nodes?).connection_timeout(CONNECT_TIMEOUT).response_timeout(timeout);
+    fn cluster(
+        &self,
+        nodes: &[ConnectionInfo],
+        timeout: Duration,
+    ) -> RedisResult<ClusterClientBuilder> {
+        let nodes: RedisResult<Vec<ConnectionInfo>> =
+            nodes.iter().map(|n| self.with_password(n)).collect();
+        let builder = ClusterClientBuilder::new(nodes?)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .response_timeout(timeout);
         Ok(match &self.certificates {
             Some(certificates) => builder.certs(certificates.clone()),
             None => builder,
         })
     }
 
-    async fn open_single(&self, info: ConnectionInfo, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-        self.client(info)?.get_multiplexed_async_connection_with_config(&config(timeout)).await
+    async fn open_single(
+        &self,
+        info: ConnectionInfo,
+        timeout: Duration,
+    ) -> RedisResult<MultiplexedConnection> {
+        self.client(info)?
+            .get_multiplexed_async_connection_with_config(&config(timeout))
+            .await
     }
 
     fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
@@ -164,12 +212,21 @@ impl Server {
 
     /// Adds the present password.
     fn with_password(&self, info: &ConnectionInfo) -> RedisResult<ConnectionInfo> {
-        let Some(path) = &self.password_file else { return Ok(info.clone()) };
+        let Some(path) = &self.password_file else {
+            return Ok(info.clone());
+        };
         let password = std::fs::read_to_string(path).map_err(|error| {
             let why = format!("{}: {error}", path.display());
-            RedisError::from((ErrorKind::AuthenticationFailed, "the password file cannot be read", why))
+            RedisError::from((
+                ErrorKind::AuthenticationFailed,
+                "the password file cannot be read",
+                why,
+            ))
         })?;
-        let redis = info.redis_settings().clone().set_password(password.trim_end_matches(['\r', '\n']));
+        let redis = info
+            .redis_settings()
+            .clone()
+            .set_password(password.trim_end_matches(['\r', '\n']));
         Ok(info.clone().set_redis_settings(redis))
     }
 
@@ -180,24 +237,45 @@ impl Server {
         service: &str,
         master_url: &(String, String),
     ) -> RedisResult<ConnectionInfo> {
-        let wrong = |e: AddressError| RedisError::from((ErrorKind::InvalidClientConfig, "address", e.to_string()));
-        let scheme = if self.certificates.is_some() { "rediss" } else { "redis" };
-        let mut last = RedisError::from((ErrorKind::EmptySentinelList, "the URL names no Sentinel"));
+        let wrong = |e: AddressError| {
+            RedisError::from((ErrorKind::InvalidClientConfig, "address", e.to_string()))
+        };
+        let scheme = if self.certificates.is_some() {
+            "rediss"
+        } else {
+            "redis"
+        };
+        let mut last =
+            RedisError::from((ErrorKind::EmptySentinelList, "the URL names no Sentinel"));
         for (host, port) in sentinels {
             let sentinel = info(&format!("{scheme}://{host}:{port}/")).map_err(wrong)?;
             let master = async {
                 let mut connection = self.open_single(sentinel, CONNECT_TIMEOUT).await?;
-                let command = cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service).to_owned();
-                command.query_async::<Option<(String, u16)>>(&mut connection).await
+                let command = cmd("SENTINEL")
+                    .arg("GET-MASTER-ADDR-BY-NAME")
+                    .arg(service)
+                    .to_owned();
+                command
+                    .query_async::<Option<(String, u16)>>(&mut connection)
+                    .await
             };
             match master.await {
                 Ok(Some((host, port))) => {
-                    let host = if host.contains(':') { format!("[{host}]") } else { host };
-                    return info(&format!("{}{host}:{port}{}", master_url.0, master_url.1)).map_err(wrong);
+                    let host = if host.contains(':') {
+                        format!("[{host}]")
+                    } else {
+                        host
+                    };
+                    return info(&format!("{}{host}:{port}{}", master_url.0, master_url.1))
+                        .map_err(wrong);
                 }
                 Ok(None) => {
                     let why = format!("{host}:{port} knows no service {service:?}");
-                    last = RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, "Sentinel", why));
+                    last = RedisError::from((
+                        ErrorKind::MasterNameNotFoundBySentinel,
+                        "Sentinel",
+                        why,
+                    ));
                 }
                 Err(error) => last = error,
             }
@@ -210,11 +288,20 @@ impl Server {
         let address = |addr: &ConnectionAddr| addr.to_string();
         match &self.address {
             Address::Single(server) => address(server.addr()),
-            Address::Sentinel { sentinels, service, .. } => {
-                let all: Vec<String> = sentinels.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            Address::Sentinel {
+                sentinels, service, ..
+            } => {
+                let all: Vec<String> = sentinels
+                    .iter()
+                    .map(|(host, port)| format!("{host}:{port}"))
+                    .collect();
                 format!("{service} by Sentinels {}", all.join(", "))
             }
-            Address::Cluster(nodes) => nodes.iter().map(|node| address(node.addr())).collect::<Vec<_>>().join(", "),
+            Address::Cluster(nodes) => nodes
+                .iter()
+                .map(|node| address(node.addr()))
+                .collect::<Vec<_>>()
+                .join(", "),
         }
     }
 }

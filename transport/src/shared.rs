@@ -30,7 +30,11 @@ struct State {
 }
 
 async fn open(server: &Server, timeout: Duration, at_most_once: bool) -> RedisResult<Opened> {
-    let opened = if at_most_once { server.open_at_most_once(timeout).await } else { server.open(timeout).await };
+    let opened = if at_most_once {
+        server.open_at_most_once(timeout).await
+    } else {
+        server.open(timeout).await
+    };
     let mut connection = opened?;
     let run_id = server_run_id::read(&mut connection).await;
     Ok((connection, run_id))
@@ -55,7 +59,11 @@ impl SharedConnection {
         SharedConnection::connect(self.0.server.clone(), self.0.timeout, true).await
     }
 
-    async fn connect(server: Server, timeout: Duration, at_most_once: bool) -> RedisResult<SharedConnection> {
+    async fn connect(
+        server: Server,
+        timeout: Duration,
+        at_most_once: bool,
+    ) -> RedisResult<SharedConnection> {
         let opened = open(&server, timeout, at_most_once).await?;
         Ok(SharedConnection(Arc::new(State {
             server,
@@ -76,7 +84,9 @@ impl SharedConnection {
     async fn current(&self) -> RedisResult<(u64, Connection, Option<ServerRunId>)> {
         let now_open = || {
             let open = self.0.open.lock();
-            open.1.clone().map(|(connection, run_id)| (open.0, connection, run_id))
+            open.1
+                .clone()
+                .map(|(connection, run_id)| (open.0, connection, run_id))
         };
         if let Some(open) = now_open() {
             return Ok(open);
@@ -105,7 +115,9 @@ impl SharedConnection {
 
     /// Closes connection `number` when its reply shows that it is unusable.
     fn inspect(&self, number: u64, reply: &RedisResult<Vec<Value>>) {
-        let Some(error) = unusable(reply) else { return self.0.alarm.clear() };
+        let Some(error) = unusable(reply) else {
+            return self.0.alarm.clear();
+        };
         self.0.alarm.raise(&error);
         let mut open = self.0.open.lock();
         if open.0 == number {

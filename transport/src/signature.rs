@@ -42,7 +42,9 @@ pub struct Signer(Ed25519KeyPair);
 impl Signer {
     /// The signer of a seed in hexadecimal; `None` for any other text.
     pub fn of(seed: &str) -> Option<Signer> {
-        Ed25519KeyPair::from_seed_unchecked(&bytes(seed)?).ok().map(Signer)
+        Ed25519KeyPair::from_seed_unchecked(&bytes(seed)?)
+            .ok()
+            .map(Signer)
     }
 
     /// The public half of its key, in hexadecimal.
@@ -58,7 +60,11 @@ impl Signer {
         while level.len() > 1 {
             for (at, path) in paths.iter_mut().enumerate() {
                 let node = at / width;
-                let (sibling, side) = if node % 2 == 0 { (node + 1, Side::Right) } else { (node - 1, Side::Left) };
+                let (sibling, side) = if node % 2 == 0 {
+                    (node + 1, Side::Right)
+                } else {
+                    (node - 1, Side::Left)
+                };
                 // The last node of an odd level has no sibling and moves up unchanged.
                 if let Some(hash) = level.get(sibling) {
                     path.push(side as u8);
@@ -67,13 +73,21 @@ impl Signer {
             }
             level = level
                 .chunks(2)
-                .map(|pair| if let [left, right] = pair { node(left, right) } else { pair[0] })
+                .map(|pair| {
+                    if let [left, right] = pair {
+                        node(left, right)
+                    } else {
+                        pair[0]
+                    }
+                })
                 .collect();
             width *= 2;
         }
         if let Some(root) = level.first() {
             let signature = self.0.sign(&[PURPOSE, root].concat());
-            paths.iter_mut().for_each(|path| path[..SIGNATURE_BYTES].copy_from_slice(signature.as_ref()));
+            paths
+                .iter_mut()
+                .for_each(|path| path[..SIGNATURE_BYTES].copy_from_slice(signature.as_ref()));
         }
         paths
     }
@@ -100,13 +114,21 @@ impl Verifier {
 
     /// Whether the proof shows a signature of these bytes by the private half of this key.
     pub fn verifies(&mut self, body: &[u8], proof: &[u8]) -> bool {
-        let Some((signature, path)) = proof.split_at_checked(SIGNATURE_BYTES) else { return false };
-        let Some(root) = root(body, path) else { return false };
+        let Some((signature, path)) = proof.split_at_checked(SIGNATURE_BYTES) else {
+            return false;
+        };
+        let Some(root) = root(body, path) else {
+            return false;
+        };
         if self.root == Some(root) {
             return true;
         }
-        let Some(public) = bytes(&self.public) else { return false };
-        let verified = UnparsedPublicKey::new(&ED25519, public).verify(&[PURPOSE, &root].concat(), signature).is_ok();
+        let Some(public) = bytes(&self.public) else {
+            return false;
+        };
+        let verified = UnparsedPublicKey::new(&ED25519, public)
+            .verify(&[PURPOSE, &root].concat(), signature)
+            .is_ok();
         if verified {
             self.root = Some(root);
         }
@@ -153,7 +175,9 @@ fn hex(bytes: &[u8]) -> String {
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -161,7 +185,9 @@ mod tests {
     use super::*;
 
     fn signer() -> Signer {
-        fresh_seed().and_then(|seed| Signer::of(&seed)).expect("the system has randomness")
+        fresh_seed()
+            .and_then(|seed| Signer::of(&seed))
+            .expect("the system has randomness")
     }
 
     fn signed(signer: &Signer, bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -173,14 +199,19 @@ mod tests {
         let seed = fresh_seed().expect("the system has randomness");
         let (ours, other) = (Signer::of(&seed).expect("a seed"), signer());
         let proof = &signed(&ours, &[b"a unit".to_vec()])[0];
-        let verifies = |public: &str, body: &[u8], proof: &[u8]| Verifier::of(public.into()).verifies(body, proof);
+        let verifies = |public: &str, body: &[u8], proof: &[u8]| {
+            Verifier::of(public.into()).verifies(body, proof)
+        };
         assert!(verifies(&ours.public(), b"a unit", proof));
         assert!(!verifies(&ours.public(), b"b unit", proof));
         assert!(!verifies(&other.public(), b"a unit", proof));
         assert!(!verifies(&ours.public(), b"a unit", b""));
         assert_eq!(Signer::of(&seed).expect("the same").public(), ours.public());
         for nothing in ["", "xx", "00", "é0"] {
-            assert!(Signer::of(nothing).is_none() && !verifies(nothing, b"a unit", proof), "{nothing}");
+            assert!(
+                Signer::of(nothing).is_none() && !verifies(nothing, b"a unit", proof),
+                "{nothing}"
+            );
         }
     }
 
@@ -188,18 +219,24 @@ mod tests {
     fn each_proof_verifies_only_its_entry() {
         let (signer, mut checked) = (signer(), 0);
         for entries in [0, 1, 2, 3, 5, 8, 13, 64, 65] {
-            let bodies: Vec<Vec<u8>> = (0..entries).map(|n: u32| n.to_be_bytes().to_vec()).collect();
+            let bodies: Vec<Vec<u8>> = (0..entries)
+                .map(|n: u32| n.to_be_bytes().to_vec())
+                .collect();
             let proofs = signed(&signer, &bodies);
             assert_eq!(proofs.len(), bodies.len());
             // Alone, and after others of its tree.
             let mut warm = Verifier::of(signer.public());
             for (at, (body, proof)) in bodies.iter().zip(&proofs).enumerate() {
                 assert!(
-                    Verifier::of(signer.public()).verifies(body, proof) && warm.verifies(body, proof),
+                    Verifier::of(signer.public()).verifies(body, proof)
+                        && warm.verifies(body, proof),
                     "{at} of {entries}"
                 );
                 let other = &proofs[(at + 1) % proofs.len()];
-                assert!(entries == 1 || !warm.verifies(body, other), "{at} of {entries}: the path of another");
+                assert!(
+                    entries == 1 || !warm.verifies(body, other),
+                    "{at} of {entries}: the path of another"
+                );
                 assert!(!warm.verifies(b"forged", proof), "{at} of {entries}");
                 for cut in 0..proof.len() {
                     assert!(
@@ -220,7 +257,9 @@ mod tests {
         let forged = [leaf(&bodies[0]), leaf(&bodies[1])].concat();
         let signature = &proofs[0][..SIGNATURE_BYTES];
         assert!(!Verifier::of(signer.public()).verifies(&forged, signature));
-        assert!(!Verifier::of(signer.public()).verifies(&[&[1], forged.as_slice()].concat(), signature));
+        assert!(
+            !Verifier::of(signer.public()).verifies(&[&[1], forged.as_slice()].concat(), signature)
+        );
     }
 
     #[test]

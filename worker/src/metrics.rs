@@ -9,8 +9,9 @@ use protocol::wire::report::UnitResult;
 use std::time::Duration;
 
 /// Upper bounds of durations of units, in seconds.
-const DURATION_SECONDS: [f64; 14] =
-    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+const DURATION_SECONDS: [f64; 14] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0,
+];
 const OUTCOMES: [&str; 5] = ["finished", "failed", "waiting", "returned", "cancelled"];
 
 /// The worker's metrics.
@@ -41,7 +42,9 @@ impl WorkerMetrics {
             )?,
         };
         for kind in Kind::ALL.map(Kind::as_str) {
-            OUTCOMES.iter().for_each(|outcome| drop(metrics.units.with_label_values(&[kind, outcome])));
+            OUTCOMES
+                .iter()
+                .for_each(|outcome| drop(metrics.units.with_label_values(&[kind, outcome])));
             metrics.duration.with_label_values(&[kind]);
         }
         Ok(metrics)
@@ -57,16 +60,21 @@ impl WorkerMetrics {
     /// Counts an execution.
     pub fn executed(&self, kind: Kind, result: &UnitResult, took: Duration) {
         let outcome = match result {
-            UnitResult::Finished { .. } | UnitResult::Listed { .. } | UnitResult::Cut(_) | UnitResult::Sliced(_) => {
-                "finished"
-            }
+            UnitResult::Finished { .. }
+            | UnitResult::Listed { .. }
+            | UnitResult::Cut(_)
+            | UnitResult::Sliced(_) => "finished",
             UnitResult::Failed(_) => "failed",
             UnitResult::Waiting { .. } => "waiting",
             UnitResult::Returned => "returned",
             UnitResult::Cancelled => "cancelled",
         };
-        self.units.with_label_values(&[kind.as_str(), outcome]).inc();
-        self.duration.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
+        self.units
+            .with_label_values(&[kind.as_str(), outcome])
+            .inc();
+        self.duration
+            .with_label_values(&[kind.as_str()])
+            .observe(took.as_secs_f64());
     }
 }
 
@@ -84,8 +92,14 @@ impl VitalSigns {
         Ok(VitalSigns {
             vitals,
             slots: GaugeVec::new(slots, &["stage", "state"])?,
-            bytes: prometheus::Counter::new("showrunner_worker_bytes_total", "Bytes of media read or moved.")?,
-            draining: Gauge::new("showrunner_worker_draining", "1 while this worker takes no more work.")?,
+            bytes: prometheus::Counter::new(
+                "showrunner_worker_bytes_total",
+                "Bytes of media read or moved.",
+            )?,
+            draining: Gauge::new(
+                "showrunner_worker_draining",
+                "1 while this worker takes no more work.",
+            )?,
         })
     }
 }
@@ -99,11 +113,21 @@ impl Collector for VitalSigns {
         let beat = self.vitals.beat();
         for (kind, total, free) in beat.slots {
             let busy = total.saturating_sub(free);
-            self.slots.with_label_values(&[kind.as_str(), "busy"]).set(f64::from(busy));
-            self.slots.with_label_values(&[kind.as_str(), "idle"]).set(f64::from(free));
+            self.slots
+                .with_label_values(&[kind.as_str(), "busy"])
+                .set(f64::from(busy));
+            self.slots
+                .with_label_values(&[kind.as_str(), "idle"])
+                .set(f64::from(free));
         }
-        self.bytes.inc_by((beat.bytes as f64 - self.bytes.get()).max(0.0));
+        self.bytes
+            .inc_by((beat.bytes as f64 - self.bytes.get()).max(0.0));
         self.draining.set(f64::from(u8::from(beat.draining)));
-        [self.slots.collect(), self.bytes.collect(), self.draining.collect()].concat()
+        [
+            self.slots.collect(),
+            self.bytes.collect(),
+            self.draining.collect(),
+        ]
+        .concat()
     }
 }

@@ -50,7 +50,11 @@ impl Outbox {
 }
 
 /// Sends reports in batches: as many as have gathered while the last batch was on its way.
-async fn send_all(mut receiver: mpsc::Receiver<Report>, left: Arc<AtomicUsize>, queue: Arc<dyn WorkQueue>) {
+async fn send_all(
+    mut receiver: mpsc::Receiver<Report>,
+    left: Arc<AtomicUsize>,
+    queue: Arc<dyn WorkQueue>,
+) {
     let mut batch = Vec::with_capacity(REPORTS_BATCH);
     while receiver.recv_many(&mut batch, REPORTS_BATCH).await > 0 {
         let sent = std::mem::replace(&mut batch, Vec::with_capacity(REPORTS_BATCH));

@@ -73,7 +73,10 @@ impl Worker {
         give_up: Arc<dyn Fn() + Send + Sync>,
         metrics: WorkerMetrics,
     ) -> Worker {
-        let pulse = pulse.unwrap_or_else(|| Pulse { queue: Arc::clone(&queue), runtime: runtime.clone() });
+        let pulse = pulse.unwrap_or_else(|| Pulse {
+            queue: Arc::clone(&queue),
+            runtime: runtime.clone(),
+        });
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let running = Running::default();
         let departure = Arc::new(Departure::default());
@@ -104,9 +107,21 @@ impl Worker {
             turns: Arc::default(),
             metrics,
         };
-        let parts = Parts { queue, pulse, execution, vitals: vitals.clone(), give_up, leave: CancellationToken::new() };
+        let parts = Parts {
+            queue,
+            pulse,
+            execution,
+            vitals: vitals.clone(),
+            give_up,
+            leave: CancellationToken::new(),
+        };
         let leave = parts.leave.clone();
-        Worker { supervisor: WorkerSupervisor::new(parts).start(), vitals, outbox, leave }
+        Worker {
+            supervisor: WorkerSupervisor::new(parts).start(),
+            vitals,
+            outbox,
+            leave,
+        }
     }
 
     /// What a heartbeat would show now.

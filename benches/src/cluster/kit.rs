@@ -37,13 +37,26 @@ impl Cluster {
         let postgres = PostgresServer::start_with(&settings);
         let redis = Redis::start(&scratch.path("."));
         let database = postgres.create_database("bench");
-        Cluster { scratch, postgres, redis, database }
+        Cluster {
+            scratch,
+            postgres,
+            redis,
+            database,
+        }
     }
 
     /// Starts a coordinator; returns it and the address it serves on.
     pub(crate) fn coordinator(&self) -> (Running, String) {
         let url = self.redis.url();
-        let args = ["coordinator", "--redis", &url, "--database", &self.database, "--listen", "127.0.0.1:0"];
+        let args = [
+            "coordinator",
+            "--redis",
+            &url,
+            "--database",
+            &self.database,
+            "--listen",
+            "127.0.0.1:0",
+        ];
         let mut running = self.scratch.start(&args);
         let address = running.address();
         (running, address)
@@ -52,7 +65,9 @@ impl Cluster {
     /// Starts a worker with so many noop slots that may log what it executes.
     pub(crate) fn worker(&self, slots: u32, log: Option<&str>) -> Running {
         let slots = format!("noop={slots},transfer=0,qc=0,sync=0");
-        let mut command = self.scratch.showrunner(&["worker", "--redis", &self.redis.url(), "--slots", &slots]);
+        let mut command =
+            self.scratch
+                .showrunner(&["worker", "--redis", &self.redis.url(), "--slots", &slots]);
         if let Some(log) = log {
             command.env("SHOWRUNNER_REHEARSAL_LOG", self.scratch.path(log));
         }
@@ -65,11 +80,21 @@ impl Cluster {
     }
 
     /// The same with so many assets a title.
-    pub(crate) fn job_of(&self, name: &str, assets: usize, per_title: usize, steps: &str) -> std::io::Result<()> {
+    pub(crate) fn job_of(
+        &self,
+        name: &str,
+        assets: usize,
+        per_title: usize,
+        steps: &str,
+    ) -> std::io::Result<()> {
         let mut out = BufWriter::new(File::create(self.scratch.path(format!("{name}.csv")))?);
         writeln!(out, "asset,title,role,location")?;
         for n in 0..assets {
-            writeln!(out, "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov", n / per_title)?;
+            writeln!(
+                out,
+                "asset-{n:08},title-{:07},master,media/asset-{n:08}.mov",
+                n / per_title
+            )?;
         }
         out.flush()?;
         let job = format!(
@@ -81,7 +106,9 @@ impl Cluster {
 
     fn command(&self, args: &[&str]) -> testkit::Ran {
         let mut command = self.scratch.showrunner(args);
-        command.env("SHOWRUNNER_DATABASE", &self.database).stdin(Stdio::null());
+        command
+            .env("SHOWRUNNER_DATABASE", &self.database)
+            .stdin(Stdio::null());
         testkit::Ran::of(command)
     }
 
@@ -97,27 +124,45 @@ impl Cluster {
     pub(crate) fn finish(&self, id: &str) -> (Value, i64) {
         let ran = self.command(&["job", "wait", id, "--timeout", PATIENCE, "-o", "json", "-q"]);
         ran.expect_code(0);
-        let ended = self.postgres.sql("bench", &format!("SELECT ended_at FROM job WHERE id = '{id}'"));
-        (ran.json(), ended.parse().expect("an ended job has a moment"))
+        let ended = self.postgres.sql(
+            "bench",
+            &format!("SELECT ended_at FROM job WHERE id = '{id}'"),
+        );
+        (
+            ran.json(),
+            ended.parse().expect("an ended job has a moment"),
+        )
     }
 
     /// One number of a process's metrics; samples of the same name are summed.
     pub(crate) fn metric(&self, address: &str, name: &str) -> f64 {
         let (_, text) = get(address, "/metrics");
-        let own = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
-        text.lines().filter(own).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let own = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        text.lines()
+            .filter(own)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Processor seconds of the database, the transport and these processes so far.
     pub(crate) fn cpu(&self, processes: &[&Running]) -> [Cpu; 3] {
         let ours = processes.iter().map(|p| cpu_of_tree(p.pid())).sum();
-        [Cpu(cpu_of_tree(self.postgres.pid())), Cpu(cpu_of_tree(self.redis.pid())), Cpu(ours)]
+        [
+            Cpu(cpu_of_tree(self.postgres.pid())),
+            Cpu(cpu_of_tree(self.redis.pid())),
+            Cpu(ours),
+        ]
     }
 }
 
 /// The moment in microseconds UTC.
 pub(crate) fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -144,10 +189,22 @@ pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
 /// Processor seconds of a process, its ended children, and its living descendants.
 fn cpu_of_tree(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
     // Fields 14 to 17 of proc(5): own and waited-for children's time, in hundredths of a second.
-    let ticks: u64 = (11..15).filter_map(|n| fields.get(n)?.parse::<u64>().ok()).sum();
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let below: f64 = children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(cpu_of_tree).sum();
+    let ticks: u64 = (11..15)
+        .filter_map(|n| fields.get(n)?.parse::<u64>().ok())
+        .sum();
+    let children =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let below: f64 = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .map(cpu_of_tree)
+        .sum();
     ticks as f64 / 100.0 + below
 }

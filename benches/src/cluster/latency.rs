@@ -12,7 +12,10 @@ pub(crate) fn run() -> std::io::Result<()> {
     let cluster = Cluster::start();
     let (_coordinator, _) = cluster.coordinator();
     // Every unit of the first step runs at once, and there are slots left for the second.
-    let _workers = [cluster.worker(1_500, Some("a.log")), cluster.worker(1_500, Some("b.log"))];
+    let _workers = [
+        cluster.worker(1_500, Some("a.log")),
+        cluster.worker(1_500, Some("b.log")),
+    ];
     cluster.job("latency", UNITS, STEPS)?;
     cluster.job("warm", 200, STEPS.replace("10s", "100ms").as_str())?;
     let (warm, _) = cluster.submit("warm");
@@ -28,10 +31,16 @@ pub(crate) fn run() -> std::io::Result<()> {
         for line in std::fs::read_to_string(cluster.scratch.path(log))?.lines() {
             // unit epoch attempt worker event nanoseconds
             let fields: Vec<&str> = line.split(' ').collect();
-            let [unit, _, _, _, event, at] = fields.as_slice() else { continue };
+            let [unit, _, _, _, event, at] = fields.as_slice() else {
+                continue;
+            };
             let mut parts = unit.split('/');
-            let (Some(step), Some(part)) = (parts.nth(1), parts.next()) else { continue };
-            let (Ok(part), Ok(at)) = (part.parse(), at.parse()) else { continue };
+            let (Some(step), Some(part)) = (parts.nth(1), parts.next()) else {
+                continue;
+            };
+            let (Ok(part), Ok(at)) = (part.parse(), at.parse()) else {
+                continue;
+            };
             match (step, *event) {
                 ("0", "end") => drop(ended.insert(part, at)),
                 ("1", "start") => drop(started.insert(part, at)),
@@ -39,11 +48,22 @@ pub(crate) fn run() -> std::io::Result<()> {
             }
         }
     }
-    let mut waits: Vec<f64> =
-        started.iter().filter_map(|(part, at)| Some((at - ended.get(part)?) as f64 / 1e6)).collect();
+    let mut waits: Vec<f64> = started
+        .iter()
+        .filter_map(|(part, at)| Some((at - ended.get(part)?) as f64 / 1e6))
+        .collect();
     assert_eq!(waits.len(), UNITS, "every unit was seen");
-    let (p50, p99, max) = (quantile(&mut waits, 0.5), quantile(&mut waits, 0.99), quantile(&mut waits, 1.0));
-    println!("from ready to started at 200 units/s, ms: p50 {p50:.2}, p99 {p99:.2}, longest {max:.2}");
-    println!("{}", serde_json::json!({ "case": "latency", "p50_ms": p50, "p99_ms": p99, "max_ms": max }));
+    let (p50, p99, max) = (
+        quantile(&mut waits, 0.5),
+        quantile(&mut waits, 0.99),
+        quantile(&mut waits, 1.0),
+    );
+    println!(
+        "from ready to started at 200 units/s, ms: p50 {p50:.2}, p99 {p99:.2}, longest {max:.2}"
+    );
+    println!(
+        "{}",
+        serde_json::json!({ "case": "latency", "p50_ms": p50, "p99_ms": p99, "max_ms": max })
+    );
     Ok(())
 }

@@ -22,7 +22,9 @@ pub(crate) fn run(args: &[String]) -> std::io::Result<()> {
         return edges::run(&args[1..]);
     }
     let quick = args.iter().any(|arg| arg == "--quick");
-    let chosen = |name: &str| args.iter().all(|arg| arg.starts_with("--")) || args.iter().any(|arg| arg == name);
+    let chosen = |name: &str| {
+        args.iter().all(|arg| arg.starts_with("--")) || args.iter().any(|arg| arg == name)
+    };
     if chosen("throughput") {
         throughput::run(quick)?;
     }

@@ -18,7 +18,10 @@ fn finished(cluster: &Cluster, address: &str) -> f64 {
 
 fn say(case: &str, seconds: f64) {
     println!("{case}: {seconds:.2} s");
-    println!("{}", serde_json::json!({ "case": case, "seconds": seconds }));
+    println!(
+        "{}",
+        serde_json::json!({ "case": case, "seconds": seconds })
+    );
 }
 
 /// FLUSHALL with a backlog of 100,000: until as many units have ended again as were published when it happened.
@@ -28,12 +31,19 @@ fn wiped_redis() -> std::io::Result<()> {
     let _workers = [cluster.worker(64, None), cluster.worker(64, None)];
     cluster.job("wiped", BACKLOG, STEPS)?;
     let (id, _) = cluster.submit("wiped");
-    wait_until("work is under way", || finished(&cluster, &address) > 2_000.0);
+    wait_until("work is under way", || {
+        finished(&cluster, &address) > 2_000.0
+    });
     cluster.redis.cli(&["FLUSHALL"]);
     let at = finished(&cluster, &address);
     // What was in the workers' hands at that moment ends without Redis having given it out again.
-    let taken = until("new work ends", || finished(&cluster, &address) > at + 1_200.0);
-    say("FLUSHALL, until units published after it have ended", taken.as_secs_f64());
+    let taken = until("new work ends", || {
+        finished(&cluster, &address) > at + 1_200.0
+    });
+    say(
+        "FLUSHALL, until units published after it have ended",
+        taken.as_secs_f64(),
+    );
     cluster.finish(&id);
     Ok(())
 }
@@ -47,10 +57,17 @@ fn killed_leader() -> std::io::Result<()> {
         let _worker = cluster.worker(64, None);
         cluster.job("leader", 30_000, STEPS)?;
         let (id, _) = cluster.submit("leader");
-        wait_until("work is under way", || finished(&cluster, &address) > 1_000.0);
+        wait_until("work is under way", || {
+            finished(&cluster, &address) > 1_000.0
+        });
         leader.signal(rustix::process::Signal::KILL);
-        let taken = until("the standby settles work", || finished(&cluster, &other) > 0.0);
-        say("leader killed, until the standby settles", taken.as_secs_f64());
+        let taken = until("the standby settles work", || {
+            finished(&cluster, &other) > 0.0
+        });
+        say(
+            "leader killed, until the standby settles",
+            taken.as_secs_f64(),
+        );
         cluster.finish(&id);
     }
     Ok(())
@@ -63,12 +80,19 @@ fn killed_worker() -> std::io::Result<()> {
     let victim = cluster.worker(32, Some("victim.log"));
     cluster.job("worker", 32, "  - id: work\n    noop: { duration: 8s }\n")?;
     let (id, _) = cluster.submit("worker");
-    wait_until("the victim holds everything", || lines(&cluster, "victim.log", "start") == 32);
+    wait_until("the victim holds everything", || {
+        lines(&cluster, "victim.log", "start") == 32
+    });
     let _heir: Running = cluster.worker(64, Some("heir.log"));
     victim.signal(rustix::process::Signal::KILL);
     let killed = now_us();
-    wait_until("everything runs elsewhere", || lines(&cluster, "heir.log", "start") == 32);
-    say("worker killed, until all its units run elsewhere (lease 15 s)", (now_us() - killed) as f64 / 1e6);
+    wait_until("everything runs elsewhere", || {
+        lines(&cluster, "heir.log", "start") == 32
+    });
+    say(
+        "worker killed, until all its units run elsewhere (lease 15 s)",
+        (now_us() - killed) as f64 / 1e6,
+    );
     assert!(cluster.metric(&address, "showrunner_units_reclaimed_total") >= 32.0);
     cluster.finish(&id);
     Ok(())
@@ -76,5 +100,7 @@ fn killed_worker() -> std::io::Result<()> {
 
 fn lines(cluster: &Cluster, log: &str, event: &str) -> usize {
     let text = std::fs::read_to_string(cluster.scratch.path(log)).unwrap_or_default();
-    text.lines().filter(|line| line.split(' ').nth(4) == Some(event)).count()
+    text.lines()
+        .filter(|line| line.split(' ').nth(4) == Some(event))
+        .count()
 }

@@ -6,7 +6,10 @@ const SLOTS: u32 = 16;
 const STEPS: &str = "  - id: work\n    noop: { duration: 5ms }\n";
 
 pub(crate) fn run() -> std::io::Result<()> {
-    println!("{:>8} {:>10} {:>12} {:>10}", "workers", "units/s", "of linear", "cores");
+    println!(
+        "{:>8} {:>10} {:>12} {:>10}",
+        "workers", "units/s", "of linear", "cores"
+    );
     let mut single = 0.0;
     for workers in [1usize, 2, 4, 8] {
         let units = 15_000 * workers;

@@ -6,8 +6,15 @@ const SLOTS: u32 = 1024;
 const STEPS: &str = "  - id: work\n    noop: { duration: 0ms }\n  - id: all\n    needs: [work]\n    barrier: { scope: job, require: all }\n";
 
 pub(crate) fn run(quick: bool) -> std::io::Result<()> {
-    let sizes: &[(usize, usize)] = if quick { &[(100_000, 1)] } else { &[(100_000, 3), (1_000_000, 3)] };
-    println!("{:>10} {:>10} {:>22} {:>30}", "units", "seconds", "units/s (spread)", "cpu µs/unit: pg, redis, ours");
+    let sizes: &[(usize, usize)] = if quick {
+        &[(100_000, 1)]
+    } else {
+        &[(100_000, 3), (1_000_000, 3)]
+    };
+    println!(
+        "{:>10} {:>10} {:>22} {:>30}",
+        "units", "seconds", "units/s (spread)", "cpu µs/unit: pg, redis, ours"
+    );
     for (units, rounds) in sizes {
         let mut rates = Vec::new();
         let mut costs = Vec::new();

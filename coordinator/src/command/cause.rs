@@ -9,17 +9,33 @@ use protocol::rules::review::waiver::Scope;
 use protocol::time::Timestamp;
 
 /// Waives a cause: records the decision to accept its failures.
-pub fn waive(tx: &mut dyn Tx, cause: &str, request: &WaiveRequest, now: Timestamp) -> Answer<Waived> {
+pub fn waive(
+    tx: &mut dyn Tx,
+    cause: &str,
+    request: &WaiveRequest,
+    now: Timestamp,
+) -> Answer<Waived> {
     let audit = &request.audit;
     if audit.reason.trim().is_empty() {
-        return Err(Error::Invalid("a waiver needs a reason".into(), "--reason TEXT".into()));
+        return Err(Error::Invalid(
+            "a waiver needs a reason".into(),
+            "--reason TEXT".into(),
+        ));
     }
     let until = until(request.until.as_deref(), now)?;
     if tx.causes(None, Some(cause), 1)?.is_empty() {
-        return Err(Error::Unknown(format!("nothing is dead of cause {cause}: showrunner failure list")));
+        return Err(Error::Unknown(format!(
+            "nothing is dead of cause {cause}: showrunner failure list"
+        )));
     }
     let (actor, reason) = (audit.actor.clone(), audit.reason.clone());
-    let row = WaiverRow { scope: Scope::of_cause(cause), at: now, actor, reason, until };
+    let row = WaiverRow {
+        scope: Scope::of_cause(cause),
+        at: now,
+        actor,
+        reason,
+        until,
+    };
     if !audit.dry_run {
         tx.put_waiver(&row)?;
         record(tx, audit, &format!("waive {cause}"), None, 1, now)?;

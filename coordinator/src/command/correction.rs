@@ -31,9 +31,18 @@ impl Corrected {
         if let Some(wrong) = &self.wrong {
             return Some(Error::Invalid(wrong.clone(), String::new()));
         }
-        let unused = corrector.of_asset.keys().filter(|asset| !self.used.contains(*asset)).min()?;
-        let message = format!("asset {unused:?} has corrected input, but no selected unit with it can be redriven");
-        Some(Error::Invalid(message, "select it too, or leave its row out".into()))
+        let unused = corrector
+            .of_asset
+            .keys()
+            .filter(|asset| !self.used.contains(*asset))
+            .min()?;
+        let message = format!(
+            "asset {unused:?} has corrected input, but no selected unit with it can be redriven"
+        );
+        Some(Error::Invalid(
+            message,
+            "select it too, or leave its row out".into(),
+        ))
     }
 }
 
@@ -45,7 +54,11 @@ impl Corrector {
             if correction.asset.is_empty() {
                 corrector.of_all.push((place, correction));
             } else {
-                corrector.of_asset.entry(correction.asset.clone()).or_default().push((place, correction));
+                corrector
+                    .of_asset
+                    .entry(correction.asset.clone())
+                    .or_default()
+                    .push((place, correction));
             }
         }
         corrector
@@ -63,12 +76,23 @@ impl Corrector {
         if self.of_all.is_empty() && self.of_asset.is_empty() {
             return Ok(by_job);
         }
-        let ids: Vec<UnitId> = units.iter().map(|found| found.unit).filter(|unit| unit.part > 0).collect();
+        let ids: Vec<UnitId> = units
+            .iter()
+            .map(|found| found.unit)
+            .filter(|unit| unit.part > 0)
+            .collect();
         let members = of_units(tx, &ids)?;
         for found in units {
             let workflow = workflows.of(tx, found.unit.job)?;
-            let named = |asset: &Asset| found.assets.is_empty() || found.assets.iter().any(|(id, _)| *id == asset.id);
-            for asset in members.get(&found.unit).into_iter().flatten().filter(|asset| named(asset)) {
+            let named = |asset: &Asset| {
+                found.assets.is_empty() || found.assets.iter().any(|(id, _)| *id == asset.id)
+            };
+            for asset in members
+                .get(&found.unit)
+                .into_iter()
+                .flatten()
+                .filter(|asset| named(asset))
+            {
                 if let Some(correction) = self.of(&workflow, asset, corrected) {
                     by_job.entry(found.unit.job).or_default().push(correction);
                 }
@@ -77,15 +101,22 @@ impl Corrector {
         Ok(by_job)
     }
 
-    fn of(&self, workflow: &Workflow, asset: &Asset, corrected: &mut Corrected) -> Option<AssetCorrection> {
+    fn of(
+        &self,
+        workflow: &Workflow,
+        asset: &Asset,
+        corrected: &mut Corrected,
+    ) -> Option<AssetCorrection> {
         let own = self.of_asset.get(&asset.id).into_iter().flatten();
         let mut fitting: Vec<&(usize, Correction)> = self.of_all.iter().chain(own).collect();
         // The last one that says something counts.
         fitting.sort_by_key(|(place, _)| *place);
         let mut merged: Option<AssetCorrection> = None;
         for (_, correction) in fitting {
-            let merged =
-                merged.get_or_insert_with(|| AssetCorrection { asset: asset.id.clone(), ..AssetCorrection::default() });
+            let merged = merged.get_or_insert_with(|| AssetCorrection {
+                asset: asset.id.clone(),
+                ..AssetCorrection::default()
+            });
             if !correction.asset.is_empty() {
                 corrected.used.insert(correction.asset.clone());
             }

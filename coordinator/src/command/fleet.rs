@@ -6,21 +6,44 @@ use crate::store::{Tx, WorkerOrder};
 use protocol::time::Timestamp;
 
 /// Tells a worker to take no more work; what it holds ends.
-pub fn drain(tx: &mut dyn Tx, name: &str, audit: &AuditContext, now: Timestamp) -> Answer<WorkerView> {
+pub fn drain(
+    tx: &mut dyn Tx,
+    name: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<WorkerView> {
     tell(tx, name, "drain", audit, now)
 }
 
 /// Lets a drained or quarantined worker take work again.
-pub fn release(tx: &mut dyn Tx, name: &str, audit: &AuditContext, now: Timestamp) -> Answer<WorkerView> {
+pub fn release(
+    tx: &mut dyn Tx,
+    name: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<WorkerView> {
     tell(tx, name, "release", audit, now)
 }
 
-fn tell(tx: &mut dyn Tx, name: &str, what: &str, audit: &AuditContext, now: Timestamp) -> Answer<WorkerView> {
+fn tell(
+    tx: &mut dyn Tx,
+    name: &str,
+    what: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<WorkerView> {
     let Some(mut row) = tx.workers()?.into_iter().find(|row| row.name == name) else {
-        return Err(Error::Unknown(format!("no worker {name}: showrunner worker list")));
+        return Err(Error::Unknown(format!(
+            "no worker {name}: showrunner worker list"
+        )));
     };
     let (actor, reason) = (audit.actor.clone(), audit.reason.clone());
-    let order = WorkerOrder { what: what.to_owned(), actor, reason, at: now };
+    let order = WorkerOrder {
+        what: what.to_owned(),
+        actor,
+        reason,
+        at: now,
+    };
     if !audit.dry_run {
         tx.put_order(name, Some(&order))?;
         record(tx, audit, &format!("{what} worker {name}"), None, 1, now)?;

@@ -28,13 +28,35 @@ use crate::store::{JobState, Tx};
 use protocol::time::Timestamp;
 
 /// Stops dispatching units of a job; running ones continue.
-pub fn pause(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
-    change_state(tx, id, ("pause", JobState::Running, JobState::Paused), audit, now)
+pub fn pause(
+    tx: &mut dyn Tx,
+    id: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<JobChanged> {
+    change_state(
+        tx,
+        id,
+        ("pause", JobState::Running, JobState::Paused),
+        audit,
+        now,
+    )
 }
 
 /// Dispatches units of a job again.
-pub fn resume(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
-    change_state(tx, id, ("resume", JobState::Paused, JobState::Running), audit, now)
+pub fn resume(
+    tx: &mut dyn Tx,
+    id: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<JobChanged> {
+    change_state(
+        tx,
+        id,
+        ("resume", JobState::Paused, JobState::Running),
+        audit,
+        now,
+    )
 }
 
 fn change_state(
@@ -54,16 +76,31 @@ fn change_state(
     let mut operation = None;
     if !audit.dry_run {
         tx.update_job(&job)?;
-        operation = Some(record(tx, audit, action, Some(job.no), u64::from(changes), now)?);
+        operation = Some(record(
+            tx,
+            audit,
+            action,
+            Some(job.no),
+            u64::from(changes),
+            now,
+        )?);
     }
     Ok(JobChanged::of(&job, audit, operation))
 }
 
 /// Cancels a job: no more units are dispatched, running ones are called back, ended ones keep their state.
-pub fn cancel(tx: &mut dyn Tx, id: &str, audit: &AuditContext, now: Timestamp) -> Answer<JobChanged> {
+pub fn cancel(
+    tx: &mut dyn Tx,
+    id: &str,
+    audit: &AuditContext,
+    now: Timestamp,
+) -> Answer<JobChanged> {
     let mut job = find_job(tx, id)?;
     if job.state.has_ended() && job.state != JobState::Cancelled {
-        return Err(Error::Conflict(format!("job {id} is {} already", job.state.as_str())));
+        return Err(Error::Conflict(format!(
+            "job {id} is {} already",
+            job.state.as_str()
+        )));
     }
     let mut operation = None;
     if !job.state.has_ended() {

@@ -41,7 +41,9 @@ pub fn change_operation(
     now: Timestamp,
 ) -> Answer<OperationView> {
     let Some(mut row) = tx.operation(no)? else {
-        return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));
+        return Err(Error::Unknown(format!(
+            "no operation {no}: showrunner operation list"
+        )));
     };
     let (word, to) = match steering {
         OperationChange::Pause => ("pause", OperationState::Paused),
@@ -50,7 +52,10 @@ pub fn change_operation(
     };
     let open = matches!(row.state, OperationState::Running | OperationState::Paused);
     if !open && row.state != to {
-        return Err(Error::Conflict(format!("operation {no} is {} already", row.state.as_str())));
+        return Err(Error::Conflict(format!(
+            "operation {no} is {} already",
+            row.state.as_str()
+        )));
     }
     if row.state != to {
         row.state = to;
@@ -61,7 +66,14 @@ pub fn change_operation(
             if to == OperationState::Aborted {
                 tx.put_operation_input(no, None)?;
             }
-            record(tx, audit, &format!("{word} operation {no}"), row.job, 1, now)?;
+            record(
+                tx,
+                audit,
+                &format!("{word} operation {no}"),
+                row.job,
+                1,
+                now,
+            )?;
         }
     }
     Ok(view(tx, &mut JobCache::default(), row)?)
@@ -81,7 +93,11 @@ pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreR
 
 /// When the next operation may continue by its rate.
 pub fn next_due(tx: &mut dyn Tx) -> StoreResult<Option<Timestamp>> {
-    Ok(tx.running_operations(RUNNING_MAX)?.iter().map(|row| next_at(row.rate, row.paced_at)).min())
+    Ok(tx
+        .running_operations(RUNNING_MAX)?
+        .iter()
+        .map(|row| next_at(row.rate, row.paced_at))
+        .min())
 }
 
 /// What an operation is to do. One whose text cannot be read does nothing: what was left out would be done for real.
@@ -92,7 +108,12 @@ fn readable(row: &OperationRow) -> Result<(Plan, Progress), String> {
     Ok((Plan::read(row)?, Progress::read(row)?))
 }
 
-fn end(tx: &mut dyn Tx, row: &mut OperationRow, state: OperationState, now: Timestamp) -> StoreResult<bool> {
+fn end(
+    tx: &mut dyn Tx,
+    row: &mut OperationRow,
+    state: OperationState,
+    now: Timestamp,
+) -> StoreResult<bool> {
     row.state = state;
     row.ended_at = Some(now);
     tx.put_operation_input(row.no, None)?;
@@ -102,7 +123,9 @@ fn end(tx: &mut dyn Tx, row: &mut OperationRow, state: OperationState, now: Time
 
 fn abort(tx: &mut dyn Tx, row: &mut OperationRow, why: &str, now: Timestamp) -> StoreResult<bool> {
     tracing::error!(operation = row.no, why, "an operation was aborted");
-    row.message = Some(format!("aborted: {why}; changes made before remain, repeat the request for the rest"));
+    row.message = Some(format!(
+        "aborted: {why}; changes made before remain, repeat the request for the rest"
+    ));
     end(tx, row, OperationState::Aborted, now)
 }
 
@@ -138,7 +161,8 @@ fn count_page(
     rows: u32,
     now: Timestamp,
 ) -> StoreResult<bool> {
-    let page = Walk { plan, job: row.job }.page(tx, workflows, progress.place, rows.min(PAGE_ROWS))?;
+    let page =
+        Walk { plan, job: row.job }.page(tx, workflows, progress.place, rows.min(PAGE_ROWS))?;
     let mut jobs = JobCache::default();
     foresee(tx, workflows, &page.found)?;
     for found in page.found {
@@ -174,7 +198,9 @@ fn bring_back_page(
         return Ok(false);
     }
     // At a rate few units go at a time, and the rest of a page would be read for nothing.
-    let rows = rows.min(PAGE_ROWS).min(allowed.saturating_mul(2).max(ROWS_MIN));
+    let rows = rows
+        .min(PAGE_ROWS)
+        .min(allowed.saturating_mul(2).max(ROWS_MIN));
     let page = Walk { plan, job: row.job }.page(tx, workflows, progress.place, rows)?;
     foresee(tx, workflows, &page.found)?;
     let (mut jobs, mut taken, mut place) = (JobCache::default(), Vec::new(), page.place);
@@ -185,7 +211,10 @@ fn bring_back_page(
         }
         if taken.len() >= allowed as usize {
             // The rest of the page is read again.
-            place = Place { after: taken.last().map(|last: &Found| last.unit), ..progress.place };
+            place = Place {
+                after: taken.last().map(|last: &Found| last.unit),
+                ..progress.place
+            };
             break;
         }
         taken.push(found);
@@ -215,9 +244,15 @@ fn bring_back_all(
     if plan.corrected && !taken.is_empty() {
         // None was stored by the version before, which had corrected everything when it was asked to.
         if let Some(text) = tx.operation_input(operation)? {
-            let corrections: Vec<Correction> = serde_json::from_str(&text)
-                .map_err(|error| StoreError::Corrupt(format!("the stored corrections cannot be read: {error}")))?;
-            let corrected = Corrector::new(corrections).apply(tx, workflows, &taken, &mut Corrected::default())?;
+            let corrections: Vec<Correction> = serde_json::from_str(&text).map_err(|error| {
+                StoreError::Corrupt(format!("the stored corrections cannot be read: {error}"))
+            })?;
+            let corrected = Corrector::new(corrections).apply(
+                tx,
+                workflows,
+                &taken,
+                &mut Corrected::default(),
+            )?;
             for (job, corrections) in corrected {
                 tx.correct_assets(job, &corrections)?;
             }
@@ -233,8 +268,13 @@ fn bring_back_all(
     for of_job in taken.chunk_by(|a, b| a.unit.job == b.unit.job) {
         let job = of_job[0].unit.job;
         let workflow = workflows.of(tx, job)?;
-        let Some(mut job) = tx.job(job)? else { continue };
-        let units: Vec<Unsuccessful> = of_job.iter().map(|found| (found.unit, found.failures.clone())).collect();
+        let Some(mut job) = tx.job(job)? else {
+            continue;
+        };
+        let units: Vec<Unsuccessful> = of_job
+            .iter()
+            .map(|found| (found.unit, found.failures.clone()))
+            .collect();
         done += redrive(tx, &workflow, &mut job, &units, plan.scope(), now)?;
     }
     Ok(done)

@@ -36,7 +36,11 @@ struct Stored {
 impl Plan {
     /// Reads a request.
     pub fn of(request: &RetryRequest) -> Result<Plan, Error> {
-        let plan = Plan::parsed(request.filter.clone(), request.only.clone(), !request.corrections.is_empty());
+        let plan = Plan::parsed(
+            request.filter.clone(),
+            request.only.clone(),
+            !request.corrections.is_empty(),
+        );
         let plan = plan.map_err(|(message, hint)| Error::Invalid(message, hint))?;
         if plan.selection.is_empty() && plan.only.is_none() && !request.all {
             let hint = "--filter step=check, --filter reason=CODE, --filter asset=ID, or --all";
@@ -45,33 +49,62 @@ impl Plan {
         Ok(plan)
     }
 
-    fn parsed(terms: Vec<String>, only: Option<String>, corrected: bool) -> Result<Plan, (String, String)> {
+    fn parsed(
+        terms: Vec<String>,
+        only: Option<String>,
+        corrected: bool,
+    ) -> Result<Plan, (String, String)> {
         let selection = Selection::parse(&terms).map_err(|bad| (bad.message, bad.hint))?;
-        if only.as_deref().is_some_and(|only| only.chars().any(char::is_control)) {
-            return Err(("the step holds a control character".into(), "name a step of the job".into()));
+        if only
+            .as_deref()
+            .is_some_and(|only| only.chars().any(char::is_control))
+        {
+            return Err((
+                "the step holds a control character".into(),
+                "name a step of the job".into(),
+            ));
         }
-        Ok(Plan { selection, only, corrected, terms })
+        Ok(Plan {
+            selection,
+            only,
+            corrected,
+            terms,
+        })
     }
 
     /// For people and for the version before: a term a line. No term holds a line break.
     pub fn text(&self) -> String {
         let only = self.only.iter().map(|step| format!("{ONLY}{step}"));
         let corrected = self.corrected.then(|| CORRECTED.to_owned());
-        self.terms.iter().cloned().chain(only).chain(corrected).collect::<Vec<_>>().join("\n")
+        self.terms
+            .iter()
+            .cloned()
+            .chain(only)
+            .chain(corrected)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// As it is stored.
     pub fn json(&self) -> String {
-        let stored = Stored { terms: self.terms.clone(), only: self.only.clone(), corrected: self.corrected };
+        let stored = Stored {
+            terms: self.terms.clone(),
+            only: self.only.clone(),
+            corrected: self.corrected,
+        };
         // Texts and a flag always have a JSON form; one that had none would be refused by `read`.
         serde_json::to_string(&stored).unwrap_or_else(|error| error.to_string())
     }
 
     /// The plan of a stored operation, or why it cannot be read.
     pub fn read(row: &OperationRow) -> Result<Plan, String> {
-        let wrong = |(message, _): (String, String)| format!("the stored plan cannot be read: {message}");
-        let Some(json) = &row.plan else { return Plan::of_lines(&row.filter).map_err(wrong) };
-        let stored: Stored = serde_json::from_str(json).map_err(|error| wrong((error.to_string(), String::new())))?;
+        let wrong =
+            |(message, _): (String, String)| format!("the stored plan cannot be read: {message}");
+        let Some(json) = &row.plan else {
+            return Plan::of_lines(&row.filter).map_err(wrong);
+        };
+        let stored: Stored = serde_json::from_str(json)
+            .map_err(|error| wrong((error.to_string(), String::new())))?;
         Plan::parsed(stored.terms, stored.only, stored.corrected).map_err(wrong)
     }
 
@@ -90,7 +123,11 @@ impl Plan {
 
     /// Which units of a partition are redriven.
     pub(super) fn scope(&self) -> RedriveScope {
-        if self.corrected { RedriveScope::FromSource } else { RedriveScope::Unit }
+        if self.corrected {
+            RedriveScope::FromSource
+        } else {
+            RedriveScope::Unit
+        }
     }
 }
 
@@ -102,7 +139,11 @@ mod tests {
 
     fn stored(plan: Option<&str>, filter: &str) -> OperationRow {
         let row = begun(&AuditContext::default(), "retry", None, Timestamp(0));
-        OperationRow { plan: plan.map(str::to_owned), filter: filter.to_owned(), ..row }
+        OperationRow {
+            plan: plan.map(str::to_owned),
+            filter: filter.to_owned(),
+            ..row
+        }
     }
 
     #[test]
@@ -113,9 +154,20 @@ mod tests {
             ..RetryRequest::default()
         };
         let plan = Plan::of(&request).expect("a plan");
-        assert_eq!(Plan::read(&stored(Some(&plan.json()), &plan.text())), Ok(plan.clone()));
-        assert_eq!(Plan::read(&stored(None, &plan.text())), Ok(plan), "the version before stored the lines");
-        let all = Plan::of(&RetryRequest { all: true, ..RetryRequest::default() }).expect("a plan");
+        assert_eq!(
+            Plan::read(&stored(Some(&plan.json()), &plan.text())),
+            Ok(plan.clone())
+        );
+        assert_eq!(
+            Plan::read(&stored(None, &plan.text())),
+            Ok(plan),
+            "the version before stored the lines"
+        );
+        let all = Plan::of(&RetryRequest {
+            all: true,
+            ..RetryRequest::default()
+        })
+        .expect("a plan");
         assert_eq!(Plan::read(&stored(None, "")), Ok(all));
     }
 
@@ -128,20 +180,39 @@ mod tests {
             (Some(""), ""),
             (Some("{}"), ""),
             (Some("null"), ""),
-            (Some(r#"{"terms":["asset=zzz\ngarbage"],"only":null,"corrected":false}"#), ""),
-            (Some(r#"{"terms":[],"only":null,"corrected":false,"more":1}"#), ""),
+            (
+                Some(r#"{"terms":["asset=zzz\ngarbage"],"only":null,"corrected":false}"#),
+                "",
+            ),
+            (
+                Some(r#"{"terms":[],"only":null,"corrected":false,"more":1}"#),
+                "",
+            ),
         ] {
-            assert!(Plan::read(&stored(plan, filter)).is_err(), "{plan:?} {filter:?}");
+            assert!(
+                Plan::read(&stored(plan, filter)).is_err(),
+                "{plan:?} {filter:?}"
+            );
         }
     }
 
     #[test]
     fn request_with_control_characters_is_refused() {
-        for (term, only) in [("asset=zzz\ngarbage", None), ("asset=a\u{7}", None), ("step=a", Some("a\nb"))] {
-            let request =
-                RetryRequest { filter: vec![term.into()], only: only.map(str::to_owned), ..RetryRequest::default() };
+        for (term, only) in [
+            ("asset=zzz\ngarbage", None),
+            ("asset=a\u{7}", None),
+            ("step=a", Some("a\nb")),
+        ] {
+            let request = RetryRequest {
+                filter: vec![term.into()],
+                only: only.map(str::to_owned),
+                ..RetryRequest::default()
+            };
             let refused = Plan::of(&request).expect_err(term);
-            assert!(matches!(&refused, Error::Invalid(why, _) if why.contains("control character")), "{refused:?}");
+            assert!(
+                matches!(&refused, Error::Invalid(why, _) if why.contains("control character")),
+                "{refused:?}"
+            );
         }
     }
 }

@@ -8,10 +8,18 @@ use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 
 /// Changes the class or the deadline of a job: what is handed out next is decided by them.
-pub fn prioritise(tx: &mut dyn Tx, id: &str, request: &PriorityRequest, now: Timestamp) -> Answer<JobChanged> {
+pub fn prioritise(
+    tx: &mut dyn Tx,
+    id: &str,
+    request: &PriorityRequest,
+    now: Timestamp,
+) -> Answer<JobChanged> {
     let mut job = find_job(tx, id)?;
     if job.state.has_ended() {
-        return Err(Error::Conflict(format!("job {id} is {} already", job.state.as_str())));
+        return Err(Error::Conflict(format!(
+            "job {id} is {} already",
+            job.state.as_str()
+        )));
     }
     let mut words = Vec::new();
     if let Some(word) = &request.priority {
@@ -23,21 +31,38 @@ pub fn prioritise(tx: &mut dyn Tx, id: &str, request: &PriorityRequest, now: Tim
         words.push(format!("priority {word}"));
     }
     if let Some(text) = &request.deadline {
-        let deadline = if text == "none" { None } else { Timestamp::parse(text) };
+        let deadline = if text == "none" {
+            None
+        } else {
+            Timestamp::parse(text)
+        };
         if deadline.is_none() && text != "none" {
             let hint = "2026-12-01T18:00:00Z, or none".to_owned();
-            return Err(Error::Invalid(format!("the deadline {text:?} is not a moment"), hint));
+            return Err(Error::Invalid(
+                format!("the deadline {text:?} is not a moment"),
+                hint,
+            ));
         }
         job.deadline = deadline;
         words.push(format!("deadline {text}"));
     }
     if words.is_empty() {
-        return Err(Error::Invalid("nothing to change".into(), "urgent, normal or bulk, or --deadline TIME".into()));
+        return Err(Error::Invalid(
+            "nothing to change".into(),
+            "urgent, normal or bulk, or --deadline TIME".into(),
+        ));
     }
     let mut operation = None;
     if !request.audit.dry_run {
         tx.update_job(&job)?;
-        operation = Some(record(tx, &request.audit, &words.join(", "), Some(job.no), 1, now)?);
+        operation = Some(record(
+            tx,
+            &request.audit,
+            &words.join(", "),
+            Some(job.no),
+            1,
+            now,
+        )?);
     }
     Ok(JobChanged::of(&job, &request.audit, operation))
 }

@@ -31,13 +31,20 @@ impl Tallied {
             return;
         };
         let known = self.ineligible.contains_key(&why) || self.ineligible.len() < REASONS_MAX;
-        let why = if known { why } else { "other reasons: select fewer units to see them".to_owned() };
+        let why = if known {
+            why
+        } else {
+            "other reasons: select fewer units to see them".to_owned()
+        };
         *self.ineligible.entry(why).or_default() += 1;
     }
 
     /// As it is shown.
     pub(super) fn retried(&self) -> Retried {
-        let ineligible = self.ineligible.iter().map(|(why, units)| Ineligible { why: why.clone(), units: *units });
+        let ineligible = self.ineligible.iter().map(|(why, units)| Ineligible {
+            why: why.clone(),
+            units: *units,
+        });
         Retried {
             matched: self.matched,
             units: self.eligible,
@@ -64,14 +71,20 @@ impl Progress {
     /// How far a stored operation is, or why that cannot be read.
     pub(super) fn read(row: &OperationRow) -> Result<Progress, String> {
         match (&row.progress, &row.plan) {
-            (Some(json), _) => {
-                serde_json::from_str(json).map_err(|error| format!("the stored progress cannot be read: {error}"))
-            }
+            (Some(json), _) => serde_json::from_str(json)
+                .map_err(|error| format!("the stored progress cannot be read: {error}")),
             (None, Some(_)) => Ok(Progress::default()),
             // The version before counted everything when it was asked to.
             (None, None) => {
-                let place = Place { list: List::Dead, after: row.after };
-                Ok(Progress { counted: true, place, tallied: Tallied::default() })
+                let place = Place {
+                    list: List::Dead,
+                    after: row.after,
+                };
+                Ok(Progress {
+                    counted: true,
+                    place,
+                    tallied: Tallied::default(),
+                })
             }
         }
     }

@@ -33,7 +33,12 @@ pub struct JobChanged {
 
 impl JobChanged {
     pub(super) fn of(job: &JobRow, audit: &AuditContext, operation: Option<i64>) -> JobChanged {
-        JobChanged { job: job.id.clone(), state: job.state.as_str().to_owned(), operation, dry_run: audit.dry_run }
+        JobChanged {
+            job: job.id.clone(),
+            state: job.state.as_str().to_owned(),
+            operation,
+            dry_run: audit.dry_run,
+        }
     }
 }
 

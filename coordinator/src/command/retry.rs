@@ -47,12 +47,23 @@ struct Checked {
     plan: Plan,
 }
 
-fn check(tx: &mut dyn Tx, workflows: &Workflows, among: &Among, request: &RetryRequest) -> Answer<Checked> {
+fn check(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    among: &Among,
+    request: &RetryRequest,
+) -> Answer<Checked> {
     let job = among.job().map(|id| find_job(tx, id)).transpose()?;
     if let (Among::Job(id), Some(job)) = (among, &job)
-        && matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed)
+        && matches!(
+            job.state,
+            JobState::Cancelled | JobState::Cancelling | JobState::Failed
+        )
     {
-        return Err(Error::Conflict(format!("job {id} is {}: submit it again", job.state.as_str())));
+        return Err(Error::Conflict(format!(
+            "job {id} is {}: submit it again",
+            job.state.as_str()
+        )));
     }
     let plan = Plan::of(request)?;
     if request.rate.is_some_and(|rate| !is_rate(rate)) {
@@ -64,16 +75,29 @@ fn check(tx: &mut dyn Tx, workflows: &Workflows, among: &Among, request: &RetryR
         if workflow.step_no(only).is_none() {
             let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
             let hint = protocol::yaml::suggest(only, &known);
-            return Err(Error::Invalid(format!("job {} has no step {only:?}", job.id), hint));
+            return Err(Error::Invalid(
+                format!("job {} has no step {only:?}", job.id),
+                hint,
+            ));
         }
     }
     for correction in &request.corrections {
         let asset = &correction.asset;
         if let Some(Err(wrong)) = correction.hash.as_deref().map(parse_hash) {
-            return Err(Error::Invalid(format!("asset {asset:?}: {wrong}"), String::new()));
+            return Err(Error::Invalid(
+                format!("asset {asset:?}: {wrong}"),
+                String::new(),
+            ));
         }
-        if correction.location.as_deref().is_some_and(|location| location.trim().is_empty()) {
-            return Err(Error::Invalid(format!("asset {asset:?} has an empty location"), String::new()));
+        if correction
+            .location
+            .as_deref()
+            .is_some_and(|location| location.trim().is_empty())
+        {
+            return Err(Error::Invalid(
+                format!("asset {asset:?} has an empty location"),
+                String::new(),
+            ));
         }
     }
     Ok(Checked { job, plan })
@@ -95,7 +119,12 @@ pub struct Preview {
 
 impl Preview {
     /// Checks the request.
-    pub fn begin(tx: &mut dyn Tx, workflows: &Workflows, among: &Among, request: &RetryRequest) -> Answer<Preview> {
+    pub fn begin(
+        tx: &mut dyn Tx,
+        workflows: &Workflows,
+        among: &Among,
+        request: &RetryRequest,
+    ) -> Answer<Preview> {
         let Checked { job, plan } = check(tx, workflows, among, request)?;
         Ok(Preview {
             no: job.as_ref().map(|job| job.no),
@@ -110,8 +139,16 @@ impl Preview {
     }
 
     /// Counts another page. Returns whether there are more.
-    pub fn page(&mut self, tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreResult<bool> {
-        let walk = Walk { plan: &self.plan, job: self.no };
+    pub fn page(
+        &mut self,
+        tx: &mut dyn Tx,
+        workflows: &Workflows,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        let walk = Walk {
+            plan: &self.plan,
+            job: self.no,
+        };
         let page = walk.page(tx, workflows, self.place, PAGE_ROWS)?;
         let (mut jobs, mut eligible) = (JobCache::default(), Vec::new());
         foresee(tx, workflows, &page.found)?;
@@ -125,8 +162,13 @@ impl Preview {
             }
         }
         let units = eligible.len();
-        let corrections = self.corrector.apply(tx, workflows, &eligible, &mut self.corrected)?;
-        self.tallied.corrected += corrections.values().map(|assets| assets.len() as u64).sum::<u64>();
+        let corrections = self
+            .corrector
+            .apply(tx, workflows, &eligible, &mut self.corrected)?;
+        self.tallied.corrected += corrections
+            .values()
+            .map(|assets| assets.len() as u64)
+            .sum::<u64>();
         (0..units).for_each(|_| self.tallied.add(None));
         self.place = page.place;
         Ok(self.place.list != List::End)
@@ -137,7 +179,11 @@ impl Preview {
         if let Some(refusal) = self.corrected.refusal(&self.corrector) {
             return Err(refusal);
         }
-        Ok(Retried { job: self.job.clone(), dry_run: self.dry_run, ..self.tallied.retried() })
+        Ok(Retried {
+            job: self.job.clone(),
+            dry_run: self.dry_run,
+            ..self.tallied.retried()
+        })
     }
 }
 
@@ -178,7 +224,8 @@ pub fn retry(
     let no = tx.insert_operation(&row)?;
     if !request.corrections.is_empty() {
         let input = serde_json::to_string(&request.corrections);
-        let input = input.map_err(|error| crate::store::StoreError::Corrupt(format!("corrections: {error}")))?;
+        let input = input
+            .map_err(|error| crate::store::StoreError::Corrupt(format!("corrections: {error}")))?;
         tx.put_operation_input(no, Some(&input))?;
     }
     Ok(no)
@@ -187,7 +234,9 @@ pub fn retry(
 /// Progress of a recorded retry.
 pub fn retried(tx: &mut dyn Tx, no: i64) -> Answer<Retried> {
     let Some(row) = tx.operation(no)? else {
-        return Err(Error::Unknown(format!("no operation {no}: showrunner operation list")));
+        return Err(Error::Unknown(format!(
+            "no operation {no}: showrunner operation list"
+        )));
     };
     let job = match row.job {
         Some(job) => tx.job(job)?.map(|job| job.id).unwrap_or_default(),
@@ -196,12 +245,21 @@ pub fn retried(tx: &mut dyn Tx, no: i64) -> Answer<Retried> {
     if let (OperationState::Aborted, Some(why)) = (row.state, &row.message) {
         return Err(Error::Conflict(format!("operation {no}: {why}")));
     }
-    Ok(Retried { job, operation: Some(no), ..operation::tallied(&row) })
+    Ok(Retried {
+        job,
+        operation: Some(no),
+        ..operation::tallied(&row)
+    })
 }
 
 /// Carries one operation on by a page, outside of the leader's turns: for a store that no coordinator works on. Returns
 /// whether there is more to do at once.
-pub fn carry_on(tx: &mut dyn Tx, workflows: &Workflows, no: i64, now: Timestamp) -> StoreResult<bool> {
+pub fn carry_on(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    no: i64,
+    now: Timestamp,
+) -> StoreResult<bool> {
     match tx.operation(no)? {
         Some(mut row) if row.state == OperationState::Running => {
             operation::carry_out(tx, workflows, &mut row, ROWS_OF_A_TURN, now)

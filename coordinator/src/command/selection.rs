@@ -70,12 +70,29 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Reads about `rows` rows from `place` on: a unit is looked at with all its failures, so a large one is read to its end.
-    pub(super) fn page(self, tx: &mut dyn Tx, workflows: &Workflows, place: Place, rows: u32) -> StoreResult<Page> {
+    pub(super) fn page(
+        self,
+        tx: &mut dyn Tx,
+        workflows: &Workflows,
+        place: Place,
+        rows: u32,
+    ) -> StoreResult<Page> {
         let mut page = match place.list {
-            List::Dead if self.plan.selection.wants(UnitState::Dead) => self.dead(tx, place.after, rows)?,
-            List::Dead => Page { place: Place { list: List::Cancelled, after: None }, ..Page::default() },
+            List::Dead if self.plan.selection.wants(UnitState::Dead) => {
+                self.dead(tx, place.after, rows)?
+            }
+            List::Dead => Page {
+                place: Place {
+                    list: List::Cancelled,
+                    after: None,
+                },
+                ..Page::default()
+            },
             List::Cancelled => self.cancelled(tx, place.after, rows)?,
-            List::End => Page { place, ..Page::default() },
+            List::End => Page {
+                place,
+                ..Page::default()
+            },
         };
         let mut readable = Vec::with_capacity(page.found.len());
         for found in page.found {
@@ -108,7 +125,10 @@ impl Walk<'_> {
             let from = after.as_ref().map(|(unit, asset)| (*unit, asset.as_str()));
             let page = tx.failures_after(self.job, cause, from, rows)?;
             let whole = page.len() < rows as usize;
-            after = page.last().map(|row| (row.unit, row.asset.clone())).or(after);
+            after = page
+                .last()
+                .map(|row| (row.unit, row.asset.clone()))
+                .or(after);
             for row in page {
                 match found.last_mut() {
                     Some(known) if known.unit == row.unit => known.add(row),
@@ -125,18 +145,47 @@ impl Walk<'_> {
                 found.pop();
             }
             let last = found.last().map(|found| found.unit).filter(|_| !whole);
-            return Ok(Page { found, place: Place { list, after: last } });
+            return Ok(Page {
+                found,
+                place: Place { list, after: last },
+            });
         }
     }
 
     fn cancelled(self, tx: &mut dyn Tx, after: Option<UnitId>, rows: u32) -> StoreResult<Page> {
-        let end = Page { place: Place { list: List::End, after: None }, ..Page::default() };
-        let Some(job) = self.job.filter(|_| self.plan.selection.wants(UnitState::Cancelled)) else { return Ok(end) };
-        let page = tx.units_in(job, UnitState::Cancelled, after.map(|unit| (unit.step, unit.part)), rows)?;
-        let last = page.last().map(|(unit, _)| *unit).filter(|_| page.len() == rows as usize);
-        let parts: BTreeSet<PartNo> = page.iter().map(|(unit, _)| unit.part).filter(|part| *part > 0).collect();
+        let end = Page {
+            place: Place {
+                list: List::End,
+                after: None,
+            },
+            ..Page::default()
+        };
+        let Some(job) = self
+            .job
+            .filter(|_| self.plan.selection.wants(UnitState::Cancelled))
+        else {
+            return Ok(end);
+        };
+        let page = tx.units_in(
+            job,
+            UnitState::Cancelled,
+            after.map(|unit| (unit.step, unit.part)),
+            rows,
+        )?;
+        let last = page
+            .last()
+            .map(|(unit, _)| *unit)
+            .filter(|_| page.len() == rows as usize);
+        let parts: BTreeSet<PartNo> = page
+            .iter()
+            .map(|(unit, _)| unit.part)
+            .filter(|part| *part > 0)
+            .collect();
         let parts: Vec<PartNo> = parts.into_iter().collect();
-        let titles = tx.partitions(job, &parts)?.into_iter().map(|partition| (partition.part, partition.title));
+        let titles = tx
+            .partitions(job, &parts)?
+            .into_iter()
+            .map(|partition| (partition.part, partition.title));
         let titles: HashMap<PartNo, String> = titles.collect();
         let found = page.into_iter().map(|(unit, _)| Found {
             unit,
@@ -145,50 +194,85 @@ impl Walk<'_> {
             assets: Vec::new(),
             title: titles.get(&unit.part).cloned().unwrap_or_default(),
         });
-        let list = if last.is_some() { List::Cancelled } else { List::End };
-        Ok(Page { found: found.collect(), place: Place { list, after: last } })
+        let list = if last.is_some() {
+            List::Cancelled
+        } else {
+            List::End
+        };
+        Ok(Page {
+            found: found.collect(),
+            place: Place { list, after: last },
+        })
     }
 
     /// Assets of units whose failures name none, where the selection asks for assets.
-    fn members(self, tx: &mut dyn Tx, found: &[&Found]) -> StoreResult<HashMap<UnitId, Vec<(String, String)>>> {
+    fn members(
+        self,
+        tx: &mut dyn Tx,
+        found: &[&Found],
+    ) -> StoreResult<HashMap<UnitId, Vec<(String, String)>>> {
         let selection = &self.plan.selection;
         if selection.assets.is_empty() && selection.roles.is_empty() {
             return Ok(HashMap::new());
         }
-        let whole = |found: &&&Found| found.unit.part > 0 && found.failures.iter().all(|(asset, _)| asset.is_empty());
+        let whole = |found: &&&Found| {
+            found.unit.part > 0 && found.failures.iter().all(|(asset, _)| asset.is_empty())
+        };
         let units: Vec<UnitId> = found.iter().filter(whole).map(|found| found.unit).collect();
         let of_units = of_units(tx, &units)?;
         let named = |assets: Vec<protocol::media::asset::Asset>| {
-            assets.into_iter().map(|asset| (asset.id, asset.role.as_str().to_owned())).collect()
+            assets
+                .into_iter()
+                .map(|asset| (asset.id, asset.role.as_str().to_owned()))
+                .collect()
         };
-        Ok(of_units.into_iter().map(|(unit, assets)| (unit, named(assets))).collect())
+        Ok(of_units
+            .into_iter()
+            .map(|(unit, assets)| (unit, named(assets)))
+            .collect())
     }
 
-    fn fits(self, workflow: &Workflow, found: &Found, members: Option<&Vec<(String, String)>>) -> bool {
+    fn fits(
+        self,
+        workflow: &Workflow,
+        found: &Found,
+        members: Option<&Vec<(String, String)>>,
+    ) -> bool {
         let step = workflow.step(found.unit.step).map_or("", |s| s.id.as_str());
-        if self.plan.only.as_deref().is_some_and(|only| only != step) || !self.plan.selection.wants(found.state) {
+        if self.plan.only.as_deref().is_some_and(|only| only != step)
+            || !self.plan.selection.wants(found.state)
+        {
             return false;
         }
         let assets = members.unwrap_or(&found.assets);
-        let candidate = |failure: Option<&Failure>, cause: Option<&str>, assets: &[(String, String)]| {
-            self.plan.selection.matches(&Candidate {
-                step,
-                state: found.state,
-                reason: failure.map(|f| f.reason.as_str()),
-                class: failure.map(|f| f.class.as_str()),
-                cause,
-                title: &found.title,
-                assets,
-            })
-        };
+        let candidate =
+            |failure: Option<&Failure>, cause: Option<&str>, assets: &[(String, String)]| {
+                self.plan.selection.matches(&Candidate {
+                    step,
+                    state: found.state,
+                    reason: failure.map(|f| f.reason.as_str()),
+                    class: failure.map(|f| f.class.as_str()),
+                    cause,
+                    title: &found.title,
+                    assets,
+                })
+            };
         if found.failures.is_empty() {
             return candidate(None, None, assets);
         }
         // One failure must fit in all respects: not the reason of one asset and the role of another.
         found.failures.iter().any(|(asset, failure)| {
             let cause = fingerprint(failure);
-            let own: Vec<(String, String)> = assets.iter().filter(|(id, _)| id == asset).cloned().collect();
-            candidate(Some(failure), Some(&cause), if asset.is_empty() { assets } else { &own })
+            let own: Vec<(String, String)> = assets
+                .iter()
+                .filter(|(id, _)| id == asset)
+                .cloned()
+                .collect();
+            candidate(
+                Some(failure),
+                Some(&cause),
+                if asset.is_empty() { assets } else { &own },
+            )
         })
     }
 }
@@ -206,7 +290,12 @@ pub(super) fn of_units(
     for (job, parts) in parts {
         let parts: Vec<PartNo> = parts.into_iter().collect();
         let partitions: Vec<Partition> = tx.partitions(job, &parts)?;
-        members.extend(parts.iter().map(|part| (job, *part)).zip(tx.members(job, &partitions)?));
+        members.extend(
+            parts
+                .iter()
+                .map(|part| (job, *part))
+                .zip(tx.members(job, &partitions)?),
+        );
     }
     let of = |unit: &UnitId| Some((*unit, members.get(&(unit.job, unit.part))?.clone()));
     Ok(units.iter().filter_map(of).collect())
@@ -215,7 +304,13 @@ pub(super) fn of_units(
 impl Found {
     fn first(row: FailureRow) -> Found {
         let (unit, state, title) = (row.unit, row.state, row.title.clone());
-        let mut found = Found { unit, state, failures: Vec::new(), assets: Vec::new(), title };
+        let mut found = Found {
+            unit,
+            state,
+            failures: Vec::new(),
+            assets: Vec::new(),
+            title,
+        };
         found.add(row);
         found
     }
@@ -233,8 +328,16 @@ pub(super) fn foresee(tx: &mut dyn Tx, workflows: &Workflows, found: &[Found]) -
     for of_job in found.chunk_by(|a, b| a.unit.job == b.unit.job) {
         let job = of_job[0].unit.job;
         let workflow = workflows.of(tx, job)?;
-        let steps: Vec<StepNo> = workflow.numbered().filter(|(_, step)| step.has_units()).map(|(no, _)| no).collect();
-        let parts: BTreeSet<PartNo> = of_job.iter().map(|found| found.unit.part).filter(|part| *part > 0).collect();
+        let steps: Vec<StepNo> = workflow
+            .numbered()
+            .filter(|(_, step)| step.has_units())
+            .map(|(no, _)| no)
+            .collect();
+        let parts: BTreeSet<PartNo> = of_job
+            .iter()
+            .map(|found| found.unit.part)
+            .filter(|part| *part > 0)
+            .collect();
         let parts: Vec<PartNo> = parts.into_iter().collect();
         if !parts.is_empty() {
             tx.prefetch(job, &steps, &parts)?;
@@ -253,20 +356,34 @@ pub(super) fn obstacle(
     now: Timestamp,
 ) -> StoreResult<Option<String>> {
     let Some(job) = jobs.get(tx, found.unit.job)? else {
-        return Ok(Some("its job is gone, or cannot be read by this version".into()));
+        return Ok(Some(
+            "its job is gone, or cannot be read by this version".into(),
+        ));
     };
-    if matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed) {
-        return Ok(Some(format!("job {} is {}: submit it again", job.id, job.state.as_str())));
+    if matches!(
+        job.state,
+        JobState::Cancelled | JobState::Cancelling | JobState::Failed
+    ) {
+        return Ok(Some(format!(
+            "job {} is {}: submit it again",
+            job.id,
+            job.state.as_str()
+        )));
     }
     let mut graph = Graph::new(tx, found.unit.job, workflow, true, now);
     if scope == RedriveScope::FromSource && redrive::is_leased(&mut graph, found.unit)? {
-        return Ok(Some("another step works on the old file: retry when it has ended".into()));
+        return Ok(Some(
+            "another step works on the old file: retry when it has ended".into(),
+        ));
     }
     if found.state == UnitState::Cancelled
-        && let Some(blocking) = redrive::blocking_step(&mut graph, found.unit.step, found.unit.part)?
+        && let Some(blocking) =
+            redrive::blocking_step(&mut graph, found.unit.step, found.unit.part)?
     {
         let step = workflow.step(blocking).map_or("", |s| s.id.as_str());
-        return Ok(Some(format!("step {step} failed before it: retry that one (--filter step={step})")));
+        return Ok(Some(format!(
+            "step {step} failed before it: retry that one (--filter step={step})"
+        )));
     }
     Ok(None)
 }

@@ -62,8 +62,18 @@ pub fn compile(
         Ok(task)
     };
     let workflow = compile_workflow(file, source, base, &id, now, &mut policies)?;
-    let digest = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(NewJob { id, workflow, digest, submitted_at: now, submission: None })
+    let digest = digest
+        .finalize()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    Ok(NewJob {
+        id,
+        workflow,
+        digest,
+        submitted_at: now,
+        submission: None,
+    })
 }
 
 /// Reads, resolves and digests a delivery spec.
@@ -71,37 +81,67 @@ pub fn policy(path: &str, read: &mut Reader<'_>) -> Result<QcTask, Problem> {
     let source = read(path)?;
     let spec = spec::resolve(path, &source, read)?;
     let policy = serde_json::to_string(&spec).map_err(|e| Problem::new(path, e.to_string()))?;
-    Ok(QcTask { policy, digest: spec.digest() })
+    Ok(QcTask {
+        policy,
+        digest: spec.digest(),
+    })
 }
 
 /// Compiles what a client sent.
-pub fn compile_sent(sources: &Sources, entropy: u64, now: Timestamp) -> Result<NewJob, Vec<Problem>> {
+pub fn compile_sent(
+    sources: &Sources,
+    entropy: u64,
+    now: Timestamp,
+) -> Result<NewJob, Vec<Problem>> {
     if !sources.base.starts_with('/') {
-        let wrong = Problem::new(&sources.file, format!("base {:?} is not an absolute directory", sources.base));
-        return Err(vec![wrong.hint("send the directory that the job file lies in")]);
+        let wrong = Problem::new(
+            &sources.file,
+            format!("base {:?} is not an absolute directory", sources.base),
+        );
+        return Err(vec![
+            wrong.hint("send the directory that the job file lies in"),
+        ]);
     }
     let mut read = |path: &str| {
         let sent = sources.policies.get(path).cloned();
-        sent.ok_or_else(|| Problem::new(path, "this delivery spec was not sent").hint("send it under policies"))
+        sent.ok_or_else(|| {
+            Problem::new(path, "this delivery spec was not sent").hint("send it under policies")
+        })
     };
-    compile(&sources.file, &sources.base, &sources.source, &mut read, entropy, now)
+    compile(
+        &sources.file,
+        &sources.base,
+        &sources.source,
+        &mut read,
+        entropy,
+        now,
+    )
 }
 
 /// Entropy of a job's id from an idempotency key: the same key and name give the same id.
 pub fn entropy_of(key: &str) -> u64 {
     let digest = Sha256::digest(key.as_bytes());
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// What a submission is known by: one idempotency key makes one job, whatever that is called.
 pub fn submission_of(key: &str) -> String {
-    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Adds a job. One that is there already under the same idempotency key or id is the same submission sent again, unless it
 /// says something else.
 pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> Answer<Submitted> {
-    let submitted = Submitted { job: job.id.clone(), dry_run: false };
+    let submitted = Submitted {
+        job: job.id.clone(),
+        dry_run: false,
+    };
     let of_key = match &job.submission {
         Some(submission) => tx.job_of_submission(submission)?,
         None => None,
@@ -114,8 +154,10 @@ pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> Answer<Submitted> {
     match there {
         Some(there) if there.digest == job.digest => return Ok(submitted),
         Some(there) => {
-            let why =
-                format!("this idempotency key belongs to job {}, which was submitted with other content", there.id);
+            let why = format!(
+                "this idempotency key belongs to job {}, which was submitted with other content",
+                there.id
+            );
             return Err(Error::Conflict(why));
         }
         None => {}
@@ -127,5 +169,7 @@ pub fn submit(tx: &mut dyn Tx, job: &NewJob) -> Answer<Submitted> {
 /// The name is needed for the id before the whole file is compiled; a file without one fails in the compiler.
 fn job_name(source: &str) -> String {
     let line = source.lines().find_map(|line| line.strip_prefix("job:"));
-    line.map_or_else(String::new, |name| name.trim().trim_matches(['"', '\'']).to_owned())
+    line.map_or_else(String::new, |name| {
+        name.trim().trim_matches(['"', '\'']).to_owned()
+    })
 }

@@ -30,7 +30,12 @@ impl DispatchBlocks {
             self.now.remove(&(job, step));
             return;
         };
-        let row = self.now.entry((job, step)).or_insert(WithheldRow { step, reason, since: now, until });
+        let row = self.now.entry((job, step)).or_insert(WithheldRow {
+            step,
+            reason,
+            since: now,
+            until,
+        });
         if row.reason != reason {
             (row.reason, row.since) = (reason, now);
         }
@@ -46,17 +51,34 @@ impl DispatchBlocks {
     /// Writes what has changed and has lasted.
     pub(super) fn flush(&mut self, tx: &mut dyn Tx, now: Timestamp) -> StoreResult<()> {
         let mut wanted: BTreeMap<JobNo, Vec<WithheldRow>> = BTreeMap::new();
-        for ((job, _), row) in self.now.iter().filter(|(_, row)| now.since(row.since) >= LASTING) {
+        for ((job, _), row) in self
+            .now
+            .iter()
+            .filter(|(_, row)| now.since(row.since) >= LASTING)
+        {
             wanted.entry(*job).or_default().push(*row);
         }
-        let gone = self.written.keys().filter(|job| !wanted.contains_key(job)).copied().collect::<Vec<_>>();
+        let gone = self
+            .written
+            .keys()
+            .filter(|job| !wanted.contains_key(job))
+            .copied()
+            .collect::<Vec<_>>();
         for job in gone {
             tx.put_withheld(job, &[])?;
             self.written.remove(&job);
         }
         for (job, rows) in wanted {
-            let essence = |rows: &[WithheldRow]| rows.iter().map(|r| (r.step, r.reason, r.since)).collect::<Vec<_>>();
-            if self.written.get(&job).is_none_or(|before| essence(before) != essence(&rows)) {
+            let essence = |rows: &[WithheldRow]| {
+                rows.iter()
+                    .map(|r| (r.step, r.reason, r.since))
+                    .collect::<Vec<_>>()
+            };
+            if self
+                .written
+                .get(&job)
+                .is_none_or(|before| essence(before) != essence(&rows))
+            {
                 tx.put_withheld(job, &rows)?;
                 self.written.insert(job, rows);
             }

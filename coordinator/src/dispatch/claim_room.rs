@@ -48,7 +48,9 @@ impl ClaimRoom {
             return 0;
         }
         let known = self.weights.get(&(job, step));
-        let units = known.map_or(UNITS_FIRST, |weight| self.bytes / weight.saturating_mul(2).max(1));
+        let units = known.map_or(UNITS_FIRST, |weight| {
+            self.bytes / weight.saturating_mul(2).max(1)
+        });
         u32::try_from(units.max(1)).unwrap_or(u32::MAX)
     }
 
@@ -74,7 +76,10 @@ impl ClaimRoom {
             if self.weights.len() >= WEIGHTS_MAX {
                 self.weights.clear();
             }
-            let known = self.weights.entry((unit.id.job, unit.id.step)).or_insert(bytes);
+            let known = self
+                .weights
+                .entry((unit.id.job, unit.id.step))
+                .or_insert(bytes);
             // One large unit counts for a while, so that many like it are not read at once.
             *known = bytes.max(*known - *known / 16);
         }
@@ -101,7 +106,16 @@ mod tests {
 
     fn partition(assets: u32) -> Partition {
         let (title, first, last) = (String::new(), String::new(), String::new());
-        Partition { part: 1, title, first, last, assets, bytes: 0, parent: 0, split: false }
+        Partition {
+            part: 1,
+            title,
+            first,
+            last,
+            assets,
+            bytes: 0,
+            parent: 0,
+            split: false,
+        }
     }
 
     fn unit(text: usize) -> Unit {
@@ -115,10 +129,26 @@ mod tests {
             hash: None,
             declared: None,
         };
-        let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
-        let id = UnitId { job: JobNo(1), step: StepNo(0), part: 1 };
+        let task = TaskSpec::Noop(NoopTask {
+            duration_min_us: 0,
+            duration_max_us: 0,
+            fail: 0.0,
+        });
+        let id = UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: 1,
+        };
         let (task, assets) = (Arc::new(task), vec![asset]);
-        Unit { id, epoch: 1, attempt: 0, kind: Kind::Noop, task, assets, deadline: None }
+        Unit {
+            id,
+            epoch: 1,
+            attempt: 0,
+            kind: Kind::Noop,
+            task,
+            assets,
+            deadline: None,
+        }
     }
 
     #[test]
@@ -126,7 +156,10 @@ mod tests {
         let mut room = ClaimRoom::default();
         room.begin();
         assert_eq!(room.fitting(&[partition(60_000), partition(1)]), 1);
-        assert_eq!(room.fitting(&[partition(30_000), partition(30_000), partition(1)]), 2);
+        assert_eq!(
+            room.fitting(&[partition(30_000), partition(30_000), partition(1)]),
+            2
+        );
         assert_eq!(room.fitting(&[]), 0);
     }
 
@@ -139,8 +172,17 @@ mod tests {
         assert!(room.units(JobNo(1), StepNo(0)) <= 16 && !room.is_taken());
         (0..32).for_each(|_| room.take(&[unit(1 << 20)]));
         assert!(room.is_taken());
-        assert_eq!((room.units(JobNo(1), StepNo(0)), room.fitting(&[partition(1)])), (0, 1));
+        assert_eq!(
+            (
+                room.units(JobNo(1), StepNo(0)),
+                room.fitting(&[partition(1)])
+            ),
+            (0, 1)
+        );
         room.begin();
-        assert!(room.units(JobNo(1), StepNo(0)) <= 16, "the next turn knows it");
+        assert!(
+            room.units(JobNo(1), StepNo(0)) <= 16,
+            "the next turn knows it"
+        );
     }
 }

@@ -21,7 +21,10 @@ impl Costs {
         }
         for row in tx.costs()? {
             self.kinds.entry(row.kind).or_default().merge(&row.sketch);
-            self.sketches.entry((row.kind, row.size)).or_default().merge(&row.sketch);
+            self.sketches
+                .entry((row.kind, row.size))
+                .or_default()
+                .merge(&row.sketch);
         }
         self.loaded = true;
         Ok(())
@@ -38,7 +41,10 @@ impl Costs {
     pub(super) fn learn(&mut self, measured: BTreeMap<(Kind, u8), Sketch>) {
         for ((kind, size), sketch) in measured {
             self.kinds.entry(kind).or_default().merge(&sketch);
-            self.sketches.entry((kind, size)).or_default().merge(&sketch);
+            self.sketches
+                .entry((kind, size))
+                .or_default()
+                .merge(&sketch);
             self.dirty.insert((kind, size));
         }
     }
@@ -48,15 +54,26 @@ impl Costs {
         let dirty = std::mem::take(&mut self.dirty);
         let row = |key: &(Kind, u8)| {
             let sketch = self.sketches.get(key)?.clone();
-            Some(CostRow { kind: key.0, size: key.1, sketch })
+            Some(CostRow {
+                kind: key.0,
+                size: key.1,
+                sketch,
+            })
         };
         let rows: Vec<CostRow> = dirty.iter().filter_map(row).collect();
-        if rows.is_empty() { Ok(()) } else { tx.put_costs(&rows) }
+        if rows.is_empty() {
+            Ok(())
+        } else {
+            tx.put_costs(&rows)
+        }
     }
 
     /// What units of this kind and size take; of this kind, where too few of the size have been measured.
     pub fn of(&self, kind: Kind, size: u8) -> Option<&Sketch> {
-        let sized = self.sketches.get(&(kind, size)).filter(|sketch| sketch.mean().is_some());
+        let sized = self
+            .sketches
+            .get(&(kind, size))
+            .filter(|sketch| sketch.mean().is_some());
         sized.or_else(|| self.of_kind(kind))
     }
 

@@ -1,6 +1,8 @@
 //! The endpoints of a unit, and the room that each endpoint has left in this turn.
 use protocol::media::template;
-use protocol::rules::schedule::endpoint::{EndpointLimit, EndpointRoom, EndpointState, endpoint_of};
+use protocol::rules::schedule::endpoint::{
+    EndpointLimit, EndpointRoom, EndpointState, endpoint_of,
+};
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::time::Timestamp;
 use protocol::wire::unit::{TaskSpec, Unit};
@@ -36,9 +38,14 @@ pub fn of_unit(limits: &[EndpointLimit], unit: &Unit) -> Endpoints {
         }
     }
     match unit.task.as_ref() {
-        TaskSpec::Seal(task) | TaskSpec::SealCopy { seal: task, .. } => found.extend(endpoint_of(limits, &task.root)),
+        TaskSpec::Seal(task) | TaskSpec::SealCopy { seal: task, .. } => {
+            found.extend(endpoint_of(limits, &task.root))
+        }
         TaskSpec::Purge(task) => {
-            let copies = unit.assets.iter().filter_map(|asset| template::follow(&task.keep, asset).ok());
+            let copies = unit
+                .assets
+                .iter()
+                .filter_map(|asset| template::follow(&task.keep, asset).ok());
             found.extend(copies.filter_map(|copy| endpoint_of(limits, &copy)));
         }
         _ => {}
@@ -52,13 +59,16 @@ pub(super) fn of_step(limits: &[EndpointLimit], workflow: &Workflow, step: &Step
         return Endpoints::default();
     }
     let target = |step: &Step| match &step.action {
-        Action::Units { task, .. } => {
-            task.transfer().and_then(|task| endpoint_of(limits, task.to.split('{').next().unwrap_or_default()))
-        }
+        Action::Units { task, .. } => task
+            .transfer()
+            .and_then(|task| endpoint_of(limits, task.to.split('{').next().unwrap_or_default())),
         Action::Seal { .. } | Action::Barrier { .. } | Action::Approval { .. } => None,
     };
     let mut found: Vec<usize> = target(step).into_iter().collect();
-    if let Action::Units { reads: Some(from), .. } = &step.action {
+    if let Action::Units {
+        reads: Some(from), ..
+    } = &step.action
+    {
         found.extend(workflow.step(*from).and_then(target));
     }
     unique(found)
@@ -67,7 +77,10 @@ pub(super) fn of_step(limits: &[EndpointLimit], workflow: &Workflow, step: &Step
 fn unique(mut found: Vec<usize>) -> Endpoints {
     found.sort_unstable();
     found.dedup();
-    found.into_iter().filter_map(|at| u16::try_from(at).ok()).collect()
+    found
+        .into_iter()
+        .filter_map(|at| u16::try_from(at).ok())
+        .collect()
 }
 
 /// What endpoints may still take. Only the leader admits, so no number of workers overshoots.
@@ -82,7 +95,10 @@ pub struct EndpointBook {
 impl EndpointBook {
     /// A book over these limits.
     pub fn new(limits: Arc<[EndpointLimit]>) -> EndpointBook {
-        EndpointBook { limits, ..EndpointBook::default() }
+        EndpointBook {
+            limits,
+            ..EndpointBook::default()
+        }
     }
 
     /// Limits of the endpoints, in the order of their numbers.
@@ -104,7 +120,9 @@ impl EndpointBook {
         self.busy.resize(self.limits.len(), 0);
         self.now = now;
         for (at, sign) in signs {
-            let Some(state) = self.states.get_mut(usize::from(at)) else { continue };
+            let Some(state) = self.states.get_mut(usize::from(at)) else {
+                continue;
+            };
             match sign {
                 Sign::Served => state.served(now),
                 Sign::Throttled(pause) => state.throttled(pause, now),

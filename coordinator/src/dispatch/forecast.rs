@@ -5,7 +5,9 @@ use crate::store::{JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind};
 use protocol::rules::schedule::cost::bucket;
-use protocol::rules::schedule::forecast::{DeadlineState, Forecast, Remaining, deadline_state, forecast};
+use protocol::rules::schedule::forecast::{
+    DeadlineState, Forecast, Remaining, deadline_state, forecast,
+};
 use protocol::time::Timestamp;
 use protocol::workflow::Workflow;
 use serde::Serialize;
@@ -30,15 +32,25 @@ pub struct Outlook {
 /// The size class of a job's usual unit.
 pub fn typical_size(job: &JobRow) -> u8 {
     let parts = u64::try_from(job.parts_planned).unwrap_or(0).max(1);
-    bucket(job.bytes_declared / parts, u32::try_from(job.assets / parts).unwrap_or(u32::MAX).max(1))
+    bucket(
+        job.bytes_declared / parts,
+        u32::try_from(job.assets / parts).unwrap_or(u32::MAX).max(1),
+    )
 }
 
 /// Remaining work of each step.
-pub fn remaining(job: &JobRow, workflow: &Workflow, counters: &[StepRow], costs: &Costs) -> Vec<Remaining> {
+pub fn remaining(
+    job: &JobRow,
+    workflow: &Workflow,
+    counters: &[StepRow],
+    costs: &Costs,
+) -> Vec<Remaining> {
     let size = typical_size(job);
     let of = |counter: &StepRow| {
         let kind = workflow.step(counter.step)?.kind()?;
-        let units = counter.total.saturating_sub(counter.succeeded + counter.dead + counter.cancelled);
+        let units = counter
+            .total
+            .saturating_sub(counter.succeeded + counter.dead + counter.cancelled);
         let sketch = costs.of(kind, size);
         Some(Remaining {
             kind,
@@ -73,6 +85,9 @@ pub fn outlook(
         state: deadline_state(row.deadline, ahead, row.ended_at.unwrap_or(now)),
         finish_p50: finish(|ahead| ahead.p50).map(|t| t.to_string()),
         finish_p90: p90.map(|t| t.to_string()),
-        slack_seconds: row.deadline.zip(p90).map(|(due, end)| due.0.saturating_sub(end.0) / 1_000_000),
+        slack_seconds: row
+            .deadline
+            .zip(p90)
+            .map(|(due, end)| due.0.saturating_sub(end.0) / 1_000_000),
     })
 }

@@ -105,7 +105,8 @@ impl Schedule {
     pub fn begin(&mut self, load: &mut Load, now: Timestamp) {
         let experience = std::mem::take(&mut load.experience);
         self.costs.learn(experience.costs);
-        self.book.begin(std::mem::take(&mut load.busy), experience.signs, now);
+        self.book
+            .begin(std::mem::take(&mut load.busy), experience.signs, now);
     }
 
     /// Forgets an ended job.
@@ -117,13 +118,20 @@ impl Schedule {
     }
 
     /// Claims units of all kinds but scans.
-    pub fn hand_out(&mut self, tx: &mut dyn Tx, jobs: &[JobRow], turn: &mut TurnContext<'_>) -> StoreResult<Claimed> {
+    pub fn hand_out(
+        &mut self,
+        tx: &mut dyn Tx,
+        jobs: &[JobRow],
+        turn: &mut TurnContext<'_>,
+    ) -> StoreResult<Claimed> {
         let (load, now) = (turn.load, turn.now);
         self.costs.load(tx)?;
         self.room.begin();
         let look = self.looked_at.is_none_or(|at| now.since(at) >= LOOK_EVERY);
-        let pools: BTreeMap<Kind, Pool> =
-            Kind::ALL.into_iter().map(|kind| (kind, self.pool(kind, load, now))).collect();
+        let pools: BTreeMap<Kind, Pool> = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.pool(kind, load, now)))
+            .collect();
         let mut claimed = Claimed::default();
         if !look && pools.values().all(|pool| pool.room == 0) {
             return Ok(claimed);
@@ -147,11 +155,24 @@ impl Schedule {
         let sketch = self.costs.of_kind(kind);
         let typical = sketch.and_then(|sketch| sketch.quantile(0.5));
         let long = sketch.and_then(|sketch| sketch.quantile(0.9));
-        for leaving in load.leaving.iter().filter(|leaving| fits(Some(leaving.at.since(now)), long)) {
+        for leaving in load
+            .leaving
+            .iter()
+            .filter(|leaving| fits(Some(leaving.at.since(now)), long))
+        {
             of.slots += leaving.slots.get(&kind).copied().unwrap_or(0);
         }
-        let asked = Window { slots: of.slots, out: of.out, floor: of.floor, typical };
-        Pool { room: if kind == Kind::Scan { 0 } else { room(asked) }, window: window(asked), slots: of.slots }
+        let asked = Window {
+            slots: of.slots,
+            out: of.out,
+            floor: of.floor,
+            typical,
+        };
+        Pool {
+            room: if kind == Kind::Scan { 0 } else { room(asked) },
+            window: window(asked),
+            slots: of.slots,
+        }
     }
 
     fn gather(
@@ -162,24 +183,41 @@ impl Schedule {
         load: &Load,
         now: Timestamp,
     ) -> StoreResult<BTreeMap<Kind, Vec<Work>>> {
-        let slots = load.kinds.iter().map(|(kind, of)| (*kind, of.slots)).collect();
+        let slots = load
+            .kinds
+            .iter()
+            .map(|(kind, of)| (*kind, of.slots))
+            .collect();
         let mut works: BTreeMap<Kind, Vec<Work>> = BTreeMap::new();
         for job in jobs {
             let read = workflows.for_job(tx, job.no, |tx| {
-                let Some(job) = tx.job(job.no)?.filter(|row| row.state == JobState::Running) else { return Ok(None) };
+                let Some(job) = tx.job(job.no)?.filter(|row| row.state == JobState::Running) else {
+                    return Ok(None);
+                };
                 let (workflow, counters) = (workflows.of(tx, job.no)?, tx.steps(job.no)?);
                 Ok(Some((Arc::new(job), workflow, counters)))
             })?;
-            let Some((job, workflow, counters)) = read.flatten() else { continue };
+            let Some((job, workflow, counters)) = read.flatten() else {
+                continue;
+            };
             let remaining = forecast::remaining(&job, &workflow, &counters, &self.costs);
-            let remaining =
-                protocol::rules::schedule::forecast::forecast(&remaining, &slots).map_or(Duration::ZERO, |f| f.p90);
+            let remaining = protocol::rules::schedule::forecast::forecast(&remaining, &slots)
+                .map_or(Duration::ZERO, |f| f.p90);
             for (step, declared) in workflow.numbered() {
                 let counter = counters.iter().find(|c| c.step == step);
-                let (Some(kind), Some(counter)) = (declared.kind(), counter) else { continue };
+                let (Some(kind), Some(counter)) = (declared.kind(), counter) else {
+                    continue;
+                };
                 self.account(&job, kind, counter, now);
                 let (job, workflow, counter) = (Arc::clone(&job), Arc::clone(&workflow), *counter);
-                works.entry(kind).or_default().push(Work { job, workflow, step, counter, kind, remaining });
+                works.entry(kind).or_default().push(Work {
+                    job,
+                    workflow,
+                    step,
+                    counter,
+                    kind,
+                    remaining,
+                });
             }
         }
         Ok(works)
@@ -190,17 +228,30 @@ impl Schedule {
         let before = self.busy_us.insert((job.no, counter.step), counter.busy_us);
         let spent = before.map_or(0, |before| counter.busy_us.saturating_sub(before));
         if spent > 0 {
-            self.accounts.entry((kind, job.priority, job.tenant.clone())).or_default().add(spent, now);
+            self.accounts
+                .entry((kind, job.priority, job.tenant.clone()))
+                .or_default()
+                .add(spent, now);
         }
     }
 
     fn claimant(&self, work: &Work, tenant: usize, out: u32) -> Claimant {
         let computed = work.workflow.roots().any(|(no, _)| no == work.step);
-        let fresh = if computed { work.job.parts_planned.saturating_sub(work.counter.cursor).max(0) } else { 0 };
+        let fresh = if computed {
+            work.job
+                .parts_planned
+                .saturating_sub(work.counter.cursor)
+                .max(0)
+        } else {
+            0
+        };
         let rows = work.counter.live.saturating_sub(work.counter.retrying);
         let wanted = rows.saturating_add(u64::try_from(fresh).unwrap_or(0));
         let size = forecast::typical_size(&work.job);
-        let typical = self.costs.of(work.kind, size).and_then(|sketch| sketch.quantile(0.5));
+        let typical = self
+            .costs
+            .of(work.kind, size)
+            .and_then(|sketch| sketch.quantile(0.5));
         Claimant {
             class: work.job.priority,
             tenant,
@@ -222,14 +273,25 @@ impl Schedule {
     ) -> StoreResult<()> {
         let (load, now) = (turn.load, turn.now);
         let (mut claimants, mut usage) = self.claimants(kind, works, turn);
-        let units = claimants.iter().map(|claimant| claimant.wanted.saturating_add(claimant.out));
+        let units = claimants
+            .iter()
+            .map(|claimant| claimant.wanted.saturating_add(claimant.out));
         let units = units.fold(0, u32::saturating_add);
-        let slices = wanted_slices(TransferLoad { workers: load.kind(kind).workers, slots: pool.slots, units });
+        let slices = wanted_slices(TransferLoad {
+            workers: load.kind(kind).workers,
+            slots: pool.slots,
+            units,
+        });
         let mut reasons: Vec<Option<(WaitReason, Option<Timestamp>)>> = vec![None; works.len()];
         for (i, work) in works.iter().enumerate() {
-            let Some(step) = work.workflow.step(work.step) else { continue };
+            let Some(step) = work.workflow.step(work.step) else {
+                continue;
+            };
             let endpoints = of_step(self.book.limits(), &work.workflow, step);
-            reasons[i] = self.book.blocked(&endpoints).filter(|_| claimants[i].wanted > 0);
+            reasons[i] = self
+                .book
+                .blocked(&endpoints)
+                .filter(|_| claimants[i].wanted > 0);
             if reasons[i].is_some() {
                 claimants[i].wanted = 0;
             }
@@ -242,31 +304,56 @@ impl Schedule {
                 let i = grant.claimant;
                 let (units, gated) = self.claim(tx, &works[i], grant.units, slices, turn)?;
                 let got = units.len() as u32;
-                claimed.units.extend(units.into_iter().map(|unit| (works[i].job.priority, unit)));
+                claimed
+                    .units
+                    .extend(units.into_iter().map(|unit| (works[i].job.priority, unit)));
                 pool.room -= got;
                 claimants[i].out += got;
                 usage[claimants[i].tenant].out += u64::from(got);
                 short |= got < grant.units;
-                claimants[i].wanted = if got < grant.units { 0 } else { claimants[i].wanted - got };
+                claimants[i].wanted = if got < grant.units {
+                    0
+                } else {
+                    claimants[i].wanted - got
+                };
                 if gated {
                     reasons[i] = Some((WaitReason::EndpointLimit, None));
                 }
             }
             for (i, withheld) in out.withheld.into_iter().enumerate() {
-                let blocked = matches!(reasons[i], Some((WaitReason::EndpointLimit | WaitReason::EndpointBackoff, _)));
+                let blocked = matches!(
+                    reasons[i],
+                    Some((WaitReason::EndpointLimit | WaitReason::EndpointBackoff, _))
+                );
                 if !blocked {
-                    reasons[i] = withheld.filter(|_| claimants[i].wanted > 0).map(|reason| (reason, None));
+                    reasons[i] = withheld
+                        .filter(|_| claimants[i].wanted > 0)
+                        .map(|reason| (reason, None));
                 }
             }
             if !short || pool.room == 0 {
                 break;
             }
         }
-        let leave = pool.slots == 0 && load.leaving.iter().any(|leaving| leaving.slots.contains_key(&kind));
-        for (reason, _) in reasons.iter_mut().zip(&claimants).filter(|(_, c)| leave && c.wanted > 0) {
+        let leave = pool.slots == 0
+            && load
+                .leaving
+                .iter()
+                .any(|leaving| leaving.slots.contains_key(&kind));
+        for (reason, _) in reasons
+            .iter_mut()
+            .zip(&claimants)
+            .filter(|(_, c)| leave && c.wanted > 0)
+        {
             *reason = Some((WaitReason::WorkersLeave, None));
         }
-        self.copy_stragglers(tx, KindRoom { kind, pool }, (works, &claimants), turn, claimed)?;
+        self.copy_stragglers(
+            tx,
+            KindRoom { kind, pool },
+            (works, &claimants),
+            turn,
+            claimed,
+        )?;
         for (work, reason) in works.iter().zip(reasons) {
             let until = reason.and_then(|(_, until)| until);
             claimed.due = [claimed.due, until].into_iter().flatten().min();
@@ -289,7 +376,9 @@ impl Schedule {
         let mut free_slots = pool.slots.saturating_sub(out);
         for running in load.running.iter().filter(|running| running.kind == kind) {
             let sketch = self.costs.of(kind, running.size);
-            let found = works.iter().find(|w| (w.job.no, w.step) == (running.unit.job, running.unit.step));
+            let found = works
+                .iter()
+                .find(|w| (w.job.no, w.step) == (running.unit.job, running.unit.step));
             let Some(work) = found else { continue };
             // A slice is small, and what it belongs to is with several workers already.
             if running.unit.of_slice().is_some() || turn.cuts.has(running.unit) {
@@ -298,7 +387,10 @@ impl Schedule {
             let facts = Straggler {
                 running: now.since(running.since),
                 p90: sketch.and_then(|sketch| sketch.quantile(0.9)),
-                idempotent: work.workflow.step(work.step).is_some_and(speculator::is_idempotent),
+                idempotent: work
+                    .workflow
+                    .step(work.step)
+                    .is_some_and(speculator::is_idempotent),
                 // All that was ready has been handed out when room is left.
                 others_wait: pool.room == 0,
                 free_slots,
@@ -322,20 +414,40 @@ impl Schedule {
         Ok(())
     }
 
-    fn claimants(&self, kind: Kind, works: &[Work], turn: &TurnContext<'_>) -> (Vec<Claimant>, Vec<Usage>) {
+    fn claimants(
+        &self,
+        kind: Kind,
+        works: &[Work],
+        turn: &TurnContext<'_>,
+    ) -> (Vec<Claimant>, Vec<Usage>) {
         let mut tenants: BTreeMap<(Priority, &str), usize> = BTreeMap::new();
         let mut usage: Vec<Usage> = Vec::new();
         let mut claimants = Vec::with_capacity(works.len());
         for work in works {
-            let tenant = *tenants.entry((work.job.priority, &work.job.tenant)).or_insert_with(|| {
-                let account = self.accounts.get(&(kind, work.job.priority, work.job.tenant.clone()));
-                usage.push(Usage { out: 0, busy_us: account.map_or(0, |account| account.at(turn.now)) });
-                usage.len() - 1
-            });
-            let out = turn.load.steps.get(&(work.job.no, work.step)).copied().unwrap_or(0);
+            let tenant = *tenants
+                .entry((work.job.priority, &work.job.tenant))
+                .or_insert_with(|| {
+                    let account =
+                        self.accounts
+                            .get(&(kind, work.job.priority, work.job.tenant.clone()));
+                    usage.push(Usage {
+                        out: 0,
+                        busy_us: account.map_or(0, |account| account.at(turn.now)),
+                    });
+                    usage.len() - 1
+                });
+            let out = turn
+                .load
+                .steps
+                .get(&(work.job.no, work.step))
+                .copied()
+                .unwrap_or(0);
             usage[tenant].out += u64::from(out);
             let mut claimant = self.claimant(work, tenant, out);
-            claimant.wanted = claimant.wanted.saturating_add(turn.cuts.ready(work.job.no, work.step, turn.now));
+            claimant.wanted =
+                claimant
+                    .wanted
+                    .saturating_add(turn.cuts.ready(work.job.no, work.step, turn.now));
             claimants.push(claimant);
         }
         (claimants, usage)
@@ -352,11 +464,18 @@ impl Schedule {
     ) -> StoreResult<(Vec<Unit>, bool)> {
         let workflows = turn.workflows;
         let claimed = workflows.for_job(tx, work.job.no, |tx| {
-            let claim = Claim { job: &work.job, workflow: &work.workflow, step: work.step, room: units };
-            let (mut claimed, mut gated) = slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
+            let claim = Claim {
+                job: &work.job,
+                workflow: &work.workflow,
+                step: work.step,
+                room: units,
+            };
+            let (mut claimed, mut gated) =
+                slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
             let room = units.saturating_sub(claimed.len() as u32);
             if room > 0 && !self.room.is_taken() {
-                let (mut whole, passed_over) = self.claim_whole(tx, work, &Claim { room, ..claim })?;
+                let (mut whole, passed_over) =
+                    self.claim_whole(tx, work, &Claim { room, ..claim })?;
                 slices::attach(tx, &mut whole, turn.cuts, &self.slicing, slices)?;
                 claimed.extend(whole);
                 gated |= passed_over;
@@ -366,14 +485,32 @@ impl Schedule {
         Ok(claimed.unwrap_or_default())
     }
 
-    fn claim_whole(&mut self, tx: &mut dyn Tx, work: &Work, claim: &Claim<'_>) -> StoreResult<(Vec<Unit>, bool)> {
+    fn claim_whole(
+        &mut self,
+        tx: &mut dyn Tx,
+        work: &Work,
+        claim: &Claim<'_>,
+    ) -> StoreResult<(Vec<Unit>, bool)> {
         // What an earlier claim of this turn has changed.
-        let counter = tx.steps(work.job.no)?.into_iter().find(|c| c.step == work.step).unwrap_or(work.counter);
+        let counter = tx
+            .steps(work.job.no)?
+            .into_iter()
+            .find(|c| c.step == work.step)
+            .unwrap_or(work.counter);
         if self.book.is_empty() {
-            return Ok((publisher::claim_step(tx, claim, &counter, &mut self.room)?, false));
+            return Ok((
+                publisher::claim_step(tx, claim, &counter, &mut self.room)?,
+                false,
+            ));
         }
-        let after = self.ready_after.entry((work.job.no, work.step)).or_insert(PartNo::MIN);
-        let mut gate = Gate { book: &mut self.book, after };
+        let after = self
+            .ready_after
+            .entry((work.job.no, work.step))
+            .or_insert(PartNo::MIN);
+        let mut gate = Gate {
+            book: &mut self.book,
+            after,
+        };
         publisher::claim_admitted(tx, claim, &counter, &mut gate, &mut self.room)
     }
 }

@@ -19,8 +19,15 @@ impl Origin {
     /// Of the assets that a step works on.
     pub(super) fn of(workflow: &Workflow, step: &Step) -> Origin {
         let judges = step.kind() == Some(Kind::Qc);
-        let listed = workflow.lists_its_library() && (judges || step.kind() == Some(Kind::Transfer));
-        Origin { listed, roles: (listed && judges).then(|| workflow.role_pattern()).flatten(), judges }
+        let listed =
+            workflow.lists_its_library() && (judges || step.kind() == Some(Kind::Transfer));
+        Origin {
+            listed,
+            roles: (listed && judges)
+                .then(|| workflow.role_pattern())
+                .flatten(),
+            judges,
+        }
     }
 
     /// Notes it in an asset of a unit. `copied`: the unit reads a copy that an earlier step made.
@@ -29,7 +36,12 @@ impl Origin {
             return;
         }
         asset.note_listed(copied);
-        if self.judges && !self.roles.as_ref().is_some_and(|pattern| pattern.declares_role(&asset.path)) {
+        if self.judges
+            && !self
+                .roles
+                .as_ref()
+                .is_some_and(|pattern| pattern.declares_role(&asset.path))
+        {
             asset.note_inferred_role();
         }
     }

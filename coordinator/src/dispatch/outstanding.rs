@@ -44,8 +44,11 @@ fn fitting(tx: &mut dyn Tx, job: JobNo, parts: impl Iterator<Item = PartNo>) -> 
     let mut known: Vec<PartNo> = parts.iter().copied().filter(|part| *part > 0).collect();
     known.sort_unstable();
     known.dedup();
-    let sizes: BTreeMap<PartNo, u32> =
-        tx.partitions(job, &known)?.into_iter().map(|partition| (partition.part, partition.assets)).collect();
+    let sizes: BTreeMap<PartNo, u32> = tx
+        .partitions(job, &known)?
+        .into_iter()
+        .map(|partition| (partition.part, partition.assets))
+        .collect();
     let mut assets = 0_u32;
     let fits = |part: &&PartNo| {
         let fits = assets < PAGE_ASSETS;
@@ -71,11 +74,16 @@ pub fn outstanding_page(
     let next = match place {
         Cursor::Leased(after) => {
             let cuts = cuts_of(tx, job)?;
-            let without_owner = |id| cuts.iter().any(|cut| cut.unit == id && cut.state == CutState::Open);
+            let without_owner = |id| {
+                cuts.iter()
+                    .any(|cut| cut.unit == id && cut.state == CutState::Open)
+            };
             let mut page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
             let full = page.len() == PAGE_UNITS as usize;
             let fitting = fitting(tx, job, page.iter().map(|(id, _)| id.part))?;
-            let last = page.get(fitting.saturating_sub(1)).map(|(id, _)| (id.step, id.part));
+            let last = page
+                .get(fitting.saturating_sub(1))
+                .map(|(id, _)| (id.step, id.part));
             let last = last.filter(|_| full || fitting < page.len());
             page.truncate(fitting);
             for (id, row) in page.into_iter().filter(|(id, _)| !without_owner(*id)) {
@@ -85,14 +93,27 @@ pub fn outstanding_page(
         }
         Cursor::Computed(root, after) => match workflow.roots().nth(root) {
             Some((step, _)) => {
-                let first = UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
+                let first = UnitRow {
+                    state: UnitState::Leased,
+                    epoch: 1,
+                    attempt: 0,
+                    due_at: None,
+                    duration_us: 0,
+                };
                 let mut parts = tx.computed_out(job, step, after, PAGE_UNITS)?;
                 let full = parts.len() == PAGE_UNITS as usize;
                 let fitting = fitting(tx, job, parts.iter().copied())?;
-                let last = parts.get(fitting.saturating_sub(1)).copied().filter(|_| full || fitting < parts.len());
+                let last = parts
+                    .get(fitting.saturating_sub(1))
+                    .copied()
+                    .filter(|_| full || fitting < parts.len());
                 parts.truncate(fitting);
-                out.entry(step).or_default().extend(parts.into_iter().map(|part| (part, first)));
-                Some(last.map_or(Cursor::Computed(root + 1, 0), |last| Cursor::Computed(root, last)))
+                out.entry(step)
+                    .or_default()
+                    .extend(parts.into_iter().map(|part| (part, first)));
+                Some(last.map_or(Cursor::Computed(root + 1, 0), |last| {
+                    Cursor::Computed(root, last)
+                }))
             }
             None => Some(Cursor::Slices),
         },
@@ -105,13 +126,20 @@ pub fn outstanding_page(
     let mut older: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     for (unit, copy) in tx.speculations(job)? {
         let rows = out.get_mut(&unit.step).into_iter().flatten();
-        let Some((part, row)) = rows.into_iter().find(|(p, r)| *p == unit.part && r.epoch == copy.newer) else {
+        let Some((part, row)) = rows
+            .into_iter()
+            .find(|(p, r)| *p == unit.part && r.epoch == copy.newer)
+        else {
             continue;
         };
         match copy.state {
-            SpeculationState::Both => {
-                older.entry(unit.step).or_default().push((*part, UnitRow { epoch: copy.older, ..*row }))
-            }
+            SpeculationState::Both => older.entry(unit.step).or_default().push((
+                *part,
+                UnitRow {
+                    epoch: copy.older,
+                    ..*row
+                },
+            )),
             SpeculationState::Older => row.epoch = copy.older,
             SpeculationState::Adopted => {}
         }

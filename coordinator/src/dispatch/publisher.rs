@@ -4,7 +4,9 @@ use crate::dispatch::claim_room::ClaimRoom;
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::origin::Origin;
 use crate::review::cached_facts;
-use crate::store::{JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow};
+use crate::store::{
+    JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
+};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
@@ -51,18 +53,27 @@ impl Claim<'_> {
 
     /// Whether units without a row are left to hand out behind this cursor.
     fn has_fresh(&self, cursor: PartNo) -> bool {
-        let computed = self.declared().is_some_and(|step| step.needs.is_empty() && step.has_units());
+        let computed = self
+            .declared()
+            .is_some_and(|step| step.needs.is_empty() && step.has_units());
         computed && cursor < self.job.parts_planned
     }
 
     fn units(&self, tx: &mut dyn Tx, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Unit>> {
-        let Some(step) = self.declared() else { return Ok(Vec::new()) };
+        let Some(step) = self.declared() else {
+            return Ok(Vec::new());
+        };
         let partitions = self.partitions(tx, step, rows)?;
         self.with_members(tx, step, &partitions, rows)
     }
 
     /// The partitions of units. What a step does once for the whole job has none.
-    fn partitions(&self, tx: &mut dyn Tx, step: &Step, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Partition>> {
+    fn partitions(
+        &self,
+        tx: &mut dyn Tx,
+        step: &Step,
+        rows: &[(PartNo, UnitRow)],
+    ) -> StoreResult<Vec<Partition>> {
         if matches!(step.action, Action::Seal { .. }) {
             return Ok(Vec::new());
         }
@@ -95,23 +106,36 @@ impl Claim<'_> {
     ) -> StoreResult<Vec<Unit>> {
         if matches!(step.action, Action::Seal { .. }) {
             let origin = Origin::default();
-            let bare = |(part, row): &(PartNo, UnitRow)| unit(self, step, &origin, (*part, row), Vec::new());
+            let bare = |(part, row): &(PartNo, UnitRow)| {
+                unit(self, step, &origin, (*part, row), Vec::new())
+            };
             return Ok(rows.iter().map(bare).collect());
         }
         let members = tx.members(self.job.no, partitions)?;
         let with_assets = rows.iter().zip(members);
         let origin = Origin::of(self.workflow, step);
-        Ok(with_assets.map(|((part, row), assets)| unit(self, step, &origin, (*part, row), assets)).collect())
+        Ok(with_assets
+            .map(|((part, row), assets)| unit(self, step, &origin, (*part, row), assets))
+            .collect())
     }
 }
 
 fn leased(row: &UnitRow) -> UnitRow {
-    UnitRow { state: UnitState::Leased, epoch: row.epoch + 1, ..*row }
+    UnitRow {
+        state: UnitState::Leased,
+        epoch: row.epoch + 1,
+        ..*row
+    }
 }
 
 /// The row a unit without one would have when it is handed out.
-pub(super) const FIRST: UnitRow =
-    UnitRow { state: UnitState::Leased, epoch: 1, attempt: 0, due_at: None, duration_us: 0 };
+pub(super) const FIRST: UnitRow = UnitRow {
+    state: UnitState::Leased,
+    epoch: 1,
+    attempt: 0,
+    due_at: None,
+    duration_us: 0,
+};
 
 /// Claims ready units of a step, then such that have no row yet, as many as the turn has room for.
 pub fn claim_step(
@@ -120,7 +144,9 @@ pub fn claim_step(
     counter: &StepRow,
     room: &mut ClaimRoom,
 ) -> StoreResult<Vec<Unit>> {
-    let Some(step) = claim.declared() else { return Ok(Vec::new()) };
+    let Some(step) = claim.declared() else {
+        return Ok(Vec::new());
+    };
     let mut units: Vec<Unit> = Vec::new();
     let left = |units: &[Unit], room: &ClaimRoom| {
         let wanted = claim.room.saturating_sub(units.len() as u32);
@@ -129,7 +155,10 @@ pub fn claim_step(
     while counter.live > 0 && left(&units, room) > 0 {
         let wanted = left(&units, room);
         let ready = tx.ready_units(claim.job.no, claim.step, wanted)?;
-        let rows: Vec<(PartNo, UnitRow)> = ready.iter().map(|(part, row)| (*part, leased(row))).collect();
+        let rows: Vec<(PartNo, UnitRow)> = ready
+            .iter()
+            .map(|(part, row)| (*part, leased(row)))
+            .collect();
         let (partitions, rows) = claim.fitting(tx, step, rows, room)?;
         tx.put_units(claim.job.no, claim.step, &rows)?;
         let mut claimed = claim.with_members(tx, step, &partitions, &rows)?;
@@ -148,7 +177,10 @@ pub fn claim_step(
         let Some(last) = fresh.last() else { break };
         cursor = last.part;
         tx.set_cursor(claim.job.no, claim.step, cursor)?;
-        let rows: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
+        let rows: Vec<(PartNo, UnitRow)> = fresh
+            .iter()
+            .map(|partition| (partition.part, FIRST))
+            .collect();
         let mut claimed = claim.with_members(tx, step, &fresh, &rows)?;
         cached_facts::attach(tx, &mut claimed)?;
         room.take(&claimed);
@@ -189,16 +221,25 @@ fn claim_ready(
     units: &mut Vec<Unit>,
 ) -> StoreResult<usize> {
     let (job, step) = (claim.job.no, claim.step);
-    let Some(declared) = claim.declared() else { return Ok(0) };
+    let Some(declared) = claim.declared() else {
+        return Ok(0);
+    };
     let look_ahead = LOOK_AHEAD.min(room.units(job, step));
     let page = tx.units_in(job, UnitState::Ready, Some((step, *gate.after)), look_ahead)?;
-    let page: Vec<(PartNo, UnitRow)> =
-        page.into_iter().take_while(|(id, _)| id.step == step).map(|(id, row)| (id.part, leased(&row))).collect();
+    let page: Vec<(PartNo, UnitRow)> = page
+        .into_iter()
+        .take_while(|(id, _)| id.step == step)
+        .map(|(id, row)| (id.part, leased(&row)))
+        .collect();
     let read = page.len();
     let (partitions, page) = claim.fitting(tx, declared, page, room)?;
     let last_page = read < look_ahead as usize && page.len() == read;
     let (mut rows, mut passed_over, mut looked_at) = (Vec::new(), 0, PartNo::MIN);
-    for (unit, row) in claim.with_members(tx, declared, &partitions, &page)?.into_iter().zip(&page) {
+    for (unit, row) in claim
+        .with_members(tx, declared, &partitions, &page)?
+        .into_iter()
+        .zip(&page)
+    {
         if units.len() as u32 >= claim.room {
             break;
         }
@@ -211,7 +252,11 @@ fn claim_ready(
         }
     }
     let all = page.last().is_none_or(|(part, _)| *part == looked_at);
-    *gate.after = if all && last_page { PartNo::MIN } else { looked_at };
+    *gate.after = if all && last_page {
+        PartNo::MIN
+    } else {
+        looked_at
+    };
     tx.put_units(job, step, &rows)?;
     Ok(passed_over)
 }
@@ -225,12 +270,17 @@ fn claim_fresh(
     room: u32,
     units: &mut Vec<Unit>,
 ) -> StoreResult<usize> {
-    let Some(step) = claim.declared() else { return Ok(0) };
+    let Some(step) = claim.declared() else {
+        return Ok(0);
+    };
     let (job, no) = (claim.job.no, claim.step);
     let look_ahead = room.max(LOOK_AHEAD).min(in_turn.units(job, no));
     let mut fresh = tx.partitions_after(job, counter.cursor, look_ahead)?;
     fresh.truncate(in_turn.fitting(&fresh));
-    let first: Vec<(PartNo, UnitRow)> = fresh.iter().map(|partition| (partition.part, FIRST)).collect();
+    let first: Vec<(PartNo, UnitRow)> = fresh
+        .iter()
+        .map(|partition| (partition.part, FIRST))
+        .collect();
     let (mut admitted, mut passed_over, mut last) = (0, Vec::new(), None);
     for unit in claim.with_members(tx, step, &fresh, &first)? {
         if admitted == room {
@@ -242,7 +292,14 @@ fn claim_fresh(
             last = Some(part);
             units.push(unit);
         } else {
-            passed_over.push((part, UnitRow { state: UnitState::Ready, epoch: 0, ..FIRST }));
+            passed_over.push((
+                part,
+                UnitRow {
+                    state: UnitState::Ready,
+                    epoch: 0,
+                    ..FIRST
+                },
+            ));
         }
     }
     let blocked = passed_over.len();
@@ -254,7 +311,9 @@ fn claim_fresh(
     tx.set_cursor(job, no, last)?;
     tx.put_units(job, no, &passed_over)?;
     let mut delta = StepDelta::default();
-    passed_over.iter().for_each(|_| delta.add(StepDelta::transition(None, UnitState::Ready)));
+    passed_over
+        .iter()
+        .for_each(|_| delta.add(StepDelta::transition(None, UnitState::Ready)));
     tx.add_to_step(job, no, delta)?;
     Ok(blocked)
 }
@@ -267,7 +326,13 @@ pub fn published(
     step: StepNo,
     out: &[(PartNo, UnitRow)],
 ) -> StoreResult<Vec<Unit>> {
-    let mut units = Claim { job, workflow, step, room: 0 }.units(tx, out)?;
+    let mut units = Claim {
+        job,
+        workflow,
+        step,
+        room: 0,
+    }
+    .units(tx, out)?;
     cached_facts::attach(tx, &mut units)?;
     Ok(units)
 }
@@ -299,9 +364,15 @@ fn unit(
             }
         }
     }
-    assets.iter_mut().for_each(|asset| origin.note(asset, !targets.is_empty()));
+    assets
+        .iter_mut()
+        .for_each(|asset| origin.note(asset, !targets.is_empty()));
     Unit {
-        id: UnitId { job: job.no, step: no, part },
+        id: UnitId {
+            job: job.no,
+            step: no,
+            part,
+        },
         epoch: row.epoch,
         attempt: row.attempt,
         kind,
@@ -313,12 +384,16 @@ fn unit(
 
 /// Claims the scan of a job whose library is not listed yet, under a new epoch, from where it was interrupted.
 pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Option<Unit>> {
-    let Some(mut row) = tx.job(job)? else { return Ok(None) };
+    let Some(mut row) = tx.job(job)? else {
+        return Ok(None);
+    };
     if row.state != JobState::Running || row.phase != Phase::Scanning {
         return Ok(None);
     }
     let workflow = workflows.of(tx, job)?;
-    let Some(task) = workflow.scan_task() else { return Ok(None) };
+    let Some(task) = workflow.scan_task() else {
+        return Ok(None);
+    };
     row.scan_epoch += 1;
     tx.update_job(&row)?;
     Ok(Some(scan_of(&row, &workflow, task)))
@@ -326,19 +401,28 @@ pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreRe
 
 /// The scan of a job that is out under the epoch of its row; nothing when none was handed out yet or the library is listed.
 pub(super) fn scan_out(workflow: &Workflow, row: &JobRow) -> Option<Unit> {
-    let task = workflow.scan_task().filter(|_| row.phase == Phase::Scanning && row.scan_epoch > 0)?;
+    let task = workflow
+        .scan_task()
+        .filter(|_| row.phase == Phase::Scanning && row.scan_epoch > 0)?;
     Some(scan_of(row, workflow, task))
 }
 
 /// A scan under the epoch of the job row, from where it was interrupted.
 fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
     let resume = (row.scan.page > 0).then_some(row.scan);
-    let mut task = ScanTask { resume, ..task.clone() };
+    let mut task = ScanTask {
+        resume,
+        ..task.clone()
+    };
     if let ScanSource::Bucket { after, .. } = &mut task.source {
         after.clone_from(&row.scan_after);
     }
     Unit {
-        id: UnitId { job: row.no, step: StepNo::SCAN, part: 0 },
+        id: UnitId {
+            job: row.no,
+            step: StepNo::SCAN,
+            part: 0,
+        },
         epoch: row.scan_epoch,
         attempt: row.scan_attempt,
         kind: Kind::Scan,
@@ -350,5 +434,9 @@ fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
 
 /// The unit that lists a job's library.
 pub fn scan_unit(job: JobNo) -> UnitId {
-    UnitId { job, step: StepNo::SCAN, part: 0 }
+    UnitId {
+        job,
+        step: StepNo::SCAN,
+        part: 0,
+    }
 }

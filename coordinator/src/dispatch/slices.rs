@@ -10,7 +10,9 @@ use protocol::media::asset::Asset;
 use protocol::rules::storage::multipart::{SliceLimits, plan_slices};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::unit::{AssembleTask, Assembly, CutTask, Draft, SliceTask, TaskSpec, TransferTask, Unit};
+use protocol::wire::unit::{
+    AssembleTask, Assembly, CutTask, Draft, SliceTask, TaskSpec, TransferTask, Unit,
+};
 use protocol::workflow::Workflow;
 use std::sync::Arc;
 
@@ -24,23 +26,38 @@ pub fn claim(
     now: Timestamp,
 ) -> StoreResult<(Vec<Unit>, bool)> {
     let (mut units, mut passed_over) = (Vec::new(), false);
-    let of_step = |cut: &&mut Cut| (cut.row.unit.job, cut.row.unit.step) == (claim.job.no, claim.step);
+    let of_step =
+        |cut: &&mut Cut| (cut.row.unit.job, cut.row.unit.step) == (claim.job.no, claim.step);
     for cut in cuts.open.iter_mut().filter(of_step) {
         let room = (claim.room as usize).saturating_sub(units.len());
-        let due = cut.slices.iter().filter(|row| is_due(row, now)).count().min(room);
+        let due = cut
+            .slices
+            .iter()
+            .filter(|row| is_due(row, now))
+            .count()
+            .min(room);
         if due == 0 || cut.cancelling {
             continue;
         }
-        let Some((transfer, whole)) = as_published(tx, claim.workflow, claim.job, cut.row.unit, cut.unit)? else {
+        let Some((transfer, whole)) =
+            as_published(tx, claim.workflow, claim.job, cut.row.unit, cut.unit)?
+        else {
             continue;
         };
         let mut leased = Vec::new();
         let portions = &cut.portions;
-        for (row, portion) in cut.slices.iter_mut().zip(portions).filter(|(row, _)| is_due(row, now)) {
+        for (row, portion) in cut
+            .slices
+            .iter_mut()
+            .zip(portions)
+            .filter(|(row, _)| is_due(row, now))
+        {
             if leased.len() == due {
                 break;
             }
-            let Some(draft) = cut.row.drafts.get(portion.of) else { continue };
+            let Some(draft) = cut.row.drafts.get(portion.of) else {
+                continue;
+            };
             let task = SliceTask {
                 transfer: transfer.clone(),
                 draft: draft.clone(),
@@ -48,7 +65,12 @@ pub fn claim(
                 bytes: portion.slice.bytes,
                 measures: portion.measures,
             };
-            let asset: Vec<Asset> = whole.assets.iter().filter(|asset| asset.id == draft.asset).cloned().collect();
+            let asset: Vec<Asset> = whole
+                .assets
+                .iter()
+                .filter(|asset| asset.id == draft.asset)
+                .cloned()
+                .collect();
             let unit = Unit {
                 id: cut.row.unit.slice(row.slice.number),
                 epoch: row.epoch + 1,
@@ -85,11 +107,21 @@ fn as_published(
 /// Slices that are out, as they were published.
 pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<Unit>> {
     let mut units = Vec::new();
-    for cut in cuts_of(tx, job.no)?.into_iter().filter(|cut| cut.state == CutState::Open) {
+    for cut in cuts_of(tx, job.no)?
+        .into_iter()
+        .filter(|cut| cut.state == CutState::Open)
+    {
         let id = cut.unit;
-        let Some(row) = unit_row(tx, id)? else { continue };
-        let Some((_, whole)) = as_published(tx, workflow, job, id, row)? else { continue };
-        let slices = tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased);
+        let Some(row) = unit_row(tx, id)? else {
+            continue;
+        };
+        let Some((_, whole)) = as_published(tx, workflow, job, id, row)? else {
+            continue;
+        };
+        let slices = tx
+            .slices(id)?
+            .into_iter()
+            .filter(|slice| slice.state == UnitState::Leased);
         units.extend(slices.map(|slice| Unit {
             id: id.slice(slice.slice.number),
             epoch: slice.epoch,
@@ -110,18 +142,35 @@ pub fn attach(
     wanted: Option<u32>,
 ) -> StoreResult<()> {
     for unit in units {
-        let TaskSpec::Transfer(transfer) = unit.task.as_ref() else { continue };
+        let TaskSpec::Transfer(transfer) = unit.task.as_ref() else {
+            continue;
+        };
         if let Some(cut) = cuts.closed.iter().find(|cut| cut.unit == unit.id) {
             let drafts = assemblies(&cut.drafts, &tx.slices(unit.id)?);
-            let task = AssembleTask { transfer: transfer.clone(), drafts, discard: false };
+            let task = AssembleTask {
+                transfer: transfer.clone(),
+                drafts,
+                discard: false,
+            };
             unit.task = Arc::new(TaskSpec::Assemble(Box::new(task)));
             continue;
         }
-        let Some(wanted) = wanted.filter(|_| limits.above > 0 && unit.attempt == 0) else { continue };
+        let Some(wanted) = wanted.filter(|_| limits.above > 0 && unit.attempt == 0) else {
+            continue;
+        };
         // What has no declared size may be large; its worker will see.
-        if unit.assets.iter().any(|asset| asset.bytes.is_none_or(|bytes| bytes >= limits.above)) {
+        if unit
+            .assets
+            .iter()
+            .any(|asset| asset.bytes.is_none_or(|bytes| bytes >= limits.above))
+        {
             let (above, bytes_min) = (limits.above, limits.bytes_min());
-            let task = CutTask { transfer: transfer.clone(), above, wanted, bytes_min };
+            let task = CutTask {
+                transfer: transfer.clone(),
+                above,
+                wanted,
+                bytes_min,
+            };
             unit.task = Arc::new(TaskSpec::Cut(Box::new(task)));
         }
     }
@@ -132,36 +181,70 @@ pub fn attach(
 fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
     let portions = plan_slices(&larges(drafts)).unwrap_or_default();
     let receipts = |of: usize| {
-        let own = portions.iter().zip(slices).filter(|(portion, _)| portion.of == of);
-        own.map(|(_, row)| row.receipt.clone().filter(|_| row.state == UnitState::Succeeded))
-            .collect::<Option<Vec<_>>>()
+        let own = portions
+            .iter()
+            .zip(slices)
+            .filter(|(portion, _)| portion.of == of);
+        own.map(|(_, row)| {
+            row.receipt
+                .clone()
+                .filter(|_| row.state == UnitState::Succeeded)
+        })
+        .collect::<Option<Vec<_>>>()
     };
     let assembly = |(of, draft): (usize, &Draft)| Assembly {
         draft: draft.clone(),
-        receipts: receipts(of).filter(|_| portions.len() == slices.len()).unwrap_or_default(),
+        receipts: receipts(of)
+            .filter(|_| portions.len() == slices.len())
+            .unwrap_or_default(),
     };
     drafts.iter().enumerate().map(assembly).collect()
 }
 
 /// Hands out units of a cancelled job whose slices have all ended, for what was begun to be aborted.
-pub fn discards(tx: &mut dyn Tx, workflows: &Workflows, cuts: &mut Cuts, job: JobNo) -> StoreResult<Vec<Unit>> {
+pub fn discards(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    cuts: &mut Cuts,
+    job: JobNo,
+) -> StoreResult<Vec<Unit>> {
     let mut units = Vec::new();
-    let due = |cut: &&mut Cut| cut.row.unit.job == job && cut.cancelling && cut.slices.iter().all(has_ended);
+    let due = |cut: &&mut Cut| {
+        cut.row.unit.job == job && cut.cancelling && cut.slices.iter().all(has_ended)
+    };
     for cut in cuts.open.iter_mut().filter(due) {
         let id = cut.row.unit;
         if cut.row.state != CutState::Open {
             continue;
         }
-        let row = UnitRow { epoch: cut.unit.epoch + 1, ..cut.unit };
+        let row = UnitRow {
+            epoch: cut.unit.epoch + 1,
+            ..cut.unit
+        };
         let (job, workflow) = (job_row(tx, job)?, workflows.of(tx, job)?);
-        let Some((transfer, whole)) = as_published(tx, &workflow, &job, id, row)? else { continue };
-        let bare = |draft: &Draft| Assembly { draft: draft.clone(), receipts: Vec::new() };
+        let Some((transfer, whole)) = as_published(tx, &workflow, &job, id, row)? else {
+            continue;
+        };
+        let bare = |draft: &Draft| Assembly {
+            draft: draft.clone(),
+            receipts: Vec::new(),
+        };
         let drafts = cut.row.drafts.iter().map(bare).collect();
-        let task = AssembleTask { transfer, drafts, discard: true };
+        let task = AssembleTask {
+            transfer,
+            drafts,
+            discard: true,
+        };
         tx.put_units(id.job, id.step, &[(id.part, row)])?;
-        cut.row = CutRow { state: CutState::Discarding, ..cut.row.clone() };
+        cut.row = CutRow {
+            state: CutState::Discarding,
+            ..cut.row.clone()
+        };
         tx.put_cut(&cut.row)?;
-        units.push(Unit { task: Arc::new(TaskSpec::Assemble(Box::new(task))), ..whole });
+        units.push(Unit {
+            task: Arc::new(TaskSpec::Assemble(Box::new(task))),
+            ..whole
+        });
     }
     Ok(units)
 }

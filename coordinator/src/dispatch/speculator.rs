@@ -15,26 +15,46 @@ use protocol::workflow::{Action, Step, Workflow};
 pub fn is_idempotent(step: &Step) -> bool {
     match &step.action {
         Action::Units { task, .. } => {
-            matches!(task.as_ref(), TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_))
+            matches!(
+                task.as_ref(),
+                TaskSpec::Transfer(_) | TaskSpec::Qc(_) | TaskSpec::Noop(_)
+            )
         }
         Action::Barrier { .. } | Action::Approval { .. } | Action::Seal { .. } => false,
     }
 }
 
 /// Claims a copy of a unit that is out under `epoch`. Nothing when it is not, or has had one.
-pub fn copy(tx: &mut dyn Tx, job: &JobRow, workflow: &Workflow, unit: UnitId, epoch: u32) -> StoreResult<Option<Unit>> {
+pub fn copy(
+    tx: &mut dyn Tx,
+    job: &JobRow,
+    workflow: &Workflow,
+    unit: UnitId,
+    epoch: u32,
+) -> StoreResult<Option<Unit>> {
     let found = unit_row(tx, unit)?;
     let row = match found {
         Some(row) if row.state == UnitState::Leased && row.epoch == epoch => row,
         None if epoch == 1 => publisher::FIRST,
         _ => return Ok(None),
     };
-    let row = UnitRow { epoch: epoch + 1, ..row };
+    let row = UnitRow {
+        epoch: epoch + 1,
+        ..row
+    };
     tx.put_units(unit.job, unit.step, &[(unit.part, row)])?;
     if found.is_none() {
-        tx.add_to_step(unit.job, unit.step, StepDelta::transition(None, UnitState::Leased))?;
+        tx.add_to_step(
+            unit.job,
+            unit.step,
+            StepDelta::transition(None, UnitState::Leased),
+        )?;
     }
-    let both = Speculation { older: epoch, newer: row.epoch, state: SpeculationState::Both };
+    let both = Speculation {
+        older: epoch,
+        newer: row.epoch,
+        state: SpeculationState::Both,
+    };
     tx.put_speculation(unit, Some(both))?;
     Ok(publisher::published(tx, workflow, job, unit.step, &[(unit.part, row)])?.pop())
 }

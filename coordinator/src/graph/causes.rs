@@ -30,7 +30,12 @@ pub(crate) fn uncount_dead(
 }
 
 /// What a unit adds to its causes: one unit in each, however many of its assets failed of it.
-pub(crate) fn changes(unit: UnitId, failures: &[(String, Failure)], sign: i64, now: Timestamp) -> Vec<CauseRow> {
+pub(crate) fn changes(
+    unit: UnitId,
+    failures: &[(String, Failure)],
+    sign: i64,
+    now: Timestamp,
+) -> Vec<CauseRow> {
     let mut by_cause: BTreeMap<String, CauseRow> = BTreeMap::new();
     for (_, failure) in failures {
         let cause = fingerprint(failure);
@@ -52,6 +57,10 @@ pub(crate) fn changes(unit: UnitId, failures: &[(String, Failure)], sign: i64, n
 }
 
 fn shortened(message: &str) -> String {
-    let end = message.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= EXAMPLE_MAX).last();
+    let end = message
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= EXAMPLE_MAX)
+        .last();
     message[..end.unwrap_or(0)].to_owned()
 }

@@ -7,8 +7,15 @@ use protocol::workflow::{Action, Workflow};
 /// The key of the barrier instance that a partition belongs to.
 pub fn barrier_key(workflow: &Workflow, barrier: StepNo, partition: &Partition) -> String {
     match workflow.step(barrier).map(|s| &s.action) {
-        Some(Action::Barrier { scope: Scope::Title, .. }) => partition.title.clone(),
-        Some(Action::Barrier { scope: Scope::Batch, batch_units, .. }) => batch_key(partition.origin(), *batch_units),
+        Some(Action::Barrier {
+            scope: Scope::Title,
+            ..
+        }) => partition.title.clone(),
+        Some(Action::Barrier {
+            scope: Scope::Batch,
+            batch_units,
+            ..
+        }) => batch_key(partition.origin(), *batch_units),
         _ => String::new(),
     }
 }

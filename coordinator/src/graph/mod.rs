@@ -63,7 +63,9 @@ pub struct ApprovalChanges(Vec<(StepNo, Vec<Change>)>);
 impl ApprovalChanges {
     /// The transitions by step; a step may come several times.
     pub fn steps(&self) -> impl Iterator<Item = (StepNo, &[Change])> {
-        self.0.iter().map(|(step, changes)| (*step, changes.as_slice()))
+        self.0
+            .iter()
+            .map(|(step, changes)| (*step, changes.as_slice()))
     }
 
     /// Appends later transitions.
@@ -74,8 +76,22 @@ impl ApprovalChanges {
 
 impl<'a> Graph<'a> {
     /// The graph of a job; `sealed` when every partition of it is planned.
-    pub fn new(tx: &'a mut dyn Tx, job: JobNo, workflow: &'a Workflow, sealed: bool, now: Timestamp) -> Graph<'a> {
-        Graph { tx, job, workflow, sealed, now, approvals: ApprovalChanges::default(), released: BTreeMap::new() }
+    pub fn new(
+        tx: &'a mut dyn Tx,
+        job: JobNo,
+        workflow: &'a Workflow,
+        sealed: bool,
+        now: Timestamp,
+    ) -> Graph<'a> {
+        Graph {
+            tx,
+            job,
+            workflow,
+            sealed,
+            now,
+            approvals: ApprovalChanges::default(),
+            released: BTreeMap::new(),
+        }
     }
 
     /// Writes changes of one step and carries them through the graph.
@@ -117,19 +133,29 @@ impl<'a> Graph<'a> {
         for change in changes {
             delta.add(StepDelta::transition(change.from, change.to.state));
             if let Some(us) = change.executed_us {
-                delta.busy_us = delta.busy_us.saturating_add(i64::try_from(us).unwrap_or(i64::MAX));
+                delta.busy_us = delta
+                    .busy_us
+                    .saturating_add(i64::try_from(us).unwrap_or(i64::MAX));
                 delta.executions += 1;
             }
         }
         self.tx.add_to_step(self.job, step, delta)?;
-        if matches!(self.workflow.step(step).map(|step| &step.action), Some(Action::Approval { .. })) {
+        if matches!(
+            self.workflow.step(step).map(|step| &step.action),
+            Some(Action::Approval { .. })
+        ) {
             self.approvals.0.push((step, changes.to_vec()));
         }
         Ok(())
     }
 
     fn follow_up(&mut self, step: StepNo, changes: &[Change]) -> StoreResult<()> {
-        let in_state = |state| changes.iter().filter(move |c| c.to.state == state).map(|c| c.part);
+        let in_state = |state| {
+            changes
+                .iter()
+                .filter(move |c| c.to.state == state)
+                .map(|c| c.part)
+        };
         let mut passed: Vec<PartNo> = in_state(UnitState::Succeeded).collect();
         let mut failed: Vec<PartNo> = in_state(UnitState::Cancelled).collect();
         if self.tolerates(step) {
@@ -141,7 +167,9 @@ impl<'a> Graph<'a> {
     }
 
     fn tolerates(&self, step: StepNo) -> bool {
-        self.workflow.step(step).is_some_and(|s| s.on_failure == OnFailure::Continue)
+        self.workflow
+            .step(step)
+            .is_some_and(|s| s.on_failure == OnFailure::Continue)
     }
 
     fn propagate(&mut self, step: StepNo, passed: &[PartNo], failed: &[PartNo]) -> StoreResult<()> {
@@ -171,7 +199,9 @@ impl<'a> Graph<'a> {
     /// Makes those of `parts` ready that are untouched and whose needs are all met.
     fn make_ready(&mut self, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
         let workflow = self.workflow;
-        let Some(target) = workflow.step(step).filter(|s| s.has_units()) else { return Ok(()) };
+        let Some(target) = workflow.step(step).filter(|s| s.has_units()) else {
+            return Ok(());
+        };
         if parts.is_empty() {
             return Ok(());
         }
@@ -185,13 +215,27 @@ impl<'a> Graph<'a> {
             let untouched = row.is_none_or(|r| r.state == UnitState::Planned);
             if untouched && self.needs_met(&target.needs, *part)? {
                 let epoch = row.map_or(0, |r| r.epoch);
-                let to = UnitRow { state: UnitState::Ready, epoch, attempt: 0, due_at: None, duration_us: 0 };
-                changes.push(Change { part: *part, from: row.map(|r| r.state), to, executed_us: None });
+                let to = UnitRow {
+                    state: UnitState::Ready,
+                    epoch,
+                    attempt: 0,
+                    due_at: None,
+                    duration_us: 0,
+                };
+                changes.push(Change {
+                    part: *part,
+                    from: row.map(|r| r.state),
+                    to,
+                    executed_us: None,
+                });
             }
         }
         let ready: Vec<PartNo> = changes.iter().map(|change| change.part).collect();
         let approved = auto_approved(self.tx, self.job, target, &ready)?;
-        for change in changes.iter_mut().filter(|change| approved.contains(&change.part)) {
+        for change in changes
+            .iter_mut()
+            .filter(|change| approved.contains(&change.part))
+        {
             change.to.state = UnitState::Succeeded;
         }
         self.transition(step, &changes)
@@ -204,7 +248,10 @@ impl<'a> Graph<'a> {
             return Ok(());
         }
         let rows = self.tx.units(self.job, step, parts)?;
-        let untouched = parts.iter().zip(rows).filter(|(_, row)| row.is_none_or(|r| r.state == UnitState::Planned));
+        let untouched = parts
+            .iter()
+            .zip(rows)
+            .filter(|(_, row)| row.is_none_or(|r| r.state == UnitState::Planned));
         let changes: Vec<Change> = untouched
             .map(|(part, row)| Change {
                 part: *part,
@@ -233,20 +280,34 @@ impl<'a> Graph<'a> {
 
     fn need_met(&mut self, need: StepNo, part: PartNo) -> StoreResult<bool> {
         let workflow = self.workflow;
-        let Some(step) = workflow.step(need) else { return Ok(false) };
+        let Some(step) = workflow.step(need) else {
+            return Ok(false);
+        };
         match &step.action {
             Action::Units { .. } | Action::Approval { .. } => {
-                let row = unit_row(self.tx, UnitId { job: self.job, step: need, part })?;
+                let row = unit_row(
+                    self.tx,
+                    UnitId {
+                        job: self.job,
+                        step: need,
+                        part,
+                    },
+                )?;
                 let tolerated = step.on_failure == OnFailure::Continue;
-                Ok(row.is_some_and(|r| r.state == UnitState::Succeeded || (tolerated && r.state == UnitState::Dead)))
+                Ok(row.is_some_and(|r| {
+                    r.state == UnitState::Succeeded || (tolerated && r.state == UnitState::Dead)
+                }))
             }
             Action::Barrier { .. } => {
                 let partition = self.tx.partitions(self.job, &[part])?.remove(0);
                 let key = barrier_key(workflow, need, &partition);
                 // The release of a sealed job reaches its partitions a page at a time; the others still wait.
-                let pending = |b: &BarrierRow| self.sealed && (b.spread + 1..=b.last).contains(&partition.origin());
+                let pending = |b: &BarrierRow| {
+                    self.sealed && (b.spread + 1..=b.last).contains(&partition.origin())
+                };
                 let barrier = self.tx.barrier(self.job, need, &key)?;
-                let open = barrier.is_some_and(|b| b.state == BarrierState::Released && !pending(&b));
+                let open =
+                    barrier.is_some_and(|b| b.state == BarrierState::Released && !pending(&b));
                 // The members of this very partition must have passed: an open barrier may tolerate failures of others.
                 Ok(open && self.needs_met(&step.needs, part)?)
             }

@@ -53,14 +53,19 @@ pub fn redrive_units(
     // A person has looked at them: their recorded losses no longer count as suspicion.
     tx.forget_losses(&ids)?;
     for (unit, failures) in units {
-        if matches!(workflow.step(unit.step).map(|step| &step.action), Some(Action::Seal { .. })) {
+        if matches!(
+            workflow.step(unit.step).map(|step| &step.action),
+            Some(Action::Seal { .. })
+        ) {
             redriven.units += u64::from(reopen_seal(tx, job.no, unit.step, now)?);
             continue;
         }
         let mut graph = Graph::new(tx, job.no, workflow, sealed, now);
         let source = source_of(workflow, unit.step);
         let changed = match scope {
-            RedriveScope::FromSource if source != unit.step => replan_from(&mut graph, *unit, source)?,
+            RedriveScope::FromSource if source != unit.step => {
+                replan_from(&mut graph, *unit, source)?
+            }
             RedriveScope::FromSource | RedriveScope::Unit => redrive_unit(&mut graph, *unit)?,
         };
         redriven.approvals.extend(graph.take_approvals());
@@ -70,7 +75,10 @@ pub fn redrive_units(
         }
     }
     if redriven.units > 0 {
-        for (no, _) in workflow.numbered().filter(|(_, step)| matches!(step.action, Action::Seal { .. })) {
+        for (no, _) in workflow
+            .numbered()
+            .filter(|(_, step)| matches!(step.action, Action::Seal { .. }))
+        {
             reopen_seal(tx, job.no, no, now)?;
         }
     }
@@ -81,7 +89,9 @@ pub fn redrive_units(
 /// closes has ended. A seal that is leased is taken back, so that its end does not count. Returns whether it changed.
 fn reopen_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> StoreResult<bool> {
     let row = unit_row(tx, UnitId { job, step, part: 0 })?;
-    let Some(row) = row.filter(|row| row.state != UnitState::Planned) else { return Ok(false) };
+    let Some(row) = row.filter(|row| row.state != UnitState::Planned) else {
+        return Ok(false);
+    };
     let unit = UnitId { job, step, part: 0 };
     if row.state == UnitState::Dead {
         let failures = tx.failures_of(unit)?;
@@ -90,16 +100,30 @@ fn reopen_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> Sto
     if matches!(row.state, UnitState::Dead | UnitState::Retrying) {
         tx.put_failures(unit, &[])?;
     }
-    let planned = UnitRow { state: UnitState::Planned, attempt: 0, due_at: None, ..row };
+    let planned = UnitRow {
+        state: UnitState::Planned,
+        attempt: 0,
+        due_at: None,
+        ..row
+    };
     tx.put_units(job, step, &[(0, planned)])?;
     // A seal counts in its step only while it is made.
-    tx.add_to_step(job, step, StepDelta { total: -1, ..StepDelta::transition(Some(row.state), UnitState::Planned) })?;
+    tx.add_to_step(
+        job,
+        step,
+        StepDelta {
+            total: -1,
+            ..StepDelta::transition(Some(row.state), UnitState::Planned)
+        },
+    )?;
     Ok(true)
 }
 
 /// Makes a dead or cancelled unit ready, and plans the dependents again that were cancelled with it.
 fn redrive_unit(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
-    let Some(row) = unit_row(graph.tx, unit)? else { return Ok(false) };
+    let Some(row) = unit_row(graph.tx, unit)? else {
+        return Ok(false);
+    };
     if !matches!(row.state, UnitState::Dead | UnitState::Cancelled) {
         return Ok(false);
     }
@@ -108,7 +132,9 @@ fn redrive_unit(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
     let workflow = graph.workflow;
     for step in dependents(workflow, unit.step) {
         let row = unit_row(graph.tx, UnitId { step, ..unit })?;
-        let Some(row) = row.filter(|r| r.state == UnitState::Cancelled) else { continue };
+        let Some(row) = row.filter(|r| r.state == UnitState::Cancelled) else {
+            continue;
+        };
         if blocking_step(graph, step, unit.part)?.is_none() {
             set_state(graph, step, unit.part, row, UnitState::Planned)?;
         }
@@ -119,12 +145,20 @@ fn redrive_unit(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
 /// Whether a step of the unit's partition that would run again with another file is leased.
 pub fn is_leased(graph: &mut Graph<'_>, unit: UnitId) -> StoreResult<bool> {
     let source = source_of(graph.workflow, unit.step);
-    let rows = if source == unit.step { Vec::new() } else { rows_from(graph, unit, source)? };
+    let rows = if source == unit.step {
+        Vec::new()
+    } else {
+        rows_from(graph, unit, source)?
+    };
     Ok(rows.iter().any(|(_, row)| row.state == UnitState::Leased))
 }
 
 /// Rows of a unit's partition in a step and its dependents, in order.
-fn rows_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<Vec<(StepNo, UnitRow)>> {
+fn rows_from(
+    graph: &mut Graph<'_>,
+    unit: UnitId,
+    source: StepNo,
+) -> StoreResult<Vec<(StepNo, UnitRow)>> {
     let mut rows = Vec::new();
     for step in std::iter::once(source).chain(dependents(graph.workflow, source)) {
         let row = unit_row(graph.tx, UnitId { step, ..unit })?;
@@ -137,7 +171,9 @@ fn rows_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult
 /// the new file.
 fn replan_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResult<bool> {
     let rows = rows_from(graph, unit, source)?;
-    let still_dead = rows.iter().any(|(step, row)| *step == unit.step && row.state == UnitState::Dead);
+    let still_dead = rows
+        .iter()
+        .any(|(step, row)| *step == unit.step && row.state == UnitState::Dead);
     if !still_dead || rows.iter().any(|(_, row)| row.state == UnitState::Leased) {
         return Ok(false);
     }
@@ -151,7 +187,11 @@ fn replan_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResu
             }
             graph.tx.put_failures(of_step, &[])?;
         }
-        let to = if step == source { UnitState::Ready } else { UnitState::Planned };
+        let to = if step == source {
+            UnitState::Ready
+        } else {
+            UnitState::Planned
+        };
         if row.state != to {
             set_state(graph, step, unit.part, row, to)?;
         }
@@ -159,15 +199,39 @@ fn replan_from(graph: &mut Graph<'_>, unit: UnitId, source: StepNo) -> StoreResu
     Ok(true)
 }
 
-fn set_state(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, state: UnitState) -> StoreResult<()> {
-    let to = UnitRow { state, attempt: 0, due_at: None, ..row };
-    graph.transition(step, &[Change { part, from: Some(row.state), to, executed_us: None }])?;
-    let tolerated = graph.workflow.step(step).is_some_and(|s| s.on_failure == OnFailure::Continue);
+fn set_state(
+    graph: &mut Graph<'_>,
+    step: StepNo,
+    part: PartNo,
+    row: UnitRow,
+    state: UnitState,
+) -> StoreResult<()> {
+    let to = UnitRow {
+        state,
+        attempt: 0,
+        due_at: None,
+        ..row
+    };
+    graph.transition(
+        step,
+        &[Change {
+            part,
+            from: Some(row.state),
+            to,
+            executed_us: None,
+        }],
+    )?;
+    let tolerated = graph
+        .workflow
+        .step(step)
+        .is_some_and(|s| s.on_failure == OnFailure::Continue);
     let (succeeded, failed) = match row.state {
         UnitState::Succeeded => (-1, 0),
         UnitState::Dead if tolerated => (-1, 0),
         UnitState::Dead | UnitState::Cancelled => (0, -1),
-        UnitState::Planned | UnitState::Ready | UnitState::Leased | UnitState::Retrying => return Ok(()),
+        UnitState::Planned | UnitState::Ready | UnitState::Leased | UnitState::Retrying => {
+            return Ok(());
+        }
     };
     let workflow = graph.workflow;
     for (barrier, dependent) in workflow.dependents(step) {
@@ -183,13 +247,29 @@ fn set_state(graph: &mut Graph<'_>, step: StepNo, part: PartNo, row: UnitRow, st
 }
 
 /// A step that failed and without which `step` can never run for this partition.
-pub fn blocking_step(graph: &mut Graph<'_>, step: StepNo, part: PartNo) -> StoreResult<Option<StepNo>> {
+pub fn blocking_step(
+    graph: &mut Graph<'_>,
+    step: StepNo,
+    part: PartNo,
+) -> StoreResult<Option<StepNo>> {
     let workflow = graph.workflow;
-    let mut queue: Vec<StepNo> = workflow.step(step).map(|s| s.needs.clone()).unwrap_or_default();
+    let mut queue: Vec<StepNo> = workflow
+        .step(step)
+        .map(|s| s.needs.clone())
+        .unwrap_or_default();
     while let Some(no) = queue.pop() {
-        let Some(need) = workflow.step(no) else { continue };
+        let Some(need) = workflow.step(no) else {
+            continue;
+        };
         if need.has_units() {
-            let row = unit_row(graph.tx, UnitId { job: graph.job, step: no, part })?;
+            let row = unit_row(
+                graph.tx,
+                UnitId {
+                    job: graph.job,
+                    step: no,
+                    part,
+                },
+            )?;
             let blocks = row.is_some_and(|r| {
                 r.state == UnitState::Cancelled
                     || (r.state == UnitState::Dead && need.on_failure != OnFailure::Continue)

@@ -35,7 +35,10 @@ pub struct Import {
 
 /// An asset as its source declares it.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes protocol's Asset, which knows nothing of OpenAPI")]
+#[expect(
+    dead_code,
+    reason = "it describes protocol's Asset, which knows nothing of OpenAPI"
+)]
 struct ImportedAsset {
     #[schema(min_length = 1)]
     id: String,
@@ -54,7 +57,10 @@ struct ImportedAsset {
 
 /// The optional columns of a manifest row.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes protocol's Declared, which knows nothing of OpenAPI")]
+#[expect(
+    dead_code,
+    reason = "it describes protocol's Declared, which knows nothing of OpenAPI"
+)]
 struct Declared {
     title_name: Option<String>,
     series: Option<String>,
@@ -88,20 +94,27 @@ async fn import(
 ) -> Result<Json<Imported>, Problem> {
     let assets = import.assets;
     if assets.len() > IMPORT_MAX {
-        return Err(Problem::new("usage", format!("{} assets in one import", assets.len()))
-            .hint(format!("send at most {IMPORT_MAX} at a time"))
-            .at("assets"));
+        return Err(
+            Problem::new("usage", format!("{} assets in one import", assets.len()))
+                .hint(format!("send at most {IMPORT_MAX} at a time"))
+                .at("assets"),
+        );
     }
     for (i, asset) in assets.iter().enumerate() {
         let wrong = |what: &str| Problem::new("usage", what).at(format!("assets[{i}]"));
         if asset.id.is_empty() {
             return Err(wrong("an asset has no id"));
         }
-        if asset.bytes.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+        if asset
+            .bytes
+            .is_some_and(|bytes| i64::try_from(bytes).is_err())
+        {
             return Err(wrong("bytes is larger than a file can be"));
         }
     }
     let (count, now) = (assets.len() as u64, state.now());
-    state.write(&request, move |tx| Ok(tx.import_assets(&assets, now)?)).await?;
+    state
+        .write(&request, move |tx| Ok(tx.import_assets(&assets, now)?))
+        .await?;
     Ok(Json(Imported { assets: count }))
 }

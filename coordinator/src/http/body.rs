@@ -30,10 +30,17 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Body<T>, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+        let kind = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("")
+            .to_owned();
         let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
-            let payload = payload.await.map_err(|error| Problem::new("usage", error.to_string()))?;
+            let payload = payload
+                .await
+                .map_err(|error| Problem::new("usage", error.to_string()))?;
             read(&kind, &whole(payload).await?).map(Body)
         })
     }
@@ -46,14 +53,26 @@ async fn whole(mut payload: web::Payload) -> Result<web::BytesMut, Problem> {
     loop {
         let piece = timeout_at(end.min(Instant::now() + PIECE_TIMEOUT), payload.next()).await;
         let piece = piece.map_err(|_| {
-            Problem::new("timeout", format!("the body stopped after {} bytes", bytes.len())).hint("send it again")
+            Problem::new(
+                "timeout",
+                format!("the body stopped after {} bytes", bytes.len()),
+            )
+            .hint("send it again")
         })?;
         match piece {
             None => return Ok(bytes),
-            Some(Err(error)) => return Err(Problem::new("usage", format!("the body could not be read: {error}"))),
+            Some(Err(error)) => {
+                return Err(Problem::new(
+                    "usage",
+                    format!("the body could not be read: {error}"),
+                ));
+            }
             Some(Ok(piece)) if bytes.len() + piece.len() > BODY_MAX => {
-                return Err(Problem::new("too_large", format!("the body is larger than {BODY_MAX} bytes"))
-                    .hint("send it in smaller pieces"));
+                return Err(Problem::new(
+                    "too_large",
+                    format!("the body is larger than {BODY_MAX} bytes"),
+                )
+                .hint("send it in smaller pieces"));
             }
             Some(Ok(piece)) => bytes.extend_from_slice(&piece),
         }
@@ -74,12 +93,22 @@ impl<T: DeserializeOwned + Serialize + Default + 'static> FromRequest for Asked<
 }
 
 /// Reads such a body; it may hold the members that its default holds.
-fn strict<T: DeserializeOwned + Serialize + Default>(sent: serde_json::Value) -> Result<T, Problem> {
-    let wrong =
-        |error: serde_json::Error| Problem::new("usage", format!("the body cannot be read: {error}")).at("body");
+fn strict<T: DeserializeOwned + Serialize + Default>(
+    sent: serde_json::Value,
+) -> Result<T, Problem> {
+    let wrong = |error: serde_json::Error| {
+        Problem::new("usage", format!("the body cannot be read: {error}")).at("body")
+    };
     let known = serde_json::to_value(T::default()).map_err(wrong)?;
-    let known: Vec<&str> = known.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let members = sent.as_object().ok_or_else(|| Problem::new("usage", "the body is no object").at("body"))?;
+    let known: Vec<&str> = known
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let members = sent
+        .as_object()
+        .ok_or_else(|| Problem::new("usage", "the body is no object").at("body"))?;
     if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
         let problem = Problem::new("usage", format!("there is no member {name:?}")).at("body");
         return Err(problem.hint(protocol::yaml::suggest(name, &known)));
@@ -88,12 +117,19 @@ fn strict<T: DeserializeOwned + Serialize + Default>(sent: serde_json::Value) ->
 }
 
 fn read<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Problem> {
-    let essence = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let essence = kind
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     // A form of another site cannot send this type, so it is asked for wherever there is a body.
     if !bytes.is_empty() && essence != "application/json" {
-        return Err(Problem::new("unsupported_media_type", format!("the body is {essence:?}"))
-            .hint("Content-Type: application/json"));
+        return Err(
+            Problem::new("unsupported_media_type", format!("the body is {essence:?}"))
+                .hint("Content-Type: application/json"),
+        );
     }
     let wrong = |error: serde_json::Error| {
         let place = format!("body line {} column {}", error.line(), error.column());
@@ -102,7 +138,9 @@ fn read<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Problem> {
     if text.windows(6).any(|window| window == b"\\u0000") {
         let value: serde_json::Value = serde_json::from_slice(text).map_err(wrong)?;
         if has_nul(&value) {
-            return Err(Problem::new("usage", "a text holds the character U+0000").hint("leave it out"));
+            return Err(
+                Problem::new("usage", "a text holds the character U+0000").hint("leave it out")
+            );
         }
     }
     serde_json::from_slice(text).map_err(wrong)
@@ -112,31 +150,44 @@ fn has_nul(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::String(text) => text.contains('\0'),
         serde_json::Value::Array(items) => items.iter().any(has_nul),
-        serde_json::Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        serde_json::Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
         _ => false,
     }
 }
 
 /// The idempotency key of a request, when it has one.
 pub(super) fn key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(value) = request.headers().get(KEY_HEADER) else { return Ok(None) };
+    let Some(value) = request.headers().get(KEY_HEADER) else {
+        return Ok(None);
+    };
     let wrong = || {
         Problem::new("usage", "the idempotency key cannot be used")
             .hint(format!("1 to {KEY_MAX} visible ASCII characters"))
             .at("header Idempotency-Key")
     };
     let text = value.to_str().map_err(|_| wrong())?;
-    let fits = !text.is_empty() && text.len() <= KEY_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    if fits { Ok(Some(text.to_owned())) } else { Err(wrong()) }
+    let fits =
+        !text.is_empty() && text.len() <= KEY_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+    if fits {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err(wrong())
+    }
 }
 
 /// How queries, paths and bodies are read.
 pub(super) fn limits(config: &mut web::ServiceConfig) {
     let query = web::QueryConfig::default().error_handler(|error, _| {
-        Problem::new("usage", format!("the query cannot be read: {error}")).at("query").into()
+        Problem::new("usage", format!("the query cannot be read: {error}"))
+            .at("query")
+            .into()
     });
     let path = web::PathConfig::default().error_handler(|error, _| {
-        Problem::new("not_found", format!("the path names nothing: {error}")).at("path").into()
+        Problem::new("not_found", format!("the path names nothing: {error}"))
+            .at("path")
+            .into()
     });
     config.app_data(query).app_data(path);
 }
@@ -151,12 +202,21 @@ mod tests {
         use crate::audit::AuditContext;
         use crate::command::RetryRequest;
         let sent = |text: &str| serde_json::from_str(text).expect("JSON");
-        let asked: RetryRequest = strict(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
+        let asked: RetryRequest =
+            strict(sent(r#"{"all":true,"dry_run":true,"actor":"me"}"#)).expect("an order");
         assert!(asked.all && asked.audit.dry_run && asked.audit.actor == "me");
-        let refused = strict::<AuditContext>(sent(r#"{"dry_runn":true}"#)).expect_err("no such member");
-        assert!(refused.message.contains("dry_runn") && refused.hint.is_some_and(|hint| hint.contains("dry_run")));
+        let refused =
+            strict::<AuditContext>(sent(r#"{"dry_runn":true}"#)).expect_err("no such member");
+        assert!(
+            refused.message.contains("dry_runn")
+                && refused.hint.is_some_and(|hint| hint.contains("dry_run"))
+        );
         for text in ["[]", "null", r#"{"dry_run":1}"#, r#"{"all":true}"#] {
-            assert_eq!(strict::<AuditContext>(sent(text)).expect_err(text).status(), 400, "{text}");
+            assert_eq!(
+                strict::<AuditContext>(sent(text)).expect_err(text).status(),
+                400,
+                "{text}"
+            );
         }
     }
 
@@ -164,8 +224,14 @@ mod tests {
     fn bodies_are_json_without_nul() {
         let read = |kind: &str, text: &str| read::<BTreeMap<String, String>>(kind, text.as_bytes());
         assert_eq!(read("", "").map(|map| map.len()), Ok(0));
-        assert_eq!(read("application/json; charset=utf-8", r#"{"a":"b"}"#).map(|map| map.len()), Ok(1));
-        assert_eq!(read("application/json", r#"{"a":"\\u0000"}"#).map(|map| map.len()), Ok(1));
+        assert_eq!(
+            read("application/json; charset=utf-8", r#"{"a":"b"}"#).map(|map| map.len()),
+            Ok(1)
+        );
+        assert_eq!(
+            read("application/json", r#"{"a":"\\u0000"}"#).map(|map| map.len()),
+            Ok(1)
+        );
         for (kind, text, status) in [
             ("text/plain", "{}", 415),
             ("application/json", "{", 400),
@@ -173,7 +239,11 @@ mod tests {
             ("application/json", r#"{"a":"\u0000"}"#, 400),
             ("application/json", r#"{"\u0000":"b"}"#, 400),
         ] {
-            assert_eq!(read(kind, text).expect_err(text).status(), status, "{kind} {text}");
+            assert_eq!(
+                read(kind, text).expect_err(text).status(),
+                status,
+                "{kind} {text}"
+            );
         }
     }
 }

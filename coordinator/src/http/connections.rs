@@ -25,11 +25,19 @@ pub(super) struct ConnectionLimits {
 
 impl ConnectionLimits {
     /// Limits of the API.
-    pub(super) const API: ConnectionLimits =
-        ConnectionLimits { total: 4_096, per_client: 1_536, reserve: 512, reserve_per_client: 8 };
+    pub(super) const API: ConnectionLimits = ConnectionLimits {
+        total: 4_096,
+        per_client: 1_536,
+        reserve: 512,
+        reserve_per_client: 8,
+    };
     /// Limits of a server of health and metrics: few probes come, and each is short.
-    pub(super) const HEALTH: ConnectionLimits =
-        ConnectionLimits { total: 64, per_client: 32, reserve: 64, reserve_per_client: 4 };
+    pub(super) const HEALTH: ConnectionLimits = ConnectionLimits {
+        total: 64,
+        per_client: 32,
+        reserve: 64,
+        reserve_per_client: 4,
+    };
 
     /// Connections that the server accepts; more wait in the backlog.
     pub(super) fn accepted(self) -> usize {
@@ -66,7 +74,10 @@ pub(super) struct Place {
 impl Shares {
     /// At most `limit` places for each client.
     pub(super) fn new(limit: usize) -> Shares {
-        Shares { counts: Arc::default(), limit }
+        Shares {
+            counts: Arc::default(),
+            limit,
+        }
     }
 
     /// A place for a client; none where it has as many as it may.
@@ -78,7 +89,10 @@ impl Shares {
             return None;
         }
         *count += 1;
-        Some(Place { shares: self.clone(), client })
+        Some(Place {
+            shares: self.clone(),
+            client,
+        })
     }
 }
 
@@ -103,7 +117,10 @@ struct Pool {
 
 impl Pool {
     fn new(total: usize, per_client: usize) -> Pool {
-        Pool { all: Arc::new(Semaphore::new(total)), clients: Shares::new(per_client) }
+        Pool {
+            all: Arc::new(Semaphore::new(total)),
+            clients: Shares::new(per_client),
+        }
     }
 
     fn take(&self, client: IpAddr) -> Option<(Place, OwnedSemaphorePermit)> {
@@ -140,20 +157,30 @@ impl Connections {
     fn place(&self, client: IpAddr) -> Option<Open> {
         let general = self.general.take(client).map(|place| (false, place));
         let (probes_only, place) = general.or_else(|| Some((true, self.reserve.take(client)?)))?;
-        Some(Open { probes_only, _place: Arc::new(place) })
+        Some(Open {
+            probes_only,
+            _place: Arc::new(place),
+        })
     }
 
     /// Counts a new connection of its client; shuts it down where there is no place for it.
     pub(super) fn admit(&self, connection: &dyn Any, extensions: &mut Extensions) {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
-        let Ok(client) = stream.peer_addr() else { return };
+        let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        let Ok(client) = stream.peer_addr() else {
+            return;
+        };
         match self.place(client.ip()) {
             Some(open) => {
                 extensions.insert(open);
             }
             None => {
                 // Both descriptors are of one socket: the server reads its end and closes the other.
-                let copy = stream.as_fd().try_clone_to_owned().map(std::net::TcpStream::from);
+                let copy = stream
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .map(std::net::TcpStream::from);
                 if let Err(error) = copy.and_then(|stream| stream.shutdown(Shutdown::Both)) {
                     tracing::debug!(%error, "a connection above the limit of its client could not be closed");
                 }
@@ -180,33 +207,60 @@ mod tests {
         held.pop();
         assert!(shares.take(one).is_some());
         drop(held);
-        assert!(shares.counts.lock().is_empty(), "clients without requests are forgotten");
+        assert!(
+            shares.counts.lock().is_empty(),
+            "clients without requests are forgotten"
+        );
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_client() {
         let shares = Shares::new(1);
         let _held = shares.take(address("2001:db8:1:2::1")).expect("a place");
-        assert!(shares.take(address("2001:db8:1:2:ffff:1:2:3")).is_none(), "the same /64");
-        assert!(shares.take(address("2001:db8:1:3::1")).is_some(), "another /64");
+        assert!(
+            shares.take(address("2001:db8:1:2:ffff:1:2:3")).is_none(),
+            "the same /64"
+        );
+        assert!(
+            shares.take(address("2001:db8:1:3::1")).is_some(),
+            "another /64"
+        );
         let _held = shares.take(address("::ffff:10.0.0.1")).expect("a place");
-        assert!(shares.take(address("10.0.0.1")).is_none(), "one IPv4 address in two notations");
+        assert!(
+            shares.take(address("10.0.0.1")).is_none(),
+            "one IPv4 address in two notations"
+        );
         assert!(shares.take(address("10.0.0.2")).is_some());
     }
 
     #[test]
     fn clients_that_hold_all_connections_leave_the_reserve_to_others() {
-        let limits = ConnectionLimits { total: 6, per_client: 3, reserve: 4, reserve_per_client: 1 };
+        let limits = ConnectionLimits {
+            total: 6,
+            per_client: 3,
+            reserve: 4,
+            reserve_per_client: 1,
+        };
         let connections = Connections::within(limits);
         let mut held: Vec<Open> = Vec::new();
         for client in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
             held.extend((0..20).filter_map(|_| connections.place(address(client))));
         }
         let general = held.iter().filter(|open| !open.probes_only).count();
-        assert_eq!((general, held.len()), (6, 9), "three clients take all connections and one of the reserve each");
-        let probe = connections.place(address("10.0.0.9")).expect("a probe of another address is answered");
+        assert_eq!(
+            (general, held.len()),
+            (6, 9),
+            "three clients take all connections and one of the reserve each"
+        );
+        let probe = connections
+            .place(address("10.0.0.9"))
+            .expect("a probe of another address is answered");
         assert!(probe.probes_only);
         held.clear();
-        assert!(connections.place(address("10.0.0.9")).is_some_and(|open| !open.probes_only));
+        assert!(
+            connections
+                .place(address("10.0.0.9"))
+                .is_some_and(|open| !open.probes_only)
+        );
     }
 }

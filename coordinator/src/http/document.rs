@@ -19,18 +19,36 @@ use utoipa_actix_web::AppExt;
 struct Document;
 
 /// Requests that are recorded: they hold an order.
-const ORDERS: [&str; 5] = ["Order", "PriorityRequest", "RetryRequest", "TaskRequest", "WaiveRequest"];
+const ORDERS: [&str; 5] = [
+    "Order",
+    "PriorityRequest",
+    "RetryRequest",
+    "TaskRequest",
+    "WaiveRequest",
+];
 
 /// The OpenAPI document of the API.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes).split_for_parts().1;
+    let mut document = App::new()
+        .into_utoipa_app()
+        .openapi(Document::openapi())
+        .configure(routes)
+        .split_for_parts()
+        .1;
     if let Some(components) = &mut document.components {
         let merged = ORDERS.map(|name| (name, closed(&components.schemas, name)));
         for (name, object) in merged {
-            components.schemas.insert(name.to_owned(), RefOr::T(Schema::Object(object)));
+            components
+                .schemas
+                .insert(name.to_owned(), RefOr::T(Schema::Object(object)));
         }
     }
-    document.paths.paths.values_mut().flat_map(operations).for_each(complete);
+    document
+        .paths
+        .paths
+        .values_mut()
+        .flat_map(operations)
+        .for_each(complete);
     document
 }
 
@@ -45,7 +63,9 @@ fn complete(operation: &mut Operation) {
     if let (Some(tag), Some(id)) = (tag, &mut operation.operation_id) {
         *id = format!("{tag}_{id}");
     }
-    let Some(body) = &mut operation.request_body else { return };
+    let Some(body) = &mut operation.request_body else {
+        return;
+    };
     let RefOr::T(body) = body else { return };
     let named = |schema: &RefOr<Schema>| match schema {
         RefOr::Ref(reference) => reference.ref_location.rsplit('/').next().map(str::to_owned),
@@ -55,7 +75,10 @@ fn complete(operation: &mut Operation) {
         RefOr::T(content) => content.schema.as_ref().and_then(named),
         RefOr::Ref(_) => None,
     });
-    if contents.into_iter().all(|name| ORDERS.contains(&name.as_str())) {
+    if contents
+        .into_iter()
+        .all(|name| ORDERS.contains(&name.as_str()))
+    {
         body.required = Some(Required::False);
     }
 }
@@ -65,14 +88,21 @@ fn closed(schemas: &BTreeMap<String, RefOr<Schema>>, name: &str) -> Object {
     let mut object = Object::default();
     match schemas.get(name) {
         Some(RefOr::T(Schema::Object(found))) => object = found.clone(),
-        Some(RefOr::T(Schema::AllOf(AllOf { items, description, .. }))) => {
+        Some(RefOr::T(Schema::AllOf(AllOf {
+            items, description, ..
+        }))) => {
             object.description.clone_from(description);
             for item in items {
                 let part = match item {
                     RefOr::T(Schema::Object(part)) => part.clone(),
-                    RefOr::Ref(reference) => {
-                        closed(schemas, reference.ref_location.rsplit('/').next().unwrap_or_default())
-                    }
+                    RefOr::Ref(reference) => closed(
+                        schemas,
+                        reference
+                            .ref_location
+                            .rsplit('/')
+                            .next()
+                            .unwrap_or_default(),
+                    ),
                     RefOr::T(_) => continue,
                 };
                 object.properties.extend(part.properties);
@@ -94,9 +124,18 @@ mod tests {
     fn every_operation_has_an_id_of_its_own_and_orders_are_closed() {
         let mut document = document();
         let items = document.paths.paths.values_mut().flat_map(operations);
-        let ids: Vec<String> = items.filter_map(|operation| operation.operation_id.clone()).collect();
-        assert!(ids.len() > 20 && ids.contains(&"operations_pause".to_owned()), "{ids:?}");
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        let ids: Vec<String> = items
+            .filter_map(|operation| operation.operation_id.clone())
+            .collect();
+        assert!(
+            ids.len() > 20 && ids.contains(&"operations_pause".to_owned()),
+            "{ids:?}"
+        );
+        assert_eq!(
+            ids.iter().collect::<BTreeSet<_>>().len(),
+            ids.len(),
+            "{ids:?}"
+        );
         let text = document.to_json().expect("a document is JSON");
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         for name in ORDERS {

@@ -50,8 +50,18 @@ pub struct Ask<E: Endpoint> {
 
 impl<E: Endpoint> Ask<E> {
     /// A request whose parameters are within their limits.
-    pub fn new(path: E::Path, query: E::Query, body: E::Body, now: Timestamp) -> Result<Ask<E>, Problem> {
-        Ok(Ask { path, query: query.checked()?, body: body.checked()?, now })
+    pub fn new(
+        path: E::Path,
+        query: E::Query,
+        body: E::Body,
+        now: Timestamp,
+    ) -> Result<Ask<E>, Problem> {
+        Ok(Ask {
+            path,
+            query: query.checked()?,
+            body: body.checked()?,
+            now,
+        })
     }
 
     /// The segments of the path without their encoding.
@@ -113,7 +123,9 @@ impl Checked for AuditContext {
         for (field, text) in [("reason", &self.reason), ("actor", &self.actor)] {
             if text.chars().count() > TEXT_MAX {
                 let why = format!("the {field} is longer than {TEXT_MAX} characters");
-                return Err(Problem::new("usage", why).hint("say it in fewer words").at(field));
+                return Err(Problem::new("usage", why)
+                    .hint("say it in fewer words")
+                    .at(field));
             }
         }
         if self.actor.trim().is_empty() {
@@ -125,13 +137,19 @@ impl Checked for AuditContext {
 
 impl Checked for PriorityRequest {
     fn checked(self) -> Result<Self, Problem> {
-        Ok(PriorityRequest { audit: self.audit.checked()?, ..self })
+        Ok(PriorityRequest {
+            audit: self.audit.checked()?,
+            ..self
+        })
     }
 }
 
 impl Checked for WaiveRequest {
     fn checked(self) -> Result<Self, Problem> {
-        Ok(WaiveRequest { audit: self.audit.checked()?, ..self })
+        Ok(WaiveRequest {
+            audit: self.audit.checked()?,
+            ..self
+        })
     }
 }
 
@@ -139,9 +157,14 @@ impl Checked for TaskRequest {
     fn checked(self) -> Result<Self, Problem> {
         if self.checks.len() > CHECKS_MAX {
             let why = format!("{} checks in one request", self.checks.len());
-            return Err(Problem::new("usage", why).hint(format!("{CHECKS_MAX} at most")).at("checks"));
+            return Err(Problem::new("usage", why)
+                .hint(format!("{CHECKS_MAX} at most"))
+                .at("checks"));
         }
-        Ok(TaskRequest { audit: self.audit.checked()?, ..self })
+        Ok(TaskRequest {
+            audit: self.audit.checked()?,
+            ..self
+        })
     }
 }
 

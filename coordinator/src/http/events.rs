@@ -31,7 +31,11 @@ pub(super) struct Events {
 impl Events {
     /// A source without listeners.
     pub(super) fn new(source: watch::Sender<Event>) -> Events {
-        Events { seats: Arc::new(Semaphore::new(LISTENERS_MAX)), clients: Shares::new(LISTENERS_PER_CLIENT), source }
+        Events {
+            seats: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            clients: Shares::new(LISTENERS_PER_CLIENT),
+            source,
+        }
     }
 }
 
@@ -52,7 +56,11 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     responses((status = 200, description = "events without end", body = String, content_type = "text/event-stream"), Refused)
 )]
 #[get("/api/v1/events")]
-async fn events(request: HttpRequest, state: Data<State>, events: Data<Events>) -> Result<HttpResponse, Problem> {
+async fn events(
+    request: HttpRequest,
+    state: Data<State>,
+    events: Data<Events>,
+) -> Result<HttpResponse, Problem> {
     let full = |limit: usize, of: &str| {
         Problem::new("too_many", format!("{limit} streams{of} are open already"))
             .hint("close one, or poll /api/v1/jobs")
@@ -64,30 +72,42 @@ async fn events(request: HttpRequest, state: Data<State>, events: Data<Events>) 
         }
         None => None,
     };
-    let seat = Arc::clone(&events.seats).try_acquire_owned().map_err(|_| full(LISTENERS_MAX, ""))?;
+    let seat = Arc::clone(&events.seats)
+        .try_acquire_owned()
+        .map_err(|_| full(LISTENERS_MAX, ""))?;
     state.read(|tx| Ok(tx.jobs(true, 1)?)).await?;
     let mut source = events.source.subscribe();
     source.mark_changed();
-    let stream = stream::unfold(Listener { source, _seat: seat, _place: place }, |mut listener| async move {
-        let news = tokio::time::timeout(KEEP_ALIVE, listener.source.changed()).await;
-        let text = match news {
-            // The source is gone: so is this process, soon.
-            Ok(Err(_)) => return None,
-            Err(_) => ": still here\n\n".to_owned(),
-            Ok(Ok(())) => {
-                let event = listener.source.borrow_and_update().clone();
-                if event.is_last() {
-                    return None;
+    let stream = stream::unfold(
+        Listener {
+            source,
+            _seat: seat,
+            _place: place,
+        },
+        |mut listener| async move {
+            let news = tokio::time::timeout(KEEP_ALIVE, listener.source.changed()).await;
+            let text = match news {
+                // The source is gone: so is this process, soon.
+                Ok(Err(_)) => return None,
+                Err(_) => ": still here\n\n".to_owned(),
+                Ok(Ok(())) => {
+                    let event = listener.source.borrow_and_update().clone();
+                    if event.is_last() {
+                        return None;
+                    }
+                    if event.id == 0 {
+                        ": listening\n\n".to_owned()
+                    } else {
+                        format!(
+                            "id: {}\nevent: progress\ndata: {}\n\n",
+                            event.id, event.text
+                        )
+                    }
                 }
-                if event.id == 0 {
-                    ": listening\n\n".to_owned()
-                } else {
-                    format!("id: {}\nevent: progress\ndata: {}\n\n", event.id, event.text)
-                }
-            }
-        };
-        Some((Ok::<Bytes, Infallible>(Bytes::from(text)), listener))
-    });
+            };
+            Some((Ok::<Bytes, Infallible>(Bytes::from(text)), listener))
+        },
+    );
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -59,7 +59,10 @@ impl Checked for OfJob {
 impl OfJob {
     /// Entries about `job`, or about all jobs, at most as many as a page holds.
     pub fn new(job: Option<&str>, limit: u32) -> OfJob {
-        OfJob { job: job.map(str::to_owned), limit: limit.clamp(1, PAGE_MAX) }
+        OfJob {
+            job: job.map(str::to_owned),
+            limit: limit.clamp(1, PAGE_MAX),
+        }
     }
 }
 
@@ -77,5 +80,8 @@ async fn retry(
     of: Query<OfJob>,
     Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
-    state.bring_back(&request, Among::Dead(of.into_inner().job), asked).await.map(Json)
+    state
+        .bring_back(&request, Among::Dead(of.into_inner().job), asked)
+        .await
+        .map(Json)
 }

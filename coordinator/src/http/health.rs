@@ -80,7 +80,9 @@ async fn metrics(state: Data<State>) -> HttpResponse {
 fn exposition(registry: &Registry) -> HttpResponse {
     let mut text = Vec::new();
     match TextEncoder::new().encode(&registry.gather(), &mut text) {
-        Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text),
+        Ok(()) => HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4")
+            .body(text),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }
 }
@@ -101,5 +103,9 @@ pub struct Part {
 #[get("/api/v1/cluster")]
 async fn cluster(state: Data<State>) -> Json<Part> {
     let (role, leader) = state.part();
-    Json(Part { role: role.into(), leader, version: env!("CARGO_PKG_VERSION").into() })
+    Json(Part {
+        role: role.into(),
+        leader,
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
 }

@@ -1,6 +1,8 @@
 //! `/api/v1/jobs`.
 use crate::audit::AuditContext;
-use crate::command::submission::{Sources, Submitted, compile_sent, entropy_of, submission_of, submit};
+use crate::command::submission::{
+    Sources, Submitted, compile_sent, entropy_of, submission_of, submit,
+};
 use crate::command::{self, Among, JobChanged, PriorityRequest, Retried, RetryRequest};
 use crate::http::State;
 use crate::http::body::{Asked, Body, key};
@@ -81,10 +83,18 @@ async fn add(
     }
     let now = state.now();
     let compiled = web::block(move || compile_sent(&sources, entropy, now)).await;
-    let job = compiled.map_err(|error| Problem::new("unavailable", error.to_string()))?.map_err(Problem::from)?;
-    let job = NewJob { submission: key.as_deref().map(submission_of), ..job };
+    let job = compiled
+        .map_err(|error| Problem::new("unavailable", error.to_string()))?
+        .map_err(Problem::from)?;
+    let job = NewJob {
+        submission: key.as_deref().map(submission_of),
+        ..job
+    };
     if dry_run {
-        return Ok(HttpResponse::Ok().json(Submitted { job: job.id, dry_run }));
+        return Ok(HttpResponse::Ok().json(Submitted {
+            job: job.id,
+            dry_run,
+        }));
     }
     let submitted = state.write(&request, move |tx| submit(tx, &job)).await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(submitted))
@@ -104,5 +114,8 @@ async fn retry(
     job: Path<String>,
     Asked(asked): Asked<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
-    state.bring_back(&request, Among::Job(job.into_inner()), asked).await.map(Json)
+    state
+        .bring_back(&request, Among::Job(job.into_inner()), asked)
+        .await
+        .map(Json)
 }

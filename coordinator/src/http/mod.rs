@@ -97,10 +97,16 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
         gauges,
         events: told.clone(),
     };
-    let (door, connections) = (Door::new(state.hosts.clone()), Connections::within(ConnectionLimits::API));
+    let (door, connections) = (
+        Door::new(state.hosts.clone()),
+        Connections::within(ConnectionLimits::API),
+    );
     let server = HttpServer::new(move || {
         let (paths, document) = (Arc::clone(&paths), document.clone());
-        let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+        let (app, _) = App::new()
+            .into_utoipa_app()
+            .configure(routes)
+            .split_for_parts();
         app.app_data(web::Data::new(state.clone()))
             .app_data(events.clone())
             .configure(body::limits)
@@ -109,7 +115,11 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
                 "/api/v1/openapi.json",
                 web::get().to(move || {
                     let document = document.clone();
-                    async move { HttpResponse::Ok().content_type("application/json").body(document) }
+                    async move {
+                        HttpResponse::Ok()
+                            .content_type("application/json")
+                            .body(document)
+                    }
                 }),
             )
             .default_service(web::to(move |request: HttpRequest| {
@@ -129,14 +139,24 @@ pub fn serve(listen: &str, state: State) -> io::Result<Served> {
     .disable_signals()
     .bind(listen)?;
     tokio::spawn(observer.run());
-    Ok(Served { events: Some(told), ..started(&server.addrs(), server.run())? })
+    Ok(Served {
+        events: Some(told),
+        ..started(&server.addrs(), server.run())?
+    })
 }
 
 fn started(addresses: &[SocketAddr], running: Server) -> io::Result<Served> {
-    let address = addresses.first().copied().ok_or_else(|| io::Error::other("no address"))?;
+    let address = addresses
+        .first()
+        .copied()
+        .ok_or_else(|| io::Error::other("no address"))?;
     let handle = running.handle();
     tokio::spawn(running);
-    Ok(Served { handle, address, events: None })
+    Ok(Served {
+        handle,
+        address,
+        events: None,
+    })
 }
 
 /// The answer where no handler is: a wrong method at a path that exists, or nothing at all.
@@ -144,13 +164,21 @@ fn elsewhere(request: &HttpRequest, paths: &Paths) -> HttpResponse {
     let asked: Vec<&str> = request.uri().path().split('/').collect();
     let same = |path: &str| {
         let known: Vec<&str> = path.split('/').collect();
-        known.len() == asked.len() && known.iter().zip(&asked).all(|(k, a)| k.starts_with('{') || k == a)
+        known.len() == asked.len()
+            && known
+                .iter()
+                .zip(&asked)
+                .all(|(k, a)| k.starts_with('{') || k == a)
     };
     // An address that is written out goes before one with a name in its place.
     let exact = paths.paths.contains_key(request.uri().path());
     let mut methods: Vec<&str> = Vec::new();
     for (path, item) in &paths.paths {
-        if if exact { path == request.uri().path() } else { same(path) } {
+        if if exact {
+            path == request.uri().path()
+        } else {
+            same(path)
+        } {
             methods.extend(item.get.as_ref().map(|_| "GET"));
             methods.extend(item.post.as_ref().map(|_| "POST"));
         }
@@ -161,7 +189,9 @@ fn elsewhere(request: &HttpRequest, paths: &Paths) -> HttpResponse {
             .error_response();
     }
     let why = format!("{} is not possible here", request.method());
-    let mut response = Problem::new("method_not_allowed", why).hint(methods.join(", ")).error_response();
+    let mut response = Problem::new("method_not_allowed", why)
+        .hint(methods.join(", "))
+        .error_response();
     if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
         response.headers_mut().insert(ALLOW, allowed);
     }

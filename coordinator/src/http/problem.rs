@@ -51,7 +51,13 @@ const CODES: [(&str, u16); 13] = [
 impl Problem {
     /// A problem of this code.
     pub fn new(error: &str, message: impl Into<String>) -> Problem {
-        Problem { error: error.to_owned(), message: message.into(), hint: None, place: None, elsewhere: None }
+        Problem {
+            error: error.to_owned(),
+            message: message.into(),
+            hint: None,
+            place: None,
+            elsewhere: None,
+        }
     }
 
     /// Adds what to do.
@@ -70,7 +76,10 @@ impl Problem {
 
     /// The HTTP status of its code.
     pub fn status(&self) -> u16 {
-        CODES.iter().find(|(code, _)| *code == self.error).map_or(503, |(_, status)| *status)
+        CODES
+            .iter()
+            .find(|(code, _)| *code == self.error)
+            .map_or(503, |(_, status)| *status)
     }
 }
 
@@ -117,7 +126,11 @@ impl From<Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        let code = if matches!(error, StoreError::NotLeader(_)) { "standby" } else { "unavailable" };
+        let code = if matches!(error, StoreError::NotLeader(_)) {
+            "standby"
+        } else {
+            "unavailable"
+        };
         Problem::new(code, error.to_string())
     }
 }
@@ -126,21 +139,34 @@ impl From<Vec<yaml::Problem>> for Problem {
     fn from(problems: Vec<yaml::Problem>) -> Problem {
         let count = problems.len();
         let text: Vec<String> = problems.iter().map(yaml::Problem::to_string).collect();
-        let more = if count > 1 { format!("\n{count} problems") } else { String::new() };
+        let more = if count > 1 {
+            format!("\n{count} problems")
+        } else {
+            String::new()
+        };
         let first = problems.first().map(|p| match p.at {
             Some((line, column)) => format!("{}:{line}:{column}", p.file),
             None => p.file.clone(),
         });
-        Problem { place: first, ..Problem::new("invalid", format!("{}{more}", text.join("\n"))) }
+        Problem {
+            place: first,
+            ..Problem::new("invalid", format!("{}{more}", text.join("\n")))
+        }
     }
 }
 
 /// The refusals that any request may meet.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "used only to generate the responses of the OpenAPI document")]
+#[expect(
+    dead_code,
+    reason = "used only to generate the responses of the OpenAPI document"
+)]
 pub(super) enum Refused {
     /// Sent by a standby that knows the leader's address; without it, a standby answers writes with 503.
-    #[response(status = 307, description = "this coordinator is a standby: the leader is in `Location`")]
+    #[response(
+        status = 307,
+        description = "this coordinator is a standby: the leader is in `Location`"
+    )]
     Elsewhere(#[to_schema] Problem),
     #[response(status = 400, description = "the request is malformed")]
     Usage(#[to_schema] Problem),
@@ -168,6 +194,9 @@ pub(super) enum Refused {
     Invalid(#[to_schema] Problem),
     #[response(status = 429, description = "too many requests at once: retry later")]
     TooMany(#[to_schema] Problem),
-    #[response(status = 503, description = "the database is unavailable, or no leader is elected: retry later")]
+    #[response(
+        status = 503,
+        description = "the database is unavailable, or no leader is elected: retry later"
+    )]
     Unavailable(#[to_schema] Problem),
 }

@@ -31,7 +31,10 @@ pub fn leader_name(name: &str, address: &str) -> String {
 }
 
 fn address_of(leader: &str) -> Option<&str> {
-    leader.split_once(AT).map(|(_, address)| address).filter(|address| !address.is_empty())
+    leader
+        .split_once(AT)
+        .map(|(_, address)| address)
+        .filter(|address| !address.is_empty())
 }
 
 /// The store, the role of this process, and its metrics.
@@ -66,11 +69,18 @@ impl State {
         let many = asked.filter.len().max(asked.corrections.len());
         if many > TERMS_MAX {
             return Err(
-                Problem::new("usage", format!("{many} terms in one request")).hint(format!("{TERMS_MAX} at most"))
+                Problem::new("usage", format!("{many} terms in one request"))
+                    .hint(format!("{TERMS_MAX} at most")),
             );
         }
-        if asked.corrections.iter().any(|c| c.bytes.is_some_and(|bytes| i64::try_from(bytes).is_err())) {
-            return Err(Problem::new("usage", "bytes is larger than a file can be").at("corrections"));
+        if asked
+            .corrections
+            .iter()
+            .any(|c| c.bytes.is_some_and(|bytes| i64::try_from(bytes).is_err()))
+        {
+            return Err(
+                Problem::new("usage", "bytes is larger than a file can be").at("corrections")
+            );
         }
         Ok(asked)
     }
@@ -81,13 +91,21 @@ impl State {
             Leadership::Leader { .. } => Ok(()),
             Leadership::Standby { leader } => {
                 let leader = leader.as_deref().and_then(address_of);
-                let problem = Problem::new("standby", "this coordinator is a standby; only the leader accepts changes");
+                let problem = Problem::new(
+                    "standby",
+                    "this coordinator is a standby; only the leader accepts changes",
+                );
                 Err(match leader {
                     Some(leader) => Problem {
-                        elsewhere: Some(format!("{}{}", leader.trim_end_matches('/'), request.uri())),
+                        elsewhere: Some(format!(
+                            "{}{}",
+                            leader.trim_end_matches('/'),
+                            request.uri()
+                        )),
                         ..problem.hint(format!("ask the leader at {leader}"))
                     },
-                    None => problem.hint("no leader is elected, or its address is not known: retry later"),
+                    None => problem
+                        .hint("no leader is elected, or its address is not known: retry later"),
                 })
             }
         }
@@ -97,7 +115,9 @@ impl State {
     pub(super) fn part(&self) -> (&'static str, Option<String>) {
         let role = (self.role)();
         let leader = match &role {
-            Leadership::Standby { leader: Some(leader) } => address_of(leader).map(str::to_owned),
+            Leadership::Standby {
+                leader: Some(leader),
+            } => address_of(leader).map(str::to_owned),
             _ => None,
         };
         (role.as_str(), leader)
@@ -113,7 +133,11 @@ impl State {
     }
 
     /// Answers a request that changes nothing.
-    pub(super) async fn ask<E>(&self, path: E::Path, query: E::Query) -> Result<Json<E::Answer>, Problem>
+    pub(super) async fn ask<E>(
+        &self,
+        path: E::Path,
+        query: E::Query,
+    ) -> Result<Json<E::Answer>, Problem>
     where
         E: Endpoint<Body = Nothing>,
     {
@@ -130,7 +154,9 @@ impl State {
         body: E::Body,
     ) -> Result<Json<E::Answer>, Problem> {
         let ask = Ask::<E>::new(path, query, body, self.now())?;
-        self.write(request, move |tx| E::answer(tx, &ask)).await.map(Json)
+        self.write(request, move |tx| E::answer(tx, &ask))
+            .await
+            .map(Json)
     }
 
     /// Counts what a retry means, and has the coordinator carry it out. Counting for nothing reads page by page and never
@@ -146,13 +172,20 @@ impl State {
         if !asked.audit.dry_run {
             self.leads(request)?;
         }
-        let previewed = if command::needs_preview(&asked) { Some(self.preview(&among, &asked).await?) } else { None };
+        let previewed = if command::needs_preview(&asked) {
+            Some(self.preview(&among, &asked).await?)
+        } else {
+            None
+        };
         if let Some(previewed) = previewed.filter(|_| asked.audit.dry_run) {
             return Ok(previewed);
         }
         let (now, paced) = (self.now(), asked.rate.is_some());
-        let operation =
-            self.write(request, move |tx| command::retry(tx, &Workflows::default(), &among, &asked, now)).await?;
+        let operation = self
+            .write(request, move |tx| {
+                command::retry(tx, &Workflows::default(), &among, &asked, now)
+            })
+            .await?;
         let begun = Instant::now();
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -167,7 +200,9 @@ impl State {
     async fn preview(&self, among: &Among, asked: &RetryRequest) -> Result<Retried, Problem> {
         let (workflows, now) = (Workflows::default(), self.now());
         let (inside, among, asked) = (workflows.clone(), among.clone(), asked.clone());
-        let mut preview = self.read(move |tx| Preview::begin(tx, &inside, &among, &asked)).await?;
+        let mut preview = self
+            .read(move |tx| Preview::begin(tx, &inside, &among, &asked))
+            .await?;
         loop {
             let inside = workflows.clone();
             let (counted, more) = self
@@ -191,7 +226,11 @@ impl State {
     {
         self.leads(request)?;
         let done = self.store.write(|tx| outcome(work(tx))).await??;
-        if let Leadership::Leader { coordinator: Some(coordinator), .. } = (self.role)() {
+        if let Leadership::Leader {
+            coordinator: Some(coordinator),
+            ..
+        } = (self.role)()
+        {
             coordinator.wake();
         }
         Ok(done)

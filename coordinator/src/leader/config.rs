@@ -46,20 +46,39 @@ pub struct InvalidConfig {
 impl CoordinatorConfig {
     /// Refuses intervals and limits of zero: a duty would run without pause or do nothing.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let CoordinatorConfig { turns, rescue, workers, cleanup, .. } = self;
+        let CoordinatorConfig {
+            turns,
+            rescue,
+            workers,
+            cleanup,
+            ..
+        } = self;
         let durations: [(&str, &str, Duration); 8] = [
             ("turns", "the interval", turns.every),
             ("turns", "the standstill", turns.standstill),
             ("rescue", "the interval", rescue.every),
             ("rescue", "the age of a missing unit", rescue.unseen),
             ("workers", "the interval", workers.every),
-            ("workers", "the interval of health checks", workers.judge_every),
+            (
+                "workers",
+                "the interval of health checks",
+                workers.judge_every,
+            ),
             ("cleanup", "the interval", cleanup.every),
-            ("cleanup", "the idle time of a dead consumer", cleanup.dead_idle),
+            (
+                "cleanup",
+                "the idle time of a dead consumer",
+                cleanup.dead_idle,
+            ),
         ];
-        let zero = durations.into_iter().find(|(.., duration)| duration.is_zero());
+        let zero = durations
+            .into_iter()
+            .find(|(.., duration)| duration.is_zero());
         let zero = zero.map(|(duty, what, _)| InvalidConfig { duty, what });
-        let page = (rescue.page == 0).then_some(InvalidConfig { duty: "rescue", what: "the page" });
+        let page = (rescue.page == 0).then_some(InvalidConfig {
+            duty: "rescue",
+            what: "the page",
+        });
         zero.or(page).map_or(Ok(()), Err)
     }
 }
@@ -71,11 +90,31 @@ mod tests {
     #[test]
     fn config_default_is_valid_and_zero_is_named() {
         assert_eq!(CoordinatorConfig::default().validate(), Ok(()));
-        let rescue = RescueConfig { every: Duration::ZERO, ..RescueConfig::default() };
-        let refused = CoordinatorConfig { rescue, ..CoordinatorConfig::default() }.validate();
-        assert_eq!(refused.map_err(|error| error.to_string()), Err("rescue: the interval is zero".to_owned()));
-        let rescue = RescueConfig { page: 0, ..RescueConfig::default() };
-        let refused = CoordinatorConfig { rescue, ..CoordinatorConfig::default() }.validate();
-        assert_eq!(refused.map_err(|error| error.to_string()), Err("rescue: the page is zero".to_owned()));
+        let rescue = RescueConfig {
+            every: Duration::ZERO,
+            ..RescueConfig::default()
+        };
+        let refused = CoordinatorConfig {
+            rescue,
+            ..CoordinatorConfig::default()
+        }
+        .validate();
+        assert_eq!(
+            refused.map_err(|error| error.to_string()),
+            Err("rescue: the interval is zero".to_owned())
+        );
+        let rescue = RescueConfig {
+            page: 0,
+            ..RescueConfig::default()
+        };
+        let refused = CoordinatorConfig {
+            rescue,
+            ..CoordinatorConfig::default()
+        }
+        .validate();
+        assert_eq!(
+            refused.map_err(|error| error.to_string()),
+            Err("rescue: the page is zero".to_owned())
+        );
     }
 }

@@ -18,8 +18,11 @@ use transport::alarm::Alarm;
 const RETRY_QUEUE: Duration = Duration::from_millis(500);
 
 /// Connects to the transport: each term has connections and places of its own.
-pub type QueueConnector =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn UnitQueue>, String>> + Send>> + Send + Sync>;
+pub type QueueConnector = Arc<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn UnitQueue>, String>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// Makes the coordinator of a term over its transport.
 pub type CoordinatorFactory = Arc<dyn Fn(Arc<dyn UnitQueue>) -> Coordinator + Send + Sync>;
@@ -88,7 +91,14 @@ impl Candidate {
         connect: QueueConnector,
         make: CoordinatorFactory,
     ) -> Candidate {
-        Candidate { store, holder, limits, connect, make, role: watch::Sender::default() }
+        Candidate {
+            store,
+            holder,
+            limits,
+            connect,
+            make,
+            role: watch::Sender::default(),
+        }
     }
 
     /// The role of this process, as it changes.
@@ -131,9 +141,19 @@ impl Candidate {
 
     async fn ask(&self, after: Duration) -> StoreResult<Event> {
         tokio::time::sleep(after).await;
-        match self.store.acquire(self.holder.clone(), self.limits.lease).await {
+        match self
+            .store
+            .acquire(self.holder.clone(), self.limits.lease)
+            .await
+        {
             Ok(None) => {
-                let leader = self.store.leader().await.ok().flatten().map(|leader| leader.holder);
+                let leader = self
+                    .store
+                    .leader()
+                    .await
+                    .ok()
+                    .flatten()
+                    .map(|leader| leader.holder);
                 self.role.send_replace(Leadership::Standby { leader });
                 Ok(Event::Asked(None))
             }
@@ -144,17 +164,27 @@ impl Candidate {
 
     fn begin(&self, generation: i64) -> LeadershipTerm {
         tracing::info!(generation, "this coordinator is the leader");
-        self.role.send_replace(Leadership::Leader { generation, coordinator: None });
+        self.role.send_replace(Leadership::Leader {
+            generation,
+            coordinator: None,
+        });
         let stop = CancellationToken::new();
-        let (connect, make, role, token) =
-            (Arc::clone(&self.connect), Arc::clone(&self.make), self.role.clone(), stop.clone());
+        let (connect, make, role, token) = (
+            Arc::clone(&self.connect),
+            Arc::clone(&self.make),
+            self.role.clone(),
+            stop.clone(),
+        );
         let running = tokio::spawn(async move {
             let connected = tokio::select! {
                 () = token.cancelled() => return Ok(()),
                 queue = connected(&connect) => queue,
             };
             let coordinator = make(connected);
-            role.send_replace(Leadership::Leader { generation, coordinator: Some(Box::new(coordinator.clone())) });
+            role.send_replace(Leadership::Leader {
+                generation,
+                coordinator: Some(Box::new(coordinator.clone())),
+            });
             coordinator.run(token).await
         });
         LeadershipTerm { stop, running }
@@ -167,7 +197,9 @@ impl Candidate {
         stop: &CancellationToken,
         term: &mut Option<LeadershipTerm>,
     ) -> StoreResult<Event> {
-        let Some(running) = term.as_mut().map(|term| &mut term.running) else { return Ok(Event::TermEnded) };
+        let Some(running) = term.as_mut().map(|term| &mut term.running) else {
+            return Ok(Event::TermEnded);
+        };
         tokio::select! {
             () = stop.cancelled() => return Ok(Event::Stop),
             ended = running => {

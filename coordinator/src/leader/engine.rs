@@ -117,7 +117,13 @@ impl Engine {
                 jobs.push(job);
             }
         }
-        jobs.sort_by_key(|job| (job.priority, job.deadline.unwrap_or(Timestamp(i64::MAX)), job.no));
+        jobs.sort_by_key(|job| {
+            (
+                job.priority,
+                job.deadline.unwrap_or(Timestamp(i64::MAX)),
+                job.no,
+            )
+        });
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);
         let mut scan_room = scans.slots.saturating_mul(2).saturating_sub(scans.out);
@@ -126,13 +132,19 @@ impl Engine {
             let in_flight = scans_out.contains(&(job.no, job.scan_epoch));
             workflows.for_job(tx, job.no, |tx| {
                 if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
-                    turn.units.extend(slices::discards(tx, &workflows, &mut cuts, job.no)?);
+                    turn.units
+                        .extend(slices::discards(tx, &workflows, &mut cuts, job.no)?);
                 }
                 self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)
             })?;
             turn.classes.resize(turn.units.len(), job.priority);
         }
-        let mut context = TurnContext { workflows: &workflows, load: &load, cuts: &mut cuts, now };
+        let mut context = TurnContext {
+            workflows: &workflows,
+            load: &load,
+            cuts: &mut cuts,
+            now,
+        };
         let claimed = self.schedule.hand_out(tx, &jobs, &mut context)?;
         turn.more |= claimed.more;
         for (class, unit) in claimed.units {
@@ -140,7 +152,12 @@ impl Engine {
             turn.units.push(unit);
         }
         self.isolate(tx, &mut turn.units)?;
-        let timers = self.sweeps.values().filter_map(|sweep| sweep.next_timer).chain(claimed.due).chain(cuts.due);
+        let timers = self
+            .sweeps
+            .values()
+            .filter_map(|sweep| sweep.next_timer)
+            .chain(claimed.due)
+            .chain(cuts.due);
         // A timer that has passed and still waits (for a worker, for the end of a cancellation) does not wait for time: waking
         // for it would busy-loop.
         let timers = timers.chain(self.scan_due.values().copied()).chain(pauses);
@@ -180,7 +197,10 @@ impl Engine {
             turn.more |= planner::plan(tx, &self.workflows, job.no)?;
             let sweep = self.sweeps.entry(job.no).or_default();
             turn.more |= sequencer::advance(tx, &self.workflows, job.no, sweep, now)?;
-            self.closers.entry(job.no).or_default().look(tx, &self.workflows, job, now)?;
+            self.closers
+                .entry(job.no)
+                .or_default()
+                .look(tx, &self.workflows, job, now)?;
         } else {
             turn.more = true;
         }
@@ -201,7 +221,12 @@ impl Engine {
     ) -> StoreResult<()> {
         let last = self.scan_attempts.get(&job.no).copied();
         let due = self.scan_due.get(&job.no).copied();
-        let listing = Listing { in_flight, pages: job.scan.page, last, due };
+        let listing = Listing {
+            in_flight,
+            pages: job.scan.page,
+            last,
+            due,
+        };
         let attempt = match listing::decide(&listing, &ListingLimits::default(), now) {
             ListingDecision::Claim(attempt) if *room > 0 => attempt,
             ListingDecision::Wait(until) => {
@@ -210,7 +235,9 @@ impl Engine {
             }
             _ => return Ok(()),
         };
-        let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? else { return Ok(()) };
+        let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? else {
+            return Ok(());
+        };
         *room -= 1;
         self.scan_attempts.insert(job.no, attempt);
         if attempt.fruitless > 0 {
@@ -221,7 +248,12 @@ impl Engine {
         }
         // Pages of earlier epochs are ignored; the end of a scan is an epoch of its own.
         let earlier = [unit.epoch.saturating_sub(2), unit.epoch.saturating_sub(1)];
-        turn.obsolete.extend(earlier.into_iter().filter(|epoch| *epoch > 0).map(|epoch| (unit.id, epoch)));
+        turn.obsolete.extend(
+            earlier
+                .into_iter()
+                .filter(|epoch| *epoch > 0)
+                .map(|epoch| (unit.id, epoch)),
+        );
         turn.units.push(unit);
         Ok(())
     }
@@ -241,9 +273,17 @@ impl Engine {
             if !suspects.contains(&unit.id) {
                 continue;
             }
-            let found = self.workflows.for_job(tx, unit.id.job, |tx| tx.losses(&[unit.id]))?;
+            let found = self
+                .workflows
+                .for_job(tx, unit.id.job, |tx| tx.losses(&[unit.id]))?;
             let Some(rows) = found else { continue };
-            let losses: Vec<Loss> = rows.into_iter().map(|row| Loss { worker: row.worker, alone: row.alone }).collect();
+            let losses: Vec<Loss> = rows
+                .into_iter()
+                .map(|row| Loss {
+                    worker: row.worker,
+                    alone: row.alone,
+                })
+                .collect();
             if assess(&losses, &PoisonLimits::default()) == Suspicion::None {
                 suspects.remove(&unit.id);
                 continue;
@@ -261,7 +301,12 @@ impl Engine {
     }
 
     /// Advances operations. Returns when the next one may continue by its rate.
-    fn operate(&mut self, tx: &mut dyn Tx, now: Timestamp, turn: &mut Turn) -> StoreResult<Option<Timestamp>> {
+    fn operate(
+        &mut self,
+        tx: &mut dyn Tx,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> StoreResult<Option<Timestamp>> {
         if now < self.operations_at {
             return Ok(self.operations_wait.then_some(self.operations_at));
         }
@@ -269,7 +314,11 @@ impl Engine {
         turn.more |= more;
         let due = command::next_due(tx)?;
         let look_again = now.after(OPERATIONS_EVERY);
-        self.operations_at = if more { now } else { due.map_or(look_again, |due| due.clamp(now, look_again)) };
+        self.operations_at = if more {
+            now
+        } else {
+            due.map_or(look_again, |due| due.clamp(now, look_again))
+        };
         self.operations_wait = due.is_some();
         Ok(self.operations_wait.then_some(self.operations_at))
     }

@@ -37,7 +37,10 @@ pub struct Event {
 impl Event {
     /// The event that ends every stream.
     pub fn last() -> Event {
-        Event { id: u64::MAX, ..Event::default() }
+        Event {
+            id: u64::MAX,
+            ..Event::default()
+        }
     }
 
     /// Whether no other comes after it.
@@ -86,7 +89,10 @@ impl EventPublisher {
         let mut seen = Observed::default();
         loop {
             let snapshot = snapshot(&(self.role)());
-            let refreshed = seen.counted.refresh(&self.store, &self.gauges, snapshot.as_ref(), (self.clock)()).await;
+            let refreshed = seen
+                .counted
+                .refresh(&self.store, &self.gauges, snapshot.as_ref(), (self.clock)())
+                .await;
             let looked = match refreshed {
                 Ok(()) => self.publish_events(&mut seen, snapshot.as_ref()).await,
                 Err(error) => Err(error),
@@ -100,7 +106,11 @@ impl EventPublisher {
         }
     }
 
-    async fn publish_events(&self, seen: &mut Observed, snapshot: Option<&LeaderSnapshot>) -> StoreResult<()> {
+    async fn publish_events(
+        &self,
+        seen: &mut Observed,
+        snapshot: Option<&LeaderSnapshot>,
+    ) -> StoreResult<()> {
         if self.events.receiver_count() == 0 || snapshot.is_none() {
             // A rate needs two counts of the same term.
             seen.ended = None;
@@ -110,7 +120,11 @@ impl EventPublisher {
         }
         let jobs = self.store.read(|tx| open_progress(tx, JOBS_SHOWN)).await?;
         let mut slots: BTreeMap<&'static str, [u32; 2]> = BTreeMap::new();
-        for (kind, total, free) in snapshot.iter().flat_map(|snapshot| &snapshot.workers).flat_map(|seen| &seen.slots) {
+        for (kind, total, free) in snapshot
+            .iter()
+            .flat_map(|snapshot| &snapshot.workers)
+            .flat_map(|seen| &seen.slots)
+        {
             let of = slots.entry(Kind::as_str(*kind)).or_default();
             *of = [of[0] + total.saturating_sub(*free), of[1] + total];
         }
@@ -121,12 +135,25 @@ impl EventPublisher {
         });
         seen.ended = Some((now, ended));
         let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes_per_second as u64);
-        let role = if snapshot.is_some() { "leader" } else { "standby" };
-        let text = summary_line(role, &jobs, (rate, bytes), &seen.counted.stats().workers, &slots);
+        let role = if snapshot.is_some() {
+            "leader"
+        } else {
+            "standby"
+        };
+        let text = summary_line(
+            role,
+            &jobs,
+            (rate, bytes),
+            &seen.counted.stats().workers,
+            &slots,
+        );
         let changed = *self.events.borrow().text != *text;
         if changed {
             seen.id += 1;
-            self.events.send_replace(Event { id: seen.id, text: text.into() });
+            self.events.send_replace(Event {
+                id: seen.id,
+                text: text.into(),
+            });
         }
         Ok(())
     }
@@ -163,9 +190,12 @@ fn summary_line(
 fn snapshot(role: &Leadership) -> Option<LeaderSnapshot> {
     match role {
         Leadership::Standby { .. } => None,
-        Leadership::Leader { coordinator, .. } => {
-            Some(coordinator.as_deref().map(crate::leader::Coordinator::snapshot).unwrap_or_default())
-        }
+        Leadership::Leader { coordinator, .. } => Some(
+            coordinator
+                .as_deref()
+                .map(crate::leader::Coordinator::snapshot)
+                .unwrap_or_default(),
+        ),
     }
 }
 
@@ -184,12 +214,21 @@ mod tests {
             assets: u64::MAX,
             bytes: u64::MAX,
             bytes_per_second: u64::MAX,
-            units: Units { total: u64::MAX, ..Units::default() },
+            units: Units {
+                total: u64::MAX,
+                ..Units::default()
+            },
             running: Vec::new(),
         };
         for jobs in [0, 1, 20] {
             let jobs: Vec<Progress> = (0..jobs).map(job).collect();
-            let text = summary_line("leader", &jobs, (1.0 / 3.0, u64::MAX), &BTreeMap::new(), &BTreeMap::new());
+            let text = summary_line(
+                "leader",
+                &jobs,
+                (1.0 / 3.0, u64::MAX),
+                &BTreeMap::new(),
+                &BTreeMap::new(),
+            );
             assert!(text.len() <= EVENT_BYTES_MAX, "{} bytes", text.len());
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(value["more_jobs"], jobs.len());

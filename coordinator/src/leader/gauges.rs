@@ -38,7 +38,11 @@ impl Counted {
             return Ok(());
         }
         self.at = Some(Instant::now());
-        let (workflows, mut desired, snapshot) = (self.workflows.clone(), self.desired.clone(), snapshot.clone());
+        let (workflows, mut desired, snapshot) = (
+            self.workflows.clone(),
+            self.desired.clone(),
+            snapshot.clone(),
+        );
         let counted = store.read(move |tx| {
             let counted = cluster_stats(tx, &workflows, &snapshot, &mut desired, now)?;
             Ok((counted, desired))

@@ -96,8 +96,12 @@ impl Coordinator {
             wake: Arc::default(),
             claiming: Arc::default(),
             cleaning: Arc::default(),
-            full: Arc::new(Alarm::new("the transport takes no units; they wait in the outbox")),
-            parked: Arc::new(Alarm::new("no worker could read some entries; they are parked")),
+            full: Arc::new(Alarm::new(
+                "the transport takes no units; they wait in the outbox",
+            )),
+            parked: Arc::new(Alarm::new(
+                "no worker could read some entries; they are parked",
+            )),
         }
     }
 
@@ -128,14 +132,21 @@ impl Coordinator {
             collecting.collect(collect_stop).await;
         });
         if let Some(limits) = self.config.retention {
-            tokio::spawn(retention::run(self.store.clone(), limits, Arc::clone(&self.clock), stop.clone()));
+            tokio::spawn(retention::run(
+                self.store.clone(),
+                limits,
+                Arc::clone(&self.clock),
+                stop.clone(),
+            ));
         }
         let result = self.drive(stop.clone()).await;
         stop.cancel();
         self.metrics.stand_by();
         match collector.await {
             Ok(()) => result,
-            Err(panic) => Err(StoreError::Database(format!("the collector stopped: {panic}"))),
+            Err(panic) => Err(StoreError::Database(format!(
+                "the collector stopped: {panic}"
+            ))),
         }
     }
 
@@ -151,7 +162,9 @@ impl Coordinator {
 
     /// Snapshot of leases and live workers for metrics.
     pub fn snapshot(&self) -> LeaderSnapshot {
-        let LeaderState { leases, throughput, .. } = &*self.state.lock();
+        let LeaderState {
+            leases, throughput, ..
+        } = &*self.state.lock();
         LeaderSnapshot {
             out: leases.out_by_step().clone(),
             workers: leases.workers().values().cloned().collect(),
@@ -163,6 +176,9 @@ impl Coordinator {
 
     /// The decisions over this coordinator's memory.
     fn reactor(&self) -> Reactor {
-        Reactor { engine: Arc::clone(&self.engine), state: Arc::clone(&self.state) }
+        Reactor {
+            engine: Arc::clone(&self.engine),
+            state: Arc::clone(&self.state),
+        }
     }
 }

@@ -28,7 +28,10 @@ pub struct CleanupConfig {
 
 impl Default for CleanupConfig {
     fn default() -> CleanupConfig {
-        CleanupConfig { every: Duration::from_secs(10), dead_idle: Duration::from_secs(60) }
+        CleanupConfig {
+            every: Duration::from_secs(10),
+            dead_idle: Duration::from_secs(60),
+        }
     }
 }
 
@@ -44,12 +47,22 @@ fn unsendable(unit: &Unit, bytes: usize) -> Outcome {
          fewer metadata columns in the library"
     );
     let result = UnitResult::Failed(Failure::permanent(UNIT_TOO_LONG, message));
-    Outcome { unit: unit.id, epoch: unit.epoch, worker: WorkerId(COORDINATOR.into()), result, duration_us: 0 }
+    Outcome {
+        unit: unit.id,
+        epoch: unit.epoch,
+        worker: WorkerId(COORDINATOR.into()),
+        result,
+        duration_us: 0,
+    }
 }
 
 impl Coordinator {
     /// Publishes units. Those that the transport certainly did not take wait in the outbox, under the same epoch.
-    pub(super) async fn publish(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+    pub(super) async fn publish(
+        &self,
+        class: Priority,
+        units: Vec<Unit>,
+    ) -> Result<(), QueueError> {
         let units = self.without_unsendable(units);
         match self.queue.publish(class, units).await {
             Err(QueueError::Untaken { units, why, unsure }) => {
@@ -81,7 +94,10 @@ impl Coordinator {
             }
         }
         if !failed.is_empty() {
-            tracing::error!(units = failed.len(), "units are too long to be sent; they fail");
+            tracing::error!(
+                units = failed.len(),
+                "units are too long to be sent; they fail"
+            );
             self.state.lock().unsendable.extend(failed);
             self.wake.notify_one();
         }
@@ -134,7 +150,9 @@ impl Coordinator {
     /// Cleans up consumers of lost workers, and warns of entries that no worker could read. A round asks about each lost
     /// worker in sequence, so it runs concurrently with the turns; rounds do not overlap.
     pub(super) fn clean(&self, last: &mut Timestamp, now: Timestamp, stop: &CancellationToken) {
-        let Ok(round) = Arc::clone(&self.cleaning).try_lock_owned() else { return };
+        let Ok(round) = Arc::clone(&self.cleaning).try_lock_owned() else {
+            return;
+        };
         if now.since(*last) < self.config.cleanup.every {
             return;
         }
@@ -142,7 +160,8 @@ impl Coordinator {
         let alive = self.state.lock().leases.alive(&self.config.leases, now);
         let (state, ended) = (Arc::clone(&self.state), stop.clone());
         // What another leader hands out is not known here: once the term has ended, everything counts as out.
-        let is_out = move |unit, epoch| ended.is_cancelled() || state.lock().leases.holds(unit, epoch);
+        let is_out =
+            move |unit, epoch| ended.is_cancelled() || state.lock().leases.holds(unit, epoch);
         let cleaner = self.clone();
         tokio::spawn(async move {
             let idle_min = cleaner.config.cleanup.dead_idle;
@@ -158,8 +177,10 @@ impl Coordinator {
                 self.metrics.parked(cleaned.parked);
                 if cleaned.parked > 0 {
                     let count = cleaned.parked;
-                    self.parked
-                        .raise(&format!("{count} entries in {}; XRANGE shows each with its reason", keys::PARKED));
+                    self.parked.raise(&format!(
+                        "{count} entries in {}; XRANGE shows each with its reason",
+                        keys::PARKED
+                    ));
                 } else {
                     self.parked.clear();
                 }

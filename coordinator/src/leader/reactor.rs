@@ -80,7 +80,9 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
                 continue;
             }
             page @ (Report::Page(_) | Report::PageUpTo(..) | Report::PageTitled(..)) => {
-                let Some(page) = page.into_page() else { continue };
+                let Some(page) = page.into_page() else {
+                    continue;
+                };
                 page
             }
         };
@@ -106,10 +108,17 @@ fn is_believed(leases: &mut Leases, outcome: &Outcome, now: Timestamp) -> bool {
 impl Reactor {
     /// A batch of reports was read; the reading began at `read_at`, and `whole` when it held all there were. Heartbeats and
     /// progress are taken in at once. Returns what needs a transaction, in order.
-    pub fn on_reports(&self, batch: Vec<Report>, (read_at, whole): (Timestamp, bool), now: Timestamp) -> Vec<Work> {
+    pub fn on_reports(
+        &self,
+        batch: Vec<Report>,
+        (read_at, whole): (Timestamp, bool),
+        now: Timestamp,
+    ) -> Vec<Work> {
         let (heard, mut work) = sort(batch);
         let mut state = self.state.lock();
-        let LeaderState { leases, throughput, .. } = &mut *state;
+        let LeaderState {
+            leases, throughput, ..
+        } = &mut *state;
         for report in heard {
             match report {
                 Report::Heartbeat(beat) => leases.heard(&beat, now),
@@ -163,7 +172,10 @@ impl Reactor {
                 engine.on_multipart_opened();
             }
             // Before the turn: it would hand out at once what has to wait.
-            settled.scan_retries.iter().for_each(|(job, at)| engine.scan_due(*job, *at));
+            settled
+                .scan_retries
+                .iter()
+                .for_each(|(job, at)| engine.scan_due(*job, *at));
         }
         Ok((settled, self.turn(tx, outcomes, now)?))
     }
@@ -186,32 +198,50 @@ impl Reactor {
         turn: &Turn,
         now: Timestamp,
     ) -> Vec<Option<(Kind, Duration)>> {
-        let LeaderState { leases, throughput, .. } = &mut *self.state.lock();
-        let known = outcomes.iter().map(|outcome| leases.reported(outcome, now)).collect();
+        let LeaderState {
+            leases, throughput, ..
+        } = &mut *self.state.lock();
+        let known = outcomes
+            .iter()
+            .map(|outcome| leases.reported(outcome, now))
+            .collect();
         leases.published(&turn.units, now);
-        outcomes.iter().for_each(|outcome| throughput.on_outcome(outcome, now));
+        outcomes
+            .iter()
+            .for_each(|outcome| throughput.on_outcome(outcome, now));
         known
     }
 
     /// Executions that a turn calls back: those of jobs that are being cancelled, and those whose unit has ended. An
     /// execution that was called back already is not named again.
     pub fn called_back(&self, turn: &Turn, now: Timestamp) -> Vec<(UnitId, u32)> {
-        self.state.lock().leases.call_back(&turn.cancelling, &turn.obsolete, now)
+        self.state
+            .lock()
+            .leases
+            .call_back(&turn.cancelling, &turn.obsolete, now)
     }
 
     /// In a transaction: stores pages of listings.
     pub fn store_pages(&self, tx: &mut dyn Tx, pages: &[Listed]) -> StoreResult<Vec<PageTaken>> {
         let workflows = self.engine.lock().workflows.clone();
-        pages.iter().map(|(page, up_to)| settlement::page(tx, &workflows, page, up_to.as_deref())).collect()
+        pages
+            .iter()
+            .map(|(page, up_to)| settlement::page(tx, &workflows, page, up_to.as_deref()))
+            .collect()
     }
 
     /// Pages have committed. A scan of which pages are lost is over, and begins again after the last page that was stored.
     /// Returns these scans, to be called back.
     pub fn on_pages_committed(&self, pages: &[Listed], taken: &[PageTaken]) -> Vec<(UnitId, u32)> {
-        let torn = pages.iter().zip(taken).filter(|(_, taken)| **taken == PageTaken::Gap);
+        let torn = pages
+            .iter()
+            .zip(taken)
+            .filter(|(_, taken)| **taken == PageTaken::Gap);
         let leases = &mut self.state.lock().leases;
         let ended = torn.filter(|((page, _), _)| leases.ended(page.unit, page.epoch).is_some());
-        ended.map(|((page, _), _)| (page.unit, page.epoch)).collect()
+        ended
+            .map(|((page, _), _)| (page.unit, page.epoch))
+            .collect()
     }
 
     /// In a transaction: takes back executions that have lapsed.
@@ -226,16 +256,30 @@ impl Reactor {
         let mut taken = vec![Taken::No; lapsed.len()];
         let mut by_job: BTreeMap<JobNo, (Vec<usize>, Vec<Reclaim>)> = BTreeMap::new();
         for (at, one) in lapsed.iter().enumerate() {
-            let no_worker = || one.vanished.then(|| LostWith { worker: String::new(), alone: false });
-            let reclaim = Reclaim { unit: one.unit, epoch: one.epoch, loss: one.with.clone().or_else(no_worker) };
+            let no_worker = || {
+                one.vanished.then(|| LostWith {
+                    worker: String::new(),
+                    alone: false,
+                })
+            };
+            let reclaim = Reclaim {
+                unit: one.unit,
+                epoch: one.epoch,
+                loss: one.with.clone().or_else(no_worker),
+            };
             let (places, page) = by_job.entry(one.unit.job).or_default();
             places.push(at);
             page.push(reclaim);
         }
         for (job, (places, page)) in by_job {
-            let done = workflows.for_job(tx, job, |tx| rescuer::reclaim(tx, &workflows, job, &page, limits, now))?;
+            let done = workflows.for_job(tx, job, |tx| {
+                rescuer::reclaim(tx, &workflows, job, &page, limits, now)
+            })?;
             for (at, done) in places.into_iter().zip(done.into_iter().flatten()) {
-                taken.get_mut(at).into_iter().for_each(|taken| *taken = done);
+                taken
+                    .get_mut(at)
+                    .into_iter()
+                    .for_each(|taken| *taken = done);
             }
         }
         Ok(taken)
@@ -258,7 +302,13 @@ impl Reactor {
         }
         let sick = health.advice(&leases.taking_work(limits, now));
         // A worker that takes work is not in quarantine.
-        let cleared = health.exonerated().into_iter().filter(|worker| leases.is_draining(worker));
-        HealthCheck { sick, cleared: cleared.collect() }
+        let cleared = health
+            .exonerated()
+            .into_iter()
+            .filter(|worker| leases.is_draining(worker));
+        HealthCheck {
+            sick,
+            cleared: cleared.collect(),
+        }
     }
 }

@@ -37,7 +37,11 @@ impl Coordinator {
             match batch {
                 Ok(batch) => {
                     failpoint::pass("reports-read");
-                    let work = self.reactor().on_reports(batch.reports, (read_at, !batch.more), (self.clock)());
+                    let work = self.reactor().on_reports(
+                        batch.reports,
+                        (read_at, !batch.more),
+                        (self.clock)(),
+                    );
                     let taken = tokio::select! {
                         taken = self.take(work) => taken,
                         () = long_after(&stop) => return,
@@ -97,7 +101,10 @@ impl Coordinator {
         if outcomes.is_empty() {
             return true;
         }
-        let (mut open, mut tries) = (within_rows(outcomes, self.store.share().of(ROWS_MAX)), UNKNOWN_MAX);
+        let (mut open, mut tries) = (
+            within_rows(outcomes, self.store.share().of(ROWS_MAX)),
+            UNKNOWN_MAX,
+        );
         while let Some(outcomes) = open.pop() {
             let outcomes = Arc::new(outcomes);
             match self.settle_together(&outcomes, tries).await {
@@ -111,7 +118,10 @@ impl Coordinator {
                 }
                 Persisted::Dropped => {
                     let unit = outcomes.first().map(|outcome| outcome.unit.to_string());
-                    tracing::error!(unit.id = unit, "the end of a unit could not be stored; its lease will lapse");
+                    tracing::error!(
+                        unit.id = unit,
+                        "the end of a unit could not be stored; its lease will lapse"
+                    );
                 }
             }
         }
@@ -127,7 +137,8 @@ impl Coordinator {
                 let (outcomes, store) = (Arc::clone(outcomes), self.store.clone());
                 async move {
                     let inside = reactor.clone();
-                    let written = store.write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
+                    let written = store
+                        .write(move |tx| inside.settle(tx, &outcomes, now, &mut fastrand::f64));
                     written.await.inspect_err(|_| reactor.on_rollback())
                 }
             })
@@ -166,8 +177,14 @@ impl Coordinator {
 
     /// Publishes what a turn claimed, while the next reports are taken.
     fn follow(&self, turn: Turn, now: Timestamp) {
-        failpoint::pass(if turn.units.is_empty() { "turn-committed" } else { "units-committed" });
-        let soon = turn.next_due.is_some_and(|due| due.since(now) < self.config.turns.every);
+        failpoint::pass(if turn.units.is_empty() {
+            "turn-committed"
+        } else {
+            "units-committed"
+        });
+        let soon = turn
+            .next_due
+            .is_some_and(|due| due.since(now) < self.config.turns.every);
         if turn.more || soon {
             self.wake.notify_one();
         }
@@ -182,17 +199,29 @@ impl Coordinator {
 
     /// Stores pages of listings; one that cannot be stored must not take its neighbours with it.
     async fn pages(&self, pages: Vec<Listed>) -> bool {
-        let at_once = self.store.share().of(u32::try_from(pages.len()).unwrap_or(u32::MAX)) as usize;
-        let mut open: Vec<Vec<Listed>> = pages.chunks(at_once).rev().map(<[Listed]>::to_vec).collect();
+        let at_once = self
+            .store
+            .share()
+            .of(u32::try_from(pages.len()).unwrap_or(u32::MAX)) as usize;
+        let mut open: Vec<Vec<Listed>> = pages
+            .chunks(at_once)
+            .rev()
+            .map(<[Listed]>::to_vec)
+            .collect();
         while let Some(pages) = open.pop() {
             let pages = Arc::new(pages);
             match self.pages_together(&pages).await {
                 Persisted::Stored(()) => {}
                 Persisted::NotLeader => return false,
-                Persisted::Dropped if pages.len() > 1 => open.extend(pages.iter().rev().map(|page| vec![page.clone()])),
+                Persisted::Dropped if pages.len() > 1 => {
+                    open.extend(pages.iter().rev().map(|page| vec![page.clone()]))
+                }
                 Persisted::Dropped => {
                     let unit = pages.first().map(|(page, _)| page.unit.to_string());
-                    tracing::error!(unit.id = unit, "a page of a listing could not be stored; it is listed again");
+                    tracing::error!(
+                        unit.id = unit,
+                        "a page of a listing could not be stored; it is listed again"
+                    );
                 }
             }
         }
@@ -212,11 +241,18 @@ impl Coordinator {
             Persisted::Dropped => return Persisted::Dropped,
             Persisted::NotLeader => return Persisted::NotLeader,
         };
-        let fresh = pages.iter().zip(&taken).filter(|(_, taken)| **taken == PageTaken::Stored);
-        self.metrics.listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
+        let fresh = pages
+            .iter()
+            .zip(&taken)
+            .filter(|(_, taken)| **taken == PageTaken::Stored);
+        self.metrics
+            .listed(fresh.map(|((page, _), _)| page.assets.len() as u64).sum());
         let torn = self.reactor().on_pages_committed(pages, &taken);
         if !torn.is_empty() {
-            tracing::warn!(scans = torn.len(), "pages of a listing are lost; it is taken up after the last one stored");
+            tracing::warn!(
+                scans = torn.len(),
+                "pages of a listing are lost; it is taken up after the last one stored"
+            );
             self.wake.notify_one();
             if let Err(error) = self.queue.control(Control::Revoke(torn)).await {
                 // It lists on for nothing; its pages are ignored.
@@ -231,7 +267,11 @@ impl Coordinator {
         let burials = Arc::new(burials);
         let kept = self
             .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {
-                let (engine, burials, now) = (Arc::clone(&self.engine), Arc::clone(&burials), (self.clock)());
+                let (engine, burials, now) = (
+                    Arc::clone(&self.engine),
+                    Arc::clone(&burials),
+                    (self.clock)(),
+                );
                 self.store.write(move |tx| {
                     let workflows = engine.lock().workflows.clone();
                     tombstones::record_tombstones(tx, &workflows, unit, burials.to_vec(), now)
@@ -245,7 +285,11 @@ impl Coordinator {
     /// Repeats a write until it is in or certainly cannot be: what was reported is not dropped for a full disk. Nor for a
     /// commit whose reply was lost: settled twice, a report changes nothing (FEN-1). `unsure` is set when one was.
     /// The store is asked `tries` times more then.
-    async fn persist<R, F, Fut>(&self, (unsure, tries): (&AtomicBool, u32), mut write: F) -> Persisted<R>
+    async fn persist<R, F, Fut>(
+        &self,
+        (unsure, tries): (&AtomicBool, u32),
+        mut write: F,
+    ) -> Persisted<R>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = StoreResult<R>>,

@@ -8,7 +8,12 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Sweeps until `stop`.
-pub(crate) async fn run(store: Store, limits: RetentionLimits, clock: Clock, stop: CancellationToken) {
+pub(crate) async fn run(
+    store: Store,
+    limits: RetentionLimits,
+    clock: Clock,
+    stop: CancellationToken,
+) {
     let (began, at, mut after) = (clock(), Instant::now(), limits.look_every);
     let mut start = None;
     loop {
@@ -21,7 +26,10 @@ pub(crate) async fn run(store: Store, limits: RetentionLimits, clock: Clock, sto
             // What this term stores must not make its own clock credible.
             let start = match known {
                 Some(start) => start,
-                None => TermStart { began, known: tx.aging_time()? },
+                None => TermStart {
+                    began,
+                    known: tx.aging_time()?,
+                },
             };
             Ok((start, sweep_in_term(tx, &limits, start, lasted, now)?))
         });

@@ -8,7 +8,9 @@ use transport::signature;
 impl Coordinator {
     /// Signs units from now on, with the key of this database.
     pub(super) async fn sign(&self) -> StoreResult<()> {
-        let Some(fresh) = signature::fresh_seed() else { return Ok(()) };
+        let Some(fresh) = signature::fresh_seed() else {
+            return Ok(());
+        };
         let seed = self.store.write(move |tx| tx.cluster_key(&fresh)).await?;
         self.queue.sign_with(&seed);
         Ok(())
@@ -23,7 +25,9 @@ impl Coordinator {
             let (mut place, mut units) = (Some(outstanding::Cursor::Leased(None)), 0);
             while let Some(at) = place {
                 let inside = self.reactor();
-                let page = self.store.write(move |tx| inside.adopt_page(tx, job.no, at));
+                let page = self
+                    .store
+                    .write(move |tx| inside.adopt_page(tx, job.no, at));
                 let (out, next) = match page.await {
                     Ok(page) => page,
                     // It is aside from now on; the others are watched.
@@ -48,9 +52,9 @@ impl Coordinator {
             let mut taken = 0;
             loop {
                 let workflows = self.engine.lock().workflows.clone();
-                let page = self
-                    .store
-                    .write(move |tx| workflows.for_job(tx, job.no, |tx| recovery::recover(tx, &workflows, job.no)));
+                let page = self.store.write(move |tx| {
+                    workflows.for_job(tx, job.no, |tx| recovery::recover(tx, &workflows, job.no))
+                });
                 let page = match page.await {
                     Ok(page) => page.unwrap_or_default(),
                     Err(StoreError::JobAside { .. }) => break,

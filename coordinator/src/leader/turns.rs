@@ -28,7 +28,10 @@ pub struct TurnConfig {
 
 impl Default for TurnConfig {
     fn default() -> TurnConfig {
-        TurnConfig { every: Duration::from_millis(200), standstill: Duration::from_secs(5) }
+        TurnConfig {
+            every: Duration::from_millis(200),
+            standstill: Duration::from_secs(5),
+        }
     }
 }
 
@@ -46,7 +49,11 @@ impl Coordinator {
     pub(super) async fn drive(&self, stop: CancellationToken) -> StoreResult<()> {
         let mut turned_at = (self.clock)();
         let mut pause = RETRY_STORE;
-        let mut last = LastRun { rescued_at: turned_at, cleaned_at: turned_at, ..LastRun::default() };
+        let mut last = LastRun {
+            rescued_at: turned_at,
+            cleaned_at: turned_at,
+            ..LastRun::default()
+        };
         let TurnConfig { every, standstill } = self.config.turns;
         while !stop.is_cancelled() {
             let now = (self.clock)();
@@ -80,7 +87,11 @@ impl Coordinator {
                 Err(error) => return Err(error),
             };
             let (more, next_due) = (turn.more, turn.next_due);
-            failpoint::pass(if turn.units.is_empty() { "turn-committed" } else { "units-committed" });
+            failpoint::pass(if turn.units.is_empty() {
+                "turn-committed"
+            } else {
+                "units-committed"
+            });
             if let Err(error) = self.carry_out(turn).await {
                 if error.class() == ErrorClass::Permanent {
                     return Ok(());
@@ -104,7 +115,12 @@ impl Coordinator {
     }
 
     /// Periodic maintenance outside scheduling turns. A duty that fails transiently is retried at its next interval.
-    async fn run_duties(&self, now: Timestamp, last: &mut LastRun, stop: &CancellationToken) -> StoreResult<()> {
+    async fn run_duties(
+        &self,
+        now: Timestamp,
+        last: &mut LastRun,
+        stop: &CancellationToken,
+    ) -> StoreResult<()> {
         let (rescue, workers) = (self.config.rescue, self.config.workers);
         let passed = |done: StoreResult<()>, what: &str| match done {
             Err(error) if error.class() == ErrorClass::Transient => {
@@ -117,15 +133,24 @@ impl Coordinator {
             last.rescued_at = now;
             self.clean(&mut last.cleaned_at, now, stop);
             // A lease that was not taken back is judged again.
-            passed(self.rescue(now).await, "lapsed leases could not be taken back")?;
+            passed(
+                self.rescue(now).await,
+                "lapsed leases could not be taken back",
+            )?;
         }
         if now.since(last.tended_at) >= workers.every {
             last.tended_at = now;
-            passed(self.on_worker_tick(now).await, "the list of workers could not be written")?;
+            passed(
+                self.on_worker_tick(now).await,
+                "the list of workers could not be written",
+            )?;
         }
         if now.since(last.judged_at) >= workers.judge_every {
             last.judged_at = now;
-            passed(self.quarantine_sick(now).await, "a sick worker could not be quarantined")?;
+            passed(
+                self.quarantine_sick(now).await,
+                "a sick worker could not be quarantined",
+            )?;
         }
         Ok(())
     }
@@ -133,7 +158,10 @@ impl Coordinator {
     async fn turn(&self, now: Timestamp) -> StoreResult<Turn> {
         let _claim = self.claiming.lock().await;
         let (reactor, inside) = (self.reactor(), self.reactor());
-        let turn = self.store.write(move |tx| inside.turn(tx, &[], now)).await?;
+        let turn = self
+            .store
+            .write(move |tx| inside.turn(tx, &[], now))
+            .await?;
         reactor.on_turn_committed(&turn, (self.clock)());
         Ok(turn)
     }
@@ -152,7 +180,9 @@ impl Coordinator {
         if turn.units.is_empty() {
             return Ok(());
         }
-        turn.units.iter().for_each(|unit| self.metrics.enqueued(unit.kind));
+        turn.units
+            .iter()
+            .for_each(|unit| self.metrics.enqueued(unit.kind));
         let mut by_class: BTreeMap<Priority, Vec<Unit>> = BTreeMap::new();
         for (class, unit) in turn.classes.into_iter().zip(turn.units) {
             by_class.entry(class).or_default().push(unit);

@@ -18,7 +18,10 @@ pub struct WorkerTickConfig {
 
 impl Default for WorkerTickConfig {
     fn default() -> WorkerTickConfig {
-        WorkerTickConfig { every: Duration::from_secs(2), judge_every: Duration::from_millis(200) }
+        WorkerTickConfig {
+            every: Duration::from_secs(2),
+            judge_every: Duration::from_millis(200),
+        }
     }
 }
 
@@ -30,7 +33,10 @@ impl Coordinator {
         if rows.is_empty() {
             return Ok(());
         }
-        let commands = self.store.write(move |tx| inside.write_workers(tx, &rows, rates.clone(), now)).await?;
+        let commands = self
+            .store
+            .write(move |tx| inside.write_workers(tx, &rows, rates.clone(), now))
+            .await?;
         reactor.on_workers_written(&commands);
         for command in commands {
             self.send(command).await;
@@ -46,12 +52,18 @@ impl Coordinator {
         }
         let HealthCheck { sick, cleared } = self.reactor().check_health(&self.config.leases, now);
         if !cleared.is_empty() {
-            self.store.write(move |tx| worker_orders::lift_quarantine(tx, &cleared, now)).await?;
+            self.store
+                .write(move |tx| worker_orders::lift_quarantine(tx, &cleared, now))
+                .await?;
         }
         for advice in sick {
             let (reactor, inside, asked) = (self.reactor(), self.reactor(), advice.clone());
-            let write = self.store.write(move |tx| inside.quarantine(tx, &asked, now));
-            let Some(operation) = write.await? else { continue };
+            let write = self
+                .store
+                .write(move |tx| inside.quarantine(tx, &asked, now));
+            let Some(operation) = write.await? else {
+                continue;
+            };
             let failed = advice.failed.len();
             tracing::error!(worker.id = %advice.worker, reason = advice.reason, failed, "a worker was quarantined");
             reactor.on_quarantined(&advice, operation);
@@ -66,7 +78,11 @@ impl Coordinator {
         let reactor = self.reactor();
         while let Some(page) = reactor.next_refund() {
             let (inside, refund) = (reactor.clone(), page.clone());
-            match self.store.write(move |tx: &mut dyn Tx| inside.refund(tx, &refund, now)).await {
+            match self
+                .store
+                .write(move |tx: &mut dyn Tx| inside.refund(tx, &refund, now))
+                .await
+            {
                 Ok(_) => reactor.on_refunded(&page),
                 // Its units are left out from now on.
                 Err(StoreError::JobAside { .. }) => {}

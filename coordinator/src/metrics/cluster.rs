@@ -47,8 +47,16 @@ impl ClusterGauges {
         registry.register(Box::new(moving.clone()))?;
         Ok(ClusterGauges {
             leader,
-            depth: vec("queue_depth", "Work units that are ready and not with a worker.", &["stage", "priority"])?,
-            pending: vec("queue_pending", "Work units that are handed out.", &["stage", "priority"])?,
+            depth: vec(
+                "queue_depth",
+                "Work units that are ready and not with a worker.",
+                &["stage", "priority"],
+            )?,
+            pending: vec(
+                "queue_pending",
+                "Work units that are handed out.",
+                &["stage", "priority"],
+            )?,
             oldest: vec(
                 "queue_oldest_timestamp_seconds",
                 "Submission of the oldest job with ready work units; 0 without any.",
@@ -59,17 +67,37 @@ impl ClusterGauges {
                 "When a work unit ended last, since this process leads; 0 before the first.",
                 &["stage"],
             )?,
-            dead: vec("dead_letters", "Dead work units by class of their cause.", &["stage", "reason"])?,
+            dead: vec(
+                "dead_letters",
+                "Dead work units by class of their cause.",
+                &["stage", "reason"],
+            )?,
             unresolved: vec(
                 "unresolved_failures",
                 "Dead work units whose cause has no waiver, by class.",
                 &["stage", "reason"],
             )?,
             workers: vec("workers", "Workers by state.", &["state"])?,
-            slots: vec("slots", "Slots of live workers by state.", &["stage", "state"])?,
-            desired: vec("autoscale_desired_workers", "Workers there should be.", &["stage"])?,
-            actual: vec("autoscale_actual_workers", "Workers that take such work units.", &["stage"])?,
-            barriers: vec("barriers", "Barriers that are not open, by scope and state.", &["kind", "state"])?,
+            slots: vec(
+                "slots",
+                "Slots of live workers by state.",
+                &["stage", "state"],
+            )?,
+            desired: vec(
+                "autoscale_desired_workers",
+                "Workers there should be.",
+                &["stage"],
+            )?,
+            actual: vec(
+                "autoscale_actual_workers",
+                "Workers that take such work units.",
+                &["stage"],
+            )?,
+            barriers: vec(
+                "barriers",
+                "Barriers that are not open, by scope and state.",
+                &["kind", "state"],
+            )?,
             tasks: vec(
                 "tasks",
                 "Tasks that wait for a person or a delivery, all of them and the overdue ones.",
@@ -88,8 +116,22 @@ impl ClusterGauges {
     /// Shows what was counted; nothing when this process does not lead.
     pub fn show(&self, cluster_stats: Option<&ClusterStats>) {
         self.leader.set(i64::from(cluster_stats.is_some()));
-        let all = [&self.depth, &self.pending, &self.oldest, &self.last_finished, &self.dead, &self.unresolved];
-        let more = [&self.workers, &self.slots, &self.desired, &self.actual, &self.barriers, &self.tasks];
+        let all = [
+            &self.depth,
+            &self.pending,
+            &self.oldest,
+            &self.last_finished,
+            &self.dead,
+            &self.unresolved,
+        ];
+        let more = [
+            &self.workers,
+            &self.slots,
+            &self.desired,
+            &self.actual,
+            &self.barriers,
+            &self.tasks,
+        ];
         let Some(cluster_stats) = cluster_stats else {
             all.iter().chain(&more).for_each(|gauge| gauge.reset());
             self.slack.reset();
@@ -105,15 +147,25 @@ impl ClusterGauges {
         }
         for scope in [Scope::Title, Scope::Batch, Scope::Job] {
             for state in BARRIER_STATES {
-                let n = cluster_stats.barriers.get(&(scope.as_str(), state)).copied().unwrap_or(0);
-                self.barriers.with_label_values(&[scope.as_str(), state]).set(n as f64);
+                let n = cluster_stats
+                    .barriers
+                    .get(&(scope.as_str(), state))
+                    .copied()
+                    .unwrap_or(0);
+                self.barriers
+                    .with_label_values(&[scope.as_str(), state])
+                    .set(n as f64);
             }
         }
         self.moving.set(cluster_stats.bytes_per_second as f64);
         for kind in TaskKind::ALL {
             let (pending, overdue) = cluster_stats.tasks.get(&kind).copied().unwrap_or((0, 0));
-            self.tasks.with_label_values(&[kind.as_str(), "pending"]).set(pending as f64);
-            self.tasks.with_label_values(&[kind.as_str(), "overdue"]).set(overdue as f64);
+            self.tasks
+                .with_label_values(&[kind.as_str(), "pending"])
+                .set(pending as f64);
+            self.tasks
+                .with_label_values(&[kind.as_str(), "overdue"])
+                .set(overdue as f64);
         }
         // A band without a forecast is unknown, and no number means unknown.
         self.slack.reset();
@@ -124,24 +176,53 @@ impl ClusterGauges {
 
     fn show_kind(&self, kind: Kind, cluster_stats: &ClusterStats) {
         let stage = kind.as_str();
-        let seconds = |at: Option<protocol::time::Timestamp>| at.map_or(0.0, |at| at.0 as f64 / 1e6);
+        let seconds =
+            |at: Option<protocol::time::Timestamp>| at.map_or(0.0, |at| at.0 as f64 / 1e6);
         for class in [Priority::Urgent, Priority::Normal, Priority::Bulk] {
-            let waiting = cluster_stats.queues.get(&(kind, class)).copied().unwrap_or_default();
+            let waiting = cluster_stats
+                .queues
+                .get(&(kind, class))
+                .copied()
+                .unwrap_or_default();
             let labels = [stage, class.as_str()];
-            self.depth.with_label_values(&labels).set(waiting.ready as f64);
-            self.pending.with_label_values(&labels).set(waiting.out as f64);
-            self.oldest.with_label_values(&labels).set(seconds(waiting.oldest));
+            self.depth
+                .with_label_values(&labels)
+                .set(waiting.ready as f64);
+            self.pending
+                .with_label_values(&labels)
+                .set(waiting.out as f64);
+            self.oldest
+                .with_label_values(&labels)
+                .set(seconds(waiting.oldest));
         }
-        self.last_finished.with_label_values(&[stage]).set(seconds(cluster_stats.last_finished.get(&kind).copied()));
+        self.last_finished
+            .with_label_values(&[stage])
+            .set(seconds(cluster_stats.last_finished.get(&kind).copied()));
         for class in ErrorClass::ALL {
-            let found = cluster_stats.dead.get(&(kind, class.as_str())).copied().unwrap_or_default();
-            self.dead.with_label_values(&[stage, class.as_str()]).set(found.units as f64);
-            self.unresolved.with_label_values(&[stage, class.as_str()]).set(found.unresolved as f64);
+            let found = cluster_stats
+                .dead
+                .get(&(kind, class.as_str()))
+                .copied()
+                .unwrap_or_default();
+            self.dead
+                .with_label_values(&[stage, class.as_str()])
+                .set(found.units as f64);
+            self.unresolved
+                .with_label_values(&[stage, class.as_str()])
+                .set(found.unresolved as f64);
         }
         let fleet = cluster_stats.fleet.get(&kind).copied().unwrap_or_default();
-        self.slots.with_label_values(&[stage, "busy"]).set(f64::from(fleet.busy));
-        self.slots.with_label_values(&[stage, "idle"]).set(f64::from(fleet.idle));
-        self.desired.with_label_values(&[stage]).set(f64::from(fleet.desired));
-        self.actual.with_label_values(&[stage]).set(f64::from(fleet.workers));
+        self.slots
+            .with_label_values(&[stage, "busy"])
+            .set(f64::from(fleet.busy));
+        self.slots
+            .with_label_values(&[stage, "idle"])
+            .set(f64::from(fleet.idle));
+        self.desired
+            .with_label_values(&[stage])
+            .set(f64::from(fleet.desired));
+        self.actual
+            .with_label_values(&[stage])
+            .set(f64::from(fleet.workers));
     }
 }

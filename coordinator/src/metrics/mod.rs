@@ -6,7 +6,9 @@ pub use crate::metrics::cluster::ClusterGauges;
 
 use crate::reconcile::settlement::Settled;
 use parking_lot::Mutex;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use protocol::id::Kind;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
@@ -14,13 +16,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Upper bounds of durations of units, in seconds: from light work to a night's transfer.
-pub const DURATION_SECONDS: [f64; 14] =
-    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+pub const DURATION_SECONDS: [f64; 14] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0,
+];
 /// The same for waiting, which may take days.
-const WAIT_SECONDS: [f64; 16] =
-    [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
+const WAIT_SECONDS: [f64; 16] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0,
+    43_200.0, 86_400.0,
+];
 /// The same for calls to Redis.
-pub const CALL_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+pub const CALL_SECONDS: [f64; 11] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0,
+];
 /// Values of the label `outcome`.
 const OUTCOMES: [&str; 3] = ["success", "retry", "dead"];
 /// The stage of a report whose job is gone.
@@ -50,12 +57,21 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the metrics.
     pub fn new(registry: &Registry) -> prometheus::Result<Metrics> {
-        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        };
         let seconds = |name: &str, help: &str, bounds: &[f64]| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), &["stage"])
+            HistogramVec::new(
+                HistogramOpts::new(name, help).buckets(bounds.to_vec()),
+                &["stage"],
+            )
         };
         let metrics = Metrics {
-            enqueued: counters("showrunner_units_enqueued_total", "Work units handed to the transport.", &["stage"])?,
+            enqueued: counters(
+                "showrunner_units_enqueued_total",
+                "Work units handed to the transport.",
+                &["stage"],
+            )?,
             listed: IntCounter::new("showrunner_assets_listed_total", "Assets listed by scans.")?,
             fruitless: IntCounter::new(
                 "showrunner_fruitless_scans_total",
@@ -76,7 +92,11 @@ impl Metrics {
                 "Executions of work units that ended, by outcome.",
                 &["stage", "outcome"],
             )?,
-            duration: seconds("showrunner_unit_duration_seconds", "Execution of work units.", &DURATION_SECONDS)?,
+            duration: seconds(
+                "showrunner_unit_duration_seconds",
+                "Execution of work units.",
+                &DURATION_SECONDS,
+            )?,
             wait: seconds(
                 "showrunner_unit_wait_seconds",
                 "From handing a work unit to the transport to the start of its execution.",
@@ -91,7 +111,10 @@ impl Metrics {
                 "showrunner_qc_decodes_total",
                 "Assets whose media QC had to decode: too little had been measured of their bytes before.",
             )?,
-            jobs_open: IntGauge::new("showrunner_jobs_open", "Jobs that have not ended; 0 on a standby.")?,
+            jobs_open: IntGauge::new(
+                "showrunner_jobs_open",
+                "Jobs that have not ended; 0 on a standby.",
+            )?,
             parked: IntGauge::new(
                 "showrunner_parked_entries",
                 "Entries of unit streams that no worker could read; 0 on a standby.",
@@ -117,7 +140,9 @@ impl Metrics {
             for counter in [&self.enqueued, &self.reclaimed, &self.rejected] {
                 counter.with_label_values(&[kind]);
             }
-            OUTCOMES.iter().for_each(|outcome| drop(self.finished.with_label_values(&[kind, outcome])));
+            OUTCOMES
+                .iter()
+                .for_each(|outcome| drop(self.finished.with_label_values(&[kind, outcome])));
             self.duration.with_label_values(&[kind]);
             self.wait.with_label_values(&[kind]);
         }
@@ -186,15 +211,26 @@ impl Metrics {
 
     /// Counts an execution that reported its end, `waited` after it was handed out.
     pub fn reported(&self, kind: Kind, waited: Duration, outcome: &Outcome) {
-        if matches!(outcome.result, UnitResult::Returned | UnitResult::Cancelled | UnitResult::Waiting { .. }) {
+        if matches!(
+            outcome.result,
+            UnitResult::Returned | UnitResult::Cancelled | UnitResult::Waiting { .. }
+        ) {
             return;
         }
         let took = Duration::from_micros(outcome.duration_us);
-        self.duration.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
-        self.wait.with_label_values(&[kind.as_str()]).observe(waited.as_secs_f64());
+        self.duration
+            .with_label_values(&[kind.as_str()])
+            .observe(took.as_secs_f64());
+        self.wait
+            .with_label_values(&[kind.as_str()])
+            .observe(waited.as_secs_f64());
         if let (Kind::Transfer, UnitResult::Finished { facts, .. }) = (kind, &outcome.result) {
-            let written = facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes);
-            self.transferred.inc_by(written.fold(0, u64::saturating_add));
+            let written = facts
+                .iter()
+                .filter(|fact| !fact.skipped)
+                .filter_map(|fact| fact.bytes);
+            self.transferred
+                .inc_by(written.fold(0, u64::saturating_add));
         }
     }
 
@@ -206,8 +242,13 @@ impl Metrics {
         for (kind, ends) in &settled.by_kind {
             let stage = kind.as_str();
             rejected = rejected.saturating_sub(ends.rejected);
-            self.rejected.with_label_values(&[stage]).inc_by(ends.rejected);
-            for (outcome, n) in OUTCOMES.iter().zip([ends.succeeded, ends.retried, ends.dead]) {
+            self.rejected
+                .with_label_values(&[stage])
+                .inc_by(ends.rejected);
+            for (outcome, n) in OUTCOMES
+                .iter()
+                .zip([ends.succeeded, ends.retried, ends.dead])
+            {
                 self.finished.with_label_values(&[stage, outcome]).inc_by(n);
             }
             if ends.succeeded + ends.dead > 0 {
@@ -219,7 +260,13 @@ impl Metrics {
 
     /// Executions that ended so far, whatever with.
     pub fn ended(&self) -> u64 {
-        let of = |kind: Kind| OUTCOMES.map(|outcome| self.finished.with_label_values(&[kind.as_str(), outcome]).get());
+        let of = |kind: Kind| {
+            OUTCOMES.map(|outcome| {
+                self.finished
+                    .with_label_values(&[kind.as_str(), outcome])
+                    .get()
+            })
+        };
         Kind::ALL.into_iter().flat_map(of).sum()
     }
 
@@ -234,9 +281,13 @@ pub fn register_process(registry: &Registry, role: &str) -> prometheus::Result<(
     let opts = Opts::new("showrunner_build_info", "The build that answers; always 1.");
     let build = IntGaugeVec::new(opts, &["version", "revision", "role"])?;
     let revision = option_env!("SHOWRUNNER_REVISION").unwrap_or("unknown");
-    build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision, role]).set(1);
+    build
+        .with_label_values(&[env!("CARGO_PKG_VERSION"), revision, role])
+        .set(1);
     registry.register(Box::new(build))?;
     #[cfg(target_os = "linux")]
-    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    registry.register(Box::new(
+        prometheus::process_collector::ProcessCollector::for_self(),
+    ))?;
     Ok(())
 }

@@ -117,7 +117,11 @@ pub struct Tombstone {
     pub at: String,
 }
 fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
-    let report = row.fact.report.filter(|_| whole).and_then(|text| StoredReport::read(&text));
+    let report = row
+        .fact
+        .report
+        .filter(|_| whole)
+        .and_then(|text| StoredReport::read(&text));
     AssetView {
         version: row.asset.version().map(str::to_owned),
         language: row.asset.language().map(str::to_owned),
@@ -140,24 +144,43 @@ fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
 /// Lists the catalogue in id order.
 pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> Answer<Vec<AssetView>> {
     limit_in_range(filter.limit)?;
-    let rows = tx.catalogue(filter.title.as_deref(), filter.after.as_deref(), filter.limit)?;
+    let rows = tx.catalogue(
+        filter.title.as_deref(),
+        filter.after.as_deref(),
+        filter.limit,
+    )?;
     Ok(rows.into_iter().map(|row| asset_view(row, false)).collect())
 }
 
 /// Everything known about an asset.
 pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<AssetView> {
     let Some(row) = tx.catalogue_entry(id)? else {
-        return Err(Error::Unknown(format!("no asset {id:?} in the catalogue: showrunner asset list")));
+        return Err(Error::Unknown(format!(
+            "no asset {id:?} in the catalogue: showrunner asset list"
+        )));
     };
     let mut view = asset_view(row, true);
     let report = view.report.as_ref().map(|stored| &stored.report);
     let policy = report.map_or("", |report| report.policy.as_str());
-    let blocking: BTreeSet<String> = report.map(Report::blocking_checks).into_iter().flatten().collect();
+    let blocking: BTreeSet<String> = report
+        .map(Report::blocking_checks)
+        .into_iter()
+        .flatten()
+        .collect();
     let hash = view.hash.as_deref().unwrap_or_default();
-    let delivery = JudgedContent { asset: id, title: &view.title, policy, hash };
+    let delivery = JudgedContent {
+        asset: id,
+        title: &view.title,
+        policy,
+        hash,
+    };
     let blocking: Vec<String> = blocking.into_iter().collect();
     view.waived = Waivers::default().about(tx, &blocking, &delivery, now)?;
-    view.verdicts = tx.verdicts(id, VERDICTS_MAX)?.into_iter().map(verdict_view).collect();
+    view.verdicts = tx
+        .verdicts(id, VERDICTS_MAX)?
+        .into_iter()
+        .map(verdict_view)
+        .collect();
     view.tombstones = tombstones(tx, id)?;
     Ok(view)
 }
@@ -182,6 +205,19 @@ fn tombstones(tx: &mut dyn Tx, id: &str) -> StoreResult<Vec<Tombstone>> {
 }
 
 fn verdict_view(row: VerdictRow) -> VerdictView {
-    let VerdictRow { verdict, hash, policy, digest, judged_at, .. } = row;
-    VerdictView { verdict, hash, policy, digest, judged_at: judged_at.to_string() }
+    let VerdictRow {
+        verdict,
+        hash,
+        policy,
+        digest,
+        judged_at,
+        ..
+    } = row;
+    VerdictView {
+        verdict,
+        hash,
+        policy,
+        digest,
+        judged_at: judged_at.to_string(),
+    }
 }

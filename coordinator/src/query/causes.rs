@@ -54,7 +54,12 @@ pub struct Waived {
 impl From<WaiverRow> for Waived {
     fn from(row: WaiverRow) -> Waived {
         let until = row.until.map(|t| t.to_string());
-        Waived { by: row.actor, reason: row.reason, at: row.at.to_string(), until }
+        Waived {
+            by: row.actor,
+            reason: row.reason,
+            at: row.at.to_string(),
+            until,
+        }
     }
 }
 
@@ -72,7 +77,8 @@ pub fn causes(
     let waivers = in_force.filter_map(|row| Some((row.scope.cause.clone()?, row)));
     let mut waivers: BTreeMap<String, WaiverRow> = waivers.collect();
     let mut jobs = JobCache::default();
-    let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+    let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> =
+        BTreeMap::new();
     for row in tx.causes(job.map(|job| job.no), None, ROWS_MAX)? {
         let id = jobs.get(tx, row.job)?.map(|job| job.id.clone());
         let workflow = workflows.readable(tx, row.job)?;

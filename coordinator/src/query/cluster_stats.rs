@@ -9,7 +9,9 @@ use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, StepNo};
 use protocol::model::priority::Priority;
 use protocol::rules::review::task::TaskKind;
-use protocol::rules::schedule::desired_workers::{Demand, DueWork, LastRequest, WorkerLimits, decide};
+use protocol::rules::schedule::desired_workers::{
+    Demand, DueWork, LastRequest, WorkerLimits, decide,
+};
 use protocol::rules::schedule::forecast::{Remaining, forecast};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
@@ -114,15 +116,28 @@ pub fn cluster_stats(
     now: Timestamp,
 ) -> StoreResult<ClusterStats> {
     let bytes_per_second = snapshot.bytes_per_second as u64;
-    let mut cluster_stats =
-        ClusterStats { last_finished: snapshot.last_finished.clone(), bytes_per_second, ..ClusterStats::default() };
-    cluster_stats.tasks = tx.task_counts(now)?.into_iter().map(|(kind, all, late)| (kind, (all, late))).collect();
+    let mut cluster_stats = ClusterStats {
+        last_finished: snapshot.last_finished.clone(),
+        bytes_per_second,
+        ..ClusterStats::default()
+    };
+    cluster_stats.tasks = tx
+        .task_counts(now)?
+        .into_iter()
+        .map(|(kind, all, late)| (kind, (all, late)))
+        .collect();
     let costs = Costs::read(tx)?;
     count_fleet(&mut cluster_stats, snapshot, now);
-    let slots = cluster_stats.fleet.iter().map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle)).collect();
+    let slots = cluster_stats
+        .fleet
+        .iter()
+        .map(|(kind, fleet)| (*kind, fleet.busy + fleet.idle))
+        .collect();
     let mut due: BTreeMap<Kind, Vec<DueWork>> = BTreeMap::new();
     for job in tx.jobs(true, JOBS_MAX)? {
-        let Some(workflow) = workflows.readable(tx, job.no)? else { continue };
+        let Some(workflow) = workflows.readable(tx, job.no)? else {
+            continue;
+        };
         let counters = match tx.steps(job.no) {
             // It is set aside; the others are counted.
             Err(StoreError::Corrupt(_)) => continue,
@@ -136,14 +151,24 @@ pub fn cluster_stats(
             for step in left.iter().filter(|step| step.units > 0) {
                 let service = step.mean.unwrap_or_default();
                 let service = service.saturating_mul(u32::try_from(step.units).unwrap_or(u32::MAX));
-                due.entry(step.kind).or_default().push(DueWork { due: deadline, units: step.units, service });
+                due.entry(step.kind).or_default().push(DueWork {
+                    due: deadline,
+                    units: step.units,
+                    service,
+                });
             }
         }
     }
     count_dead(tx, &mut cluster_stats, workflows, now)?;
     count_workers(tx, &mut cluster_stats, now)?;
     for kind in Kind::ALL {
-        let demand = demand(kind, &cluster_stats, snapshot, &costs, due.remove(&kind).unwrap_or_default());
+        let demand = demand(
+            kind,
+            &cluster_stats,
+            snapshot,
+            &costs,
+            due.remove(&kind).unwrap_or_default(),
+        );
         let before = pace.get(&kind).copied().unwrap_or_default();
         let desired = decide(&demand, WORKERS, before, now);
         pace.insert(kind, desired.asked);
@@ -154,7 +179,10 @@ pub fn cluster_stats(
 
 fn live(snapshot: &LeaderSnapshot, now: Timestamp) -> impl Iterator<Item = &WorkerSeen> {
     let silence_max = LeaseLimits::default().silence_max;
-    snapshot.workers.iter().filter(move |seen| now.since(seen.heard_at) <= silence_max)
+    snapshot
+        .workers
+        .iter()
+        .filter(move |seen| now.since(seen.heard_at) <= silence_max)
 }
 
 fn count_fleet(cluster_stats: &mut ClusterStats, snapshot: &LeaderSnapshot, now: Timestamp) {
@@ -175,26 +203,48 @@ fn count_queues(
     counters: &[StepRow],
     snapshot: &LeaderSnapshot,
 ) {
-    let out_of = |step| snapshot.out.get(&(job.no, step)).copied().map_or(0, u64::from);
+    let out_of = |step| {
+        snapshot
+            .out
+            .get(&(job.no, step))
+            .copied()
+            .map_or(0, u64::from)
+    };
     let mut add = |kind, ready: u64, out: u64| {
-        let queue = cluster_stats.queues.entry((kind, job.priority)).or_default();
+        let queue = cluster_stats
+            .queues
+            .entry((kind, job.priority))
+            .or_default();
         queue.ready += ready;
         queue.out += out;
         if ready > 0 {
-            queue.oldest = Some(queue.oldest.map_or(job.submitted_at, |oldest| oldest.min(job.submitted_at)));
+            queue.oldest = Some(
+                queue
+                    .oldest
+                    .map_or(job.submitted_at, |oldest| oldest.min(job.submitted_at)),
+            );
         }
     };
     let scanning = out_of(StepNo::SCAN);
     let waits = job.phase == Phase::Scanning && scanning == 0;
     add(Kind::Scan, u64::from(waits), scanning);
     for counter in counters {
-        let Some(step) = workflow.step(counter.step) else { continue };
+        let Some(step) = workflow.step(counter.step) else {
+            continue;
+        };
         let Some(kind) = step.kind() else { continue };
         let out = out_of(counter.step);
         let computed = step.needs.is_empty() && step.has_units();
-        let ahead = if computed { job.parts_planned.saturating_sub(counter.cursor) } else { 0 };
+        let ahead = if computed {
+            job.parts_planned.saturating_sub(counter.cursor)
+        } else {
+            0
+        };
         // Rows that are out are among the live ones; units that were never taken back have no row while they are out.
-        let rows = counter.live.saturating_sub(counter.retrying).saturating_sub(out);
+        let rows = counter
+            .live
+            .saturating_sub(counter.retrying)
+            .saturating_sub(out);
         add(kind, u64::try_from(ahead).unwrap_or(0) + rows, out);
     }
 }
@@ -206,11 +256,23 @@ fn count_barriers(
     workflow: &Workflow,
 ) -> StoreResult<()> {
     for (no, step) in workflow.numbered() {
-        let Action::Barrier { scope, .. } = &step.action else { continue };
-        let BarrierCounts { total, released, held, .. } = tx.barrier_counts(job.no, no)?;
-        *cluster_stats.barriers.entry((scope.as_str(), "held")).or_default() += held;
-        *cluster_stats.barriers.entry((scope.as_str(), "waiting")).or_default() +=
-            total.saturating_sub(released + held);
+        let Action::Barrier { scope, .. } = &step.action else {
+            continue;
+        };
+        let BarrierCounts {
+            total,
+            released,
+            held,
+            ..
+        } = tx.barrier_counts(job.no, no)?;
+        *cluster_stats
+            .barriers
+            .entry((scope.as_str(), "held"))
+            .or_default() += held;
+        *cluster_stats
+            .barriers
+            .entry((scope.as_str(), "waiting"))
+            .or_default() += total.saturating_sub(released + held);
     }
     Ok(())
 }
@@ -223,10 +285,15 @@ fn note_slack(
     slots: &BTreeMap<Kind, u32>,
     now: Timestamp,
 ) {
-    let Some(ahead) = forecast(left, slots).filter(|_| job.phase == Phase::Sealed) else { return };
+    let Some(ahead) = forecast(left, slots).filter(|_| job.phase == Phase::Sealed) else {
+        return;
+    };
     let slack = deadline.0.saturating_sub(now.after(ahead.p90).0) / 1_000_000;
     let hours = deadline.since(now).as_secs() / 3_600;
-    let band = BANDS.iter().find(|(_, limit)| hours < *limit).map_or(LATER, |(band, _)| band);
+    let band = BANDS
+        .iter()
+        .find(|(_, limit)| hours < *limit)
+        .map_or(LATER, |(band, _)| band);
     let least = cluster_stats.slack.entry(band).or_insert(slack);
     *least = (*least).min(slack);
 }
@@ -237,24 +304,43 @@ fn count_dead(
     workflows: &Workflows,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let in_force = tx.waivers()?.into_iter().filter(|row| row.until.is_none_or(|until| until > now));
+    let in_force = tx
+        .waivers()?
+        .into_iter()
+        .filter(|row| row.until.is_none_or(|until| until > now));
     let waived: BTreeSet<String> = in_force.filter_map(|row| row.scope.cause).collect();
     for row in tx.causes(None, None, CAUSES_MAX)? {
-        let Some(workflow) = workflows.readable(tx, row.job)? else { continue };
-        let Some(kind) = workflow.step(row.step).and_then(|step| step.kind()) else { continue };
+        let Some(workflow) = workflows.readable(tx, row.job)? else {
+            continue;
+        };
+        let Some(kind) = workflow.step(row.step).and_then(|step| step.kind()) else {
+            continue;
+        };
         let classes = protocol::failure::ErrorClass::ALL;
-        let Some(class) = classes.into_iter().map(|class| class.as_str()).find(|class| *class == row.class) else {
+        let Some(class) = classes
+            .into_iter()
+            .map(|class| class.as_str())
+            .find(|class| *class == row.class)
+        else {
             continue;
         };
         let units = u64::try_from(row.units).unwrap_or(0);
         let dead = cluster_stats.dead.entry((kind, class)).or_default();
         dead.units += units;
-        dead.unresolved += if waived.contains(&row.cause) { 0 } else { units };
+        dead.unresolved += if waived.contains(&row.cause) {
+            0
+        } else {
+            units
+        };
     }
     Ok(())
 }
 
-fn count_workers(tx: &mut dyn Tx, cluster_stats: &mut ClusterStats, now: Timestamp) -> StoreResult<()> {
+fn count_workers(
+    tx: &mut dyn Tx,
+    cluster_stats: &mut ClusterStats,
+    now: Timestamp,
+) -> StoreResult<()> {
     for worker in workers(tx, now)? {
         let state = match worker.state.as_str() {
             "draining" => "draining",
@@ -276,11 +362,24 @@ fn demand(
     costs: &Costs,
     due: Vec<DueWork>,
 ) -> Demand {
-    let queues = cluster_stats.queues.iter().filter(|((of, _), _)| *of == kind);
-    let (ready, out) = queues.fold((0, 0), |(ready, out), (_, queue)| (ready + queue.ready, out + queue.out));
+    let queues = cluster_stats
+        .queues
+        .iter()
+        .filter(|((of, _), _)| *of == kind);
+    let (ready, out) = queues.fold((0, 0), |(ready, out), (_, queue)| {
+        (ready + queue.ready, out + queue.out)
+    });
     let fleet = cluster_stats.fleet.get(&kind).copied().unwrap_or_default();
-    let slots = snapshot.workers.iter().flat_map(|seen| &seen.slots).filter(|(of, _, _)| *of == kind);
-    let has_busy = |seen: &&WorkerSeen| seen.slots.iter().any(|(of, total, free)| *of == kind && free < total);
+    let slots = snapshot
+        .workers
+        .iter()
+        .flat_map(|seen| &seen.slots)
+        .filter(|(of, _, _)| *of == kind);
+    let has_busy = |seen: &&WorkerSeen| {
+        seen.slots
+            .iter()
+            .any(|(of, total, free)| *of == kind && free < total)
+    };
     Demand {
         kind,
         ready: Some(ready),

@@ -42,13 +42,23 @@ pub struct FailedAsset {
 }
 
 /// The assets of a cause by job, step, partition and id. Jobs that this version cannot read are left out.
-pub fn failed_assets(tx: &mut dyn Tx, cause: &str, filter: &FailedAssetsFilter) -> Answer<Vec<FailedAsset>> {
+pub fn failed_assets(
+    tx: &mut dyn Tx,
+    cause: &str,
+    filter: &FailedAssetsFilter,
+) -> Answer<Vec<FailedAsset>> {
     limit_in_range(filter.limit)?;
     if tx.causes(None, Some(cause), 1)?.is_empty() {
-        return Err(Error::Unknown(format!("no dead units of cause {cause}: showrunner failure list")));
+        return Err(Error::Unknown(format!(
+            "no dead units of cause {cause}: showrunner failure list"
+        )));
     }
     let workflows = Workflows::default();
-    let mut after = filter.after.as_deref().map(|after| place(tx, &workflows, after)).transpose()?;
+    let mut after = filter
+        .after
+        .as_deref()
+        .map(|after| place(tx, &workflows, after))
+        .transpose()?;
     let mut jobs = JobCache::default();
     let mut listed = Vec::new();
     // A page is full unless the list ends: rows that are left out must not end it. Whole pages are read, so that many such
@@ -62,8 +72,14 @@ pub fn failed_assets(tx: &mut dyn Tx, cause: &str, filter: &FailedAssetsFilter) 
             if listed.len() == filter.limit as usize {
                 break;
             }
-            let Some(workflow) = workflows.readable(tx, row.unit.job)? else { continue };
-            let (Some(job), Some(step)) = (jobs.get(tx, row.unit.job)?, workflow.step(row.unit.step)) else { continue };
+            let Some(workflow) = workflows.readable(tx, row.unit.job)? else {
+                continue;
+            };
+            let (Some(job), Some(step)) =
+                (jobs.get(tx, row.unit.job)?, workflow.step(row.unit.step))
+            else {
+                continue;
+            };
             listed.push(FailedAsset {
                 unit: format!("{}/{}/{}", job.id, step.id, row.unit.part),
                 asset: row.asset,
@@ -79,7 +95,12 @@ pub fn failed_assets(tx: &mut dyn Tx, cause: &str, filter: &FailedAssetsFilter) 
 
 /// The entry that `job/step/partition/asset` names.
 fn place(tx: &mut dyn Tx, workflows: &Workflows, text: &str) -> Answer<(UnitId, String)> {
-    let wrong = || Error::Invalid(format!("{text:?} is no entry of this list"), "unit/asset of the last entry".into());
+    let wrong = || {
+        Error::Invalid(
+            format!("{text:?} is no entry of this list"),
+            "unit/asset of the last entry".into(),
+        )
+    };
     let gone = || Error::Unknown(format!("no entry {text}: showrunner failure get CAUSE"));
     let (at, _) = text.match_indices('/').nth(2).ok_or_else(wrong)?;
     let (job, step, part) = parse_unit(&text[..at])?;

@@ -23,7 +23,9 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 pub struct JobsFilter {
     /// Only jobs in this state.
-    #[param(pattern = "^(running|paused|cancelling|succeeded|finished_with_failures|cancelled|failed)$")]
+    #[param(
+        pattern = "^(running|paused|cancelling|succeeded|finished_with_failures|cancelled|failed)$"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Start after this job: the last one of the page before.
@@ -137,7 +139,10 @@ pub struct UnitsFilter {
 
 fn known_word(what: &str, word: Option<&str>, known: &[&str]) -> Answer<()> {
     match word.filter(|word| !known.contains(word)) {
-        Some(wrong) => Err(Error::Invalid(format!("unknown {what} {wrong:?}"), suggest(wrong, known))),
+        Some(wrong) => Err(Error::Invalid(
+            format!("unknown {what} {wrong:?}"),
+            suggest(wrong, known),
+        )),
         None => Ok(()),
     }
 }
@@ -158,7 +163,11 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> Answer<Vec<JobListed>> {
             None => return Err(Error::NotFound),
         },
     };
-    let rows = tx.job_views(filter.state.as_deref().and_then(JobState::parse), before, filter.limit)?;
+    let rows = tx.job_views(
+        filter.state.as_deref().and_then(JobState::parse),
+        before,
+        filter.limit,
+    )?;
     let listed = rows.into_iter().map(|row| JobListed {
         job: row.id,
         name: row.name,
@@ -199,7 +208,10 @@ fn read_progress(tx: &mut dyn Tx, id: &str) -> Answer<Progress> {
                 bytes_per_second: unit.bytes_per_second as u64,
             });
             let running = running.collect();
-            Ok(Progress { running, ..progress_of(tx, row)? })
+            Ok(Progress {
+                running,
+                ..progress_of(tx, row)?
+            })
         }
         None => Err(Error::NotFound),
     }
@@ -234,17 +246,23 @@ pub fn explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExpla
 }
 
 fn read_explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExplanation> {
-    let Some(row) = tx.job_by_id(id)? else { return Err(Error::NotFound) };
+    let Some(row) = tx.job_by_id(id)? else {
+        return Err(Error::NotFound);
+    };
     let units = totals(tx, &row)?;
     Ok(JobExplanation {
         job: row.id.clone(),
         state: row.state.as_str().to_owned(),
         phase: row.phase.as_str().to_owned(),
-        units_open: units.total.saturating_sub(units.succeeded + units.dead + units.cancelled),
+        units_open: units
+            .total
+            .saturating_sub(units.succeeded + units.dead + units.cancelled),
         units_retrying: units.failed,
         barriers: explain::barriers(tx, &Workflows::default(), &row)?,
         message: match row.message {
-            None if row.phase == Phase::Scanning && row.state == JobState::Running => listing_wait(tx, now)?,
+            None if row.phase == Phase::Scanning && row.state == JobState::Running => {
+                listing_wait(tx, now)?
+            }
             message => message,
         },
     })
@@ -269,11 +287,16 @@ fn read_units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> Answer<Vec<Un
     let states = UnitState::ALL.map(UnitState::as_str);
     limit_in_range(filter.limit)?;
     known_word("state", filter.state.as_deref(), &states)?;
-    let Some(row) = tx.job_by_id(job)? else { return Err(Error::NotFound) };
+    let Some(row) = tx.job_by_id(job)? else {
+        return Err(Error::NotFound);
+    };
     let workflow = tx.workflow(row.no)?;
     let known: Vec<&str> = workflow.steps.iter().map(|step| step.id.as_str()).collect();
     if let Some(wrong) = filter.step.as_deref().filter(|step| !known.contains(step)) {
-        return Err(Error::Invalid(format!("job {job} has no step {wrong:?}"), suggest(wrong, &known)));
+        return Err(Error::Invalid(
+            format!("job {job} has no step {wrong:?}"),
+            suggest(wrong, &known),
+        ));
     }
     let after = match filter.after.as_deref() {
         None => None,
@@ -283,7 +306,16 @@ fn read_units(tx: &mut dyn Tx, job: &str, filter: &UnitsFilter) -> Answer<Vec<Un
         }
     };
     let (state, step) = (filter.state.clone(), filter.step.clone());
-    Ok(tx.unit_views(job, &UnitFilter { state, step, part: None, after, limit: filter.limit })?)
+    Ok(tx.unit_views(
+        job,
+        &UnitFilter {
+            state,
+            step,
+            part: None,
+            after,
+            limit: filter.limit,
+        },
+    )?)
 }
 
 /// A unit as people name it: job/step/partition.
@@ -296,7 +328,11 @@ pub fn parse_unit(text: &str) -> Answer<(String, String, PartNo)> {
     let (Some(job), Some(step), Some(part)) = (pieces.next(), pieces.next(), pieces.next()) else {
         return Err(wrong());
     };
-    Ok((job.to_owned(), step.to_owned(), part.parse().map_err(|_| wrong())?))
+    Ok((
+        job.to_owned(),
+        step.to_owned(),
+        part.parse().map_err(|_| wrong())?,
+    ))
 }
 
 fn no_unit(unit: &str) -> Error {
@@ -305,22 +341,43 @@ fn no_unit(unit: &str) -> Error {
 
 /// The unit of one step and partition; an error names the command that lists the units of the job.
 pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> Answer<UnitView> {
-    let filter = UnitFilter { step: Some(step.to_owned()), part: Some(part), limit: 1, ..UnitFilter::default() };
+    let filter = UnitFilter {
+        step: Some(step.to_owned()),
+        part: Some(part),
+        limit: 1,
+        ..UnitFilter::default()
+    };
     let found = readable(job, tx.unit_views(job, &filter).map_err(Error::Store))?.pop();
     found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}")))
 }
 
 /// What a unit waits for, and what ends the wait.
-pub fn explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: Timestamp) -> Answer<UnitExplanation> {
+pub fn explain_unit(
+    tx: &mut dyn Tx,
+    job: &str,
+    step: &str,
+    part: PartNo,
+    now: Timestamp,
+) -> Answer<UnitExplanation> {
     readable(job, read_explain_unit(tx, job, step, part, now))
 }
 
-fn read_explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: Timestamp) -> Answer<UnitExplanation> {
+fn read_explain_unit(
+    tx: &mut dyn Tx,
+    job: &str,
+    step: &str,
+    part: PartNo,
+    now: Timestamp,
+) -> Answer<UnitExplanation> {
     let absent = || no_unit(&format!("{job}/{step}/{part}"));
-    let Some(row) = tx.job_by_id(job)? else { return Err(absent()) };
+    let Some(row) = tx.job_by_id(job)? else {
+        return Err(absent());
+    };
     let workflows = Workflows::default();
     let workflow = workflows.of(tx, row.no)?;
-    let Some(no) = workflow.step_no(step) else { return Err(absent()) };
+    let Some(no) = workflow.step_no(step) else {
+        return Err(absent());
+    };
     // Partitions are counted from 1; 0 is what a step does once for the whole job.
     let missing = part < 1 && workflow.step(no).is_some_and(|s| s.has_units());
     if missing || part < 0 || part > row.parts || (part > 0 && !is_cut(tx, job, &workflow, part)?) {
@@ -330,12 +387,21 @@ fn read_explain_unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo, now: 
 }
 
 /// Whether a partition exists; asking the store for one that does not is an error there.
-fn is_cut(tx: &mut dyn Tx, job: &str, workflow: &protocol::workflow::Workflow, part: PartNo) -> StoreResult<bool> {
+fn is_cut(
+    tx: &mut dyn Tx,
+    job: &str,
+    workflow: &protocol::workflow::Workflow,
+    part: PartNo,
+) -> StoreResult<bool> {
     if !workflow.steps.iter().any(|step| step.has_units()) {
         return Ok(false);
     }
-    let filter =
-        UnitFilter { part: Some(part), limit: 1, after: Some((part - 1, StepNo::SCAN)), ..UnitFilter::default() };
+    let filter = UnitFilter {
+        part: Some(part),
+        limit: 1,
+        after: Some((part - 1, StepNo::SCAN)),
+        ..UnitFilter::default()
+    };
     Ok(!tx.unit_views(job, &filter)?.is_empty())
 }
 

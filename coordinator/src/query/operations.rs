@@ -44,11 +44,17 @@ pub fn operations(tx: &mut dyn Tx, job: Option<&str>, limit: u32) -> Answer<Vec<
     let job = job.map(|id| find_job(tx, id)).transpose()?;
     let rows = tx.operations(job.map(|job| job.no), limit)?;
     let mut jobs = JobCache::default();
-    rows.into_iter().map(|row| Ok(view(tx, &mut jobs, row)?)).collect()
+    rows.into_iter()
+        .map(|row| Ok(view(tx, &mut jobs, row)?))
+        .collect()
 }
 
 /// An operation as its row shows it.
-pub(crate) fn view(tx: &mut dyn Tx, jobs: &mut JobCache, row: OperationRow) -> StoreResult<OperationView> {
+pub(crate) fn view(
+    tx: &mut dyn Tx,
+    jobs: &mut JobCache,
+    row: OperationRow,
+) -> StoreResult<OperationView> {
     let job = match row.job {
         Some(no) => jobs.get(tx, no)?.map(|job| job.id.clone()),
         None => None,

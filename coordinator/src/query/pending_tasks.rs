@@ -44,13 +44,30 @@ impl PendingTasks {
 
 /// A task in one line: what is waited for, from whom, until when.
 pub fn line(task: &TaskRow) -> String {
-    let due = task.due_at.map(|due| format!(", due {due}")).unwrap_or_default();
+    let due = task
+        .due_at
+        .map(|due| format!(", due {due}"))
+        .unwrap_or_default();
     match task.kind {
-        TaskKind::Approval => format!("task {}: approval by {} of {}{due}", task.no, task.policy, task.asset),
+        TaskKind::Approval => format!(
+            "task {}: approval by {} of {}{due}",
+            task.no, task.policy, task.asset
+        ),
         TaskKind::Rework => {
-            let by = task.supplier.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
-            let checks = if task.checks.is_empty() { String::new() } else { format!(" ({})", task.checks.join(", ")) };
-            format!("task {}: rework of {}{by}{checks}, round {}{due}", task.no, task.asset, task.round)
+            let by = task
+                .supplier
+                .as_ref()
+                .map(|name| format!(" by {name}"))
+                .unwrap_or_default();
+            let checks = if task.checks.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", task.checks.join(", "))
+            };
+            format!(
+                "task {}: rework of {}{by}{checks}, round {}{due}",
+                task.no, task.asset, task.round
+            )
         }
     }
 }
@@ -58,9 +75,15 @@ pub fn line(task: &TaskRow) -> String {
 /// The commands that end the wait for a task.
 pub fn next(task: &TaskRow) -> String {
     match task.kind {
-        TaskKind::Approval => format!("showrunner task approve {0}, or reject it: showrunner task get {0}", task.no),
+        TaskKind::Approval => format!(
+            "showrunner task approve {0}, or reject it: showrunner task get {0}",
+            task.no
+        ),
         TaskKind::Rework => {
-            format!("a new delivery of {}, or: showrunner task waive {1}; showrunner task get {1}", task.asset, task.no)
+            format!(
+                "a new delivery of {}, or: showrunner task waive {1}; showrunner task get {1}",
+                task.asset, task.no
+            )
         }
     }
 }

@@ -164,18 +164,27 @@ pub fn totals(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<Units> {
     let workflow = tx.workflow(job.no)?;
     let ended = job.state.has_ended();
     let counters = tx.steps(job.no)?;
-    let of_units = counters.iter().filter(|c| workflow.step(c.step).is_some_and(|step| step.has_units()));
-    Ok(of_units.map(|counter| units(counter, ended)).fold(Units::default(), |sum, units| Units {
-        total: sum.total + units.total,
-        succeeded: sum.succeeded + units.succeeded,
-        failed: sum.failed + units.failed,
-        dead: sum.dead + units.dead,
-        cancelled: sum.cancelled + units.cancelled,
-    }))
+    let of_units = counters
+        .iter()
+        .filter(|c| workflow.step(c.step).is_some_and(|step| step.has_units()));
+    Ok(of_units
+        .map(|counter| units(counter, ended))
+        .fold(Units::default(), |sum, units| Units {
+            total: sum.total + units.total,
+            succeeded: sum.succeeded + units.succeeded,
+            failed: sum.failed + units.failed,
+            dead: sum.dead + units.dead,
+            cancelled: sum.cancelled + units.cancelled,
+        }))
 }
 
 /// The account of a job at `now`.
-pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestamp) -> StoreResult<Summary> {
+pub fn summary(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: JobNo,
+    now: Timestamp,
+) -> StoreResult<Summary> {
     let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
     let counters = tx.steps(job)?;
@@ -193,7 +202,11 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
                 all.failed += units.failed;
                 all.dead += units.dead;
                 all.cancelled += units.cancelled;
-                steps.push(StepSummary { id: step.id.clone(), kind: step.kind_word().to_owned(), units });
+                steps.push(StepSummary {
+                    id: step.id.clone(),
+                    kind: step.kind_word().to_owned(),
+                    units,
+                });
             }
             Action::Barrier { scope, .. } => {
                 let counts = tx.barrier_counts(job, no)?;
@@ -202,7 +215,11 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
                     scope: scope.as_str().to_owned(),
                     total: counts.total,
                     released: counts.released,
-                    held: if ended { counts.total - counts.released } else { counts.held },
+                    held: if ended {
+                        counts.total - counts.released
+                    } else {
+                        counts.held
+                    },
                 });
             }
             Action::Seal { .. } => {}
@@ -215,7 +232,11 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
         state: row.state.as_str().to_owned(),
         assets: row.assets,
         bytes: row.bytes,
-        seconds: row.ended_at.unwrap_or(now).since(row.submitted_at).as_secs_f64(),
+        seconds: row
+            .ended_at
+            .unwrap_or(now)
+            .since(row.submitted_at)
+            .as_secs_f64(),
         units: all,
         steps,
         barriers,
@@ -223,7 +244,10 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
         qc: QcSummary {
             judged: row.judged,
             decoded: row.decoded,
-            failed: failures.iter().filter(|failure| !failure.checks.is_empty()).count() as u64,
+            failed: failures
+                .iter()
+                .filter(|failure| !failure.checks.is_empty())
+                .count() as u64,
             waived: waived.len() as u64,
         },
         failures,
@@ -234,7 +258,9 @@ pub fn summary(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo, now: Timestam
 
 fn units(counter: &StepRow, ended: bool) -> Units {
     let cancelled = match ended {
-        true => counter.total.saturating_sub(counter.succeeded.saturating_add(counter.dead)),
+        true => counter
+            .total
+            .saturating_sub(counter.succeeded.saturating_add(counter.dead)),
         false => counter.cancelled,
     };
     Units {
@@ -250,7 +276,9 @@ fn units(counter: &StepRow, ended: bool) -> Units {
 pub(super) fn library_name(workflow: &Workflow) -> &str {
     match workflow.scan_task().map(|task| &task.source) {
         Some(
-            ScanSource::Manifest { path } | ScanSource::Folder { path, .. } | ScanSource::Bucket { location: path, .. },
+            ScanSource::Manifest { path }
+            | ScanSource::Folder { path, .. }
+            | ScanSource::Bucket { location: path, .. },
         ) => path.rsplit('/').next().unwrap_or(path),
         None => "",
     }
@@ -276,9 +304,16 @@ fn failures(
 ) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
     let (mut list, mut let_stand, mut waivers) = (Vec::new(), Vec::new(), Waivers::default());
     for error in tx.row_errors(job.no, FAILURES_MAX)? {
-        let column = error.column.map(|c| format!(", column {c}")).unwrap_or_default();
+        let column = error
+            .column
+            .map(|c| format!(", column {c}"))
+            .unwrap_or_default();
         let library = library_name(workflow);
-        let place = if error.line > 0 { format!("{library} line {}{column}: ", error.line) } else { String::new() };
+        let place = if error.line > 0 {
+            format!("{library} line {}{column}: ", error.line)
+        } else {
+            String::new()
+        };
         list.push(FailureSummary {
             asset: error.asset.unwrap_or_default(),
             title: error.title.unwrap_or_default(),
@@ -299,14 +334,25 @@ fn failures(
             _ => continue,
         };
         let step = workflow.step(row.unit.step);
-        let policy = step.and_then(|step| step.qc()).map(policy_name).unwrap_or_default();
+        let policy = step
+            .and_then(|step| step.qc())
+            .map(policy_name)
+            .unwrap_or_default();
         let hash = hashes.get(&row.asset).map_or("", String::as_str);
-        let delivery = JudgedContent { asset: &row.asset, title: &row.title, policy: &policy, hash };
+        let delivery = JudgedContent {
+            asset: &row.asset,
+            title: &row.title,
+            policy: &policy,
+            hash,
+        };
         let waived = waivers.about(tx, &row.failure.checks, &delivery, now)?;
         kept.push(FailureSummary {
             asset: row.asset,
             title: row.title,
-            step: workflow.step(row.unit.step).map(|s| s.id.clone()).unwrap_or_default(),
+            step: workflow
+                .step(row.unit.step)
+                .map(|s| s.id.clone())
+                .unwrap_or_default(),
             reason: row.failure.reason,
             checks: row.failure.checks,
             message: row.failure.message,

@@ -49,9 +49,19 @@ pub struct Execution {
 
 impl From<AttemptRow> for Execution {
     fn from(row: AttemptRow) -> Execution {
-        let result = if row.failure.is_some() { "failed" } else { "succeeded" };
-        let class = row.failure.as_ref().map(|failure| failure.class.as_str().to_owned());
-        let (reason, message) = row.failure.map(|failure| (failure.reason, failure.message)).unzip();
+        let result = if row.failure.is_some() {
+            "failed"
+        } else {
+            "succeeded"
+        };
+        let class = row
+            .failure
+            .as_ref()
+            .map(|failure| failure.class.as_str().to_owned());
+        let (reason, message) = row
+            .failure
+            .map(|failure| (failure.reason, failure.message))
+            .unzip();
         Execution {
             epoch: row.epoch,
             worker: row.worker,
@@ -95,8 +105,15 @@ pub fn unit_log(
     let row = find_job(tx, job)?;
     let workflow = readable(job, tx.workflow(row.no).map_err(Error::Store))?;
     let step = workflow.step_no(step).ok_or(Error::NotFound)?;
-    let unit = UnitId { job: row.no, step, part };
-    let attempts = tx.attempts(unit, filter.after, filter.limit)?.into_iter().map(Execution::from);
+    let unit = UnitId {
+        job: row.no,
+        step,
+        part,
+    };
+    let attempts = tx
+        .attempts(unit, filter.after, filter.limit)?
+        .into_iter()
+        .map(Execution::from);
     let lost = tx
         .losses(&[unit])?
         .into_iter()

@@ -17,7 +17,10 @@ pub fn since(tx: &mut dyn Tx, job: &JobRow, reason: WaitReason) -> StoreResult<O
         _ => return Ok(None),
     };
     let operations = tx.operations(Some(job.no), OPERATIONS_MAX)?;
-    Ok(operations.into_iter().find(|operation| operation.action == action && operation.done > 0).map(|o| o.at))
+    Ok(operations
+        .into_iter()
+        .find(|operation| operation.action == action && operation.done > 0)
+        .map(|o| o.at))
 }
 
 /// Slots of a kind in workers that live and take work; `None` when no coordinator has listed workers yet.
@@ -28,11 +31,20 @@ pub fn slots(tx: &mut dyn Tx, kind: Kind, now: Timestamp) -> StoreResult<Option<
     }
     // The list is a few seconds old.
     let silence = LeaseLimits::default().silence_max * 2;
-    let taking = workers.iter().filter(|w| now.since(w.heard_at) <= silence && w.state == "working");
-    let free_of_orders = taking.filter(|w| w.order.as_ref().is_none_or(|order| order.what == "release"));
-    let of_kind = free_of_orders.flat_map(|w| w.slots.split(',')).filter_map(|slots| {
-        let (name, counts) = slots.split_once('=')?;
-        (name == kind.as_str()).then(|| counts.split_once('/').and_then(|(_, total)| total.parse::<u32>().ok()))?
-    });
+    let taking = workers
+        .iter()
+        .filter(|w| now.since(w.heard_at) <= silence && w.state == "working");
+    let free_of_orders =
+        taking.filter(|w| w.order.as_ref().is_none_or(|order| order.what == "release"));
+    let of_kind = free_of_orders
+        .flat_map(|w| w.slots.split(','))
+        .filter_map(|slots| {
+            let (name, counts) = slots.split_once('=')?;
+            (name == kind.as_str()).then(|| {
+                counts
+                    .split_once('/')
+                    .and_then(|(_, total)| total.parse::<u32>().ok())
+            })?
+        });
     Ok(Some(of_kind.sum()))
 }

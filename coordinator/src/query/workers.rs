@@ -30,7 +30,11 @@ pub struct WorkerView {
 
 /// Every worker heard of lately.
 pub fn workers(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Vec<WorkerView>> {
-    Ok(tx.workers()?.into_iter().map(|row| view(row, now)).collect())
+    Ok(tx
+        .workers()?
+        .into_iter()
+        .map(|row| view(row, now))
+        .collect())
 }
 
 /// A worker as its row shows it at `now`.
@@ -39,18 +43,40 @@ pub(crate) fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
     let ordered = row.order.as_ref().map_or("", |order| order.what.as_str());
     let release = || format!("showrunner worker release {}", row.name);
     let (state, next) = match ordered {
-        _ if silent && row.state == "draining" => ("left", "it was to end, and it has ended".to_owned()),
-        _ if silent => ("silent", "it was taken for dead and what it held runs elsewhere".to_owned()),
-        "quarantine" => ("quarantined", format!("find out what is wrong with it, then: {}", release())),
-        "drain" => ("draining", format!("what it holds ends, it takes nothing more; to undo: {}", release())),
-        _ if row.state == "draining" => ("draining", "it leaves when what it holds has ended".to_owned()),
+        _ if silent && row.state == "draining" => {
+            ("left", "it was to end, and it has ended".to_owned())
+        }
+        _ if silent => (
+            "silent",
+            "it was taken for dead and what it held runs elsewhere".to_owned(),
+        ),
+        "quarantine" => (
+            "quarantined",
+            format!("find out what is wrong with it, then: {}", release()),
+        ),
+        "drain" => (
+            "draining",
+            format!(
+                "what it holds ends, it takes nothing more; to undo: {}",
+                release()
+            ),
+        ),
+        _ if row.state == "draining" => (
+            "draining",
+            "it leaves when what it holds has ended".to_owned(),
+        ),
         _ => ("working", "takes units as its slots become free".to_owned()),
     };
     let order = row.order.filter(|order| order.what != "release");
     WorkerView {
         worker: row.name,
         state: state.to_owned(),
-        slots: row.slots.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+        slots: row
+            .slots
+            .split(',')
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+            .collect(),
         held: row.held,
         heard_at: row.heard_at.to_string(),
         reason: order.as_ref().map(|o| o.reason.clone()),
@@ -76,7 +102,13 @@ mod tests {
         };
         let (soon, late) = (Timestamp(1_000_000), Timestamp(3_600_000_000));
         let seen = |state: &str, now| view(row(state), now).state;
-        assert_eq!([seen("working", soon), seen("draining", soon)], ["working", "draining"]);
-        assert_eq!([seen("working", late), seen("draining", late)], ["silent", "left"]);
+        assert_eq!(
+            [seen("working", soon), seen("draining", soon)],
+            ["working", "draining"]
+        );
+        assert_eq!(
+            [seen("working", late), seen("draining", late)],
+            ["silent", "left"]
+        );
     }
 }

@@ -30,7 +30,9 @@ impl RedisQueue {
         for kind in Kind::ALL {
             for class in keys::CLASSES {
                 let stream = keys::units(kind, class);
-                let seen = consumers(&mut connection, &stream, &alive).await?.into_iter();
+                let seen = consumers(&mut connection, &stream, &alive)
+                    .await?
+                    .into_iter();
                 let judged = seen.map(|(name, seen)| (name, decide(seen, idle_min)));
                 // The living are no work, and the server names all consumers in one order: counted, they would hide
                 // the dead behind them for ever.
@@ -39,19 +41,29 @@ impl RedisQueue {
                     match decision {
                         ConsumerDecision::Keep => {}
                         ConsumerDecision::HandOver => {
-                            cleaned.entries += hand_over(&mut connection, &stream, &name, is_out).await?;
+                            cleaned.entries +=
+                                hand_over(&mut connection, &stream, &name, is_out).await?;
                         }
                         ConsumerDecision::Remove => {
                             let mut remove = cmd("XGROUP");
-                            remove.arg("DELCONSUMER").arg(&stream).arg(keys::GROUP).arg(&name);
-                            let _pending: u64 = remove.query_async(&mut connection).await.map_err(failed)?;
+                            remove
+                                .arg("DELCONSUMER")
+                                .arg(&stream)
+                                .arg(keys::GROUP)
+                                .arg(&name);
+                            let _pending: u64 =
+                                remove.query_async(&mut connection).await.map_err(failed)?;
                             cleaned.consumers += 1;
                         }
                     }
                 }
             }
         }
-        cleaned.parked = cmd("XLEN").arg(keys::PARKED).query_async(&mut connection).await.map_err(failed)?;
+        cleaned.parked = cmd("XLEN")
+            .arg(keys::PARKED)
+            .query_async(&mut connection)
+            .await
+            .map_err(failed)?;
         Ok(cleaned)
     }
 }
@@ -70,7 +82,9 @@ async fn consumers(
         Err(error) => return Err(failed(error)),
     };
     let number = |of: &HashMap<String, Value>, name: &str| {
-        of.get(name).and_then(|value| u64::from_redis_value_ref(value).ok()).unwrap_or(0)
+        of.get(name)
+            .and_then(|value| u64::from_redis_value_ref(value).ok())
+            .unwrap_or(0)
     };
     let seen = listed.into_iter().filter_map(|consumer| {
         let name = String::from_redis_value_ref(consumer.get("name")?).ok()?;
@@ -93,8 +107,14 @@ async fn hand_over(
     is_out: &IsOut,
 ) -> Result<u64, QueueError> {
     let mut ask = cmd("XPENDING");
-    ask.arg(stream).arg(keys::GROUP).arg("-").arg("+").arg(ENTRIES_MAX).arg(name);
-    let pending: Vec<(String, String, u64, u64)> = ask.query_async(connection).await.map_err(failed)?;
+    ask.arg(stream)
+        .arg(keys::GROUP)
+        .arg("-")
+        .arg("+")
+        .arg(ENTRIES_MAX)
+        .arg(name);
+    let pending: Vec<(String, String, u64, u64)> =
+        ask.query_async(connection).await.map_err(failed)?;
     let ids: Vec<String> = pending.into_iter().map(|(id, ..)| id).collect();
     if ids.is_empty() {
         return Ok(0);
@@ -103,10 +123,14 @@ async fn hand_over(
     for id in &ids {
         look.cmd("XRANGE").arg(stream).arg(id).arg(id);
     }
-    let found: Vec<Vec<(String, Vec<Vec<u8>>)>> = look.query_async(connection).await.map_err(failed)?;
+    let found: Vec<Vec<(String, Vec<Vec<u8>>)>> =
+        look.query_async(connection).await.map_err(failed)?;
     let mut spent = Vec::new();
     for (id, entry) in ids.into_iter().zip(found) {
-        let body = entry.into_iter().next().and_then(|(_, fields)| fields.into_iter().nth(1));
+        let body = entry
+            .into_iter()
+            .next()
+            .and_then(|(_, fields)| fields.into_iter().nth(1));
         let awaited = body.is_some_and(|body| match envelope::decode::<UnitBatch>(&body) {
             Ok(batch) => batch.units.iter().any(|unit| is_out(unit.id, unit.epoch)),
             Err(_) => false,
@@ -119,7 +143,11 @@ async fn hand_over(
         return Ok(0);
     }
     let mut end = pipe();
-    end.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&spent).ignore();
+    end.cmd("XACK")
+        .arg(stream)
+        .arg(keys::GROUP)
+        .arg(&spent)
+        .ignore();
     end.cmd("XDEL").arg(stream).arg(&spent).ignore();
     end.query_async::<()>(connection).await.map_err(failed)?;
     Ok(spent.len() as u64)

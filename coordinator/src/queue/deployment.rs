@@ -16,7 +16,9 @@ impl RedisQueue {
     /// Marks a server that has no mark, and looks whose it is. Only a leader asks: it alone writes the mark again after
     /// the server was wiped.
     pub(super) async fn claim(&self) -> Result<(), QueueError> {
-        let Some(own) = &self.mark.own else { return Ok(()) };
+        let Some(own) = &self.mark.own else {
+            return Ok(());
+        };
         self.mark.check()?;
         let mut short = self.short.clone();
         let mut set = cmd("SET");
@@ -25,7 +27,9 @@ impl RedisQueue {
             Ok(found) => found,
             // A user file of an earlier version: work continues as with that version.
             Err(error) if error.code() == Some("NOPERM") => {
-                self.mark.unguarded.raise(&"load the users of ops/redis/users.acl");
+                self.mark
+                    .unguarded
+                    .raise(&"load the users of ops/redis/users.acl");
                 return Ok(());
             }
             Err(error) => return Err(failed(error)),

@@ -28,7 +28,10 @@ impl DeploymentMark {
     /// An error once the transport has turned out to be another deployment's.
     pub(super) fn check(&self) -> Result<(), QueueError> {
         match (&self.own, self.foreign.lock().as_ref()) {
-            (Some(own), Some(found)) => Err(QueueError::Foreign { own: own.clone(), found: found.clone() }),
+            (Some(own), Some(found)) => Err(QueueError::Foreign {
+                own: own.clone(),
+                found: found.clone(),
+            }),
             _ => Ok(()),
         }
     }

@@ -27,7 +27,11 @@ impl LocalQueue {
         reports: mpsc::Receiver<Vec<Report>>,
         control: mpsc::UnboundedSender<Control>,
     ) -> LocalQueue {
-        LocalQueue { units, reports: Mutex::new(reports), control }
+        LocalQueue {
+            units,
+            reports: Mutex::new(reports),
+            control,
+        }
     }
 }
 
@@ -53,7 +57,11 @@ impl UnitQueue for LocalQueue {
             batch.extend(more);
         }
         let more = batch.len() >= max;
-        Ok(Collected { reports: batch, entries: Vec::new(), more })
+        Ok(Collected {
+            reports: batch,
+            entries: Vec::new(),
+            more,
+        })
     }
 
     async fn settled(&self, _: Vec<String>) -> Result<(), QueueError> {
@@ -65,7 +73,11 @@ impl UnitQueue for LocalQueue {
     }
 
     /// Channels of one process lose nothing.
-    async fn lost(&self, _: Vec<(UnitId, u32)>, _: Vec<WorkerId>) -> Result<Vec<super::Lost>, QueueError> {
+    async fn lost(
+        &self,
+        _: Vec<(UnitId, u32)>,
+        _: Vec<WorkerId>,
+    ) -> Result<Vec<super::Lost>, QueueError> {
         Ok(Vec::new())
     }
 

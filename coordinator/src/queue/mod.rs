@@ -51,7 +51,9 @@ pub enum QueueError {
     #[error("the transport refuses: {0}; check the user's ACL and password")]
     Refused(String),
     /// The streams there belong to another database.
-    #[error("it belongs to deployment {found}, this database to {own}: nothing is published or read there")]
+    #[error(
+        "it belongs to deployment {found}, this database to {own}: nothing is published or read there"
+    )]
     Foreign {
         /// The deployment of this process.
         own: String,
@@ -65,9 +67,13 @@ impl QueueError {
     pub fn class(&self) -> ErrorClass {
         match self {
             QueueError::Closed | QueueError::Foreign { .. } => ErrorClass::Permanent,
-            QueueError::Away(_) | QueueError::Refused(_) | QueueError::TooLong(_) => ErrorClass::Transient,
+            QueueError::Away(_) | QueueError::Refused(_) | QueueError::TooLong(_) => {
+                ErrorClass::Transient
+            }
             QueueError::Untaken { why, .. } => why.class(),
-            QueueError::Full(_) => ErrorClass::Throttled { retry_after_ms: None },
+            QueueError::Full(_) => ErrorClass::Throttled {
+                retry_after_ms: None,
+            },
         }
     }
 }
@@ -132,10 +138,19 @@ pub trait UnitQueue: Send + Sync {
         Ok(())
     }
     /// Which of these published units the transport no longer holds for a live worker.
-    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError>;
+    async fn lost(
+        &self,
+        units: Vec<(UnitId, u32)>,
+        alive: Vec<WorkerId>,
+    ) -> Result<Vec<Lost>, QueueError>;
     /// Cleans up behind workers that are gone: `alive` were heard of lately, `is_out` says of an execution whether it is out
     /// when it is asked. A round may take long.
-    async fn clean(&self, _alive: Vec<WorkerId>, _is_out: IsOut, _idle_min: Duration) -> Result<Cleaned, QueueError> {
+    async fn clean(
+        &self,
+        _alive: Vec<WorkerId>,
+        _is_out: IsOut,
+        _idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
         Ok(Cleaned::default())
     }
     /// Whether the transport has lost everything since the last call: a wiped or replaced server.

@@ -28,7 +28,14 @@ fn messages(batches: Vec<UnitBatch>) -> Vec<Message> {
             Ok(body) => messages.push((batch, body)),
             Err(_) if batch.units.len() > 1 => {
                 let units = batch.units.split_off(batch.units.len() / 2);
-                open.extend([UnitBatch { units, task: Arc::clone(&batch.task), ..batch }, batch]);
+                open.extend([
+                    UnitBatch {
+                        units,
+                        task: Arc::clone(&batch.task),
+                        ..batch
+                    },
+                    batch,
+                ]);
             }
             // Units that cannot be sent have failed before they come here.
             Err(error) => tracing::error!(%error, "a unit was not published"),
@@ -72,7 +79,11 @@ impl Published {
     fn result(self) -> Result<(), QueueError> {
         match self.why {
             Some(why) if self.untaken.is_empty() => Err(why),
-            Some(why) => Err(QueueError::Untaken { units: self.untaken, unsure: self.unsure, why: Box::new(why) }),
+            Some(why) => Err(QueueError::Untaken {
+                units: self.untaken,
+                unsure: self.unsure,
+                why: Box::new(why),
+            }),
             None => Ok(()),
         }
     }
@@ -80,7 +91,11 @@ impl Published {
 
 impl RedisQueue {
     /// Publishes units of one class.
-    pub(super) async fn publish_units(&self, class: Priority, units: Vec<Unit>) -> Result<(), QueueError> {
+    pub(super) async fn publish_units(
+        &self,
+        class: Priority,
+        units: Vec<Unit>,
+    ) -> Result<(), QueueError> {
         self.mark.check()?;
         let mut by_kind: HashMap<Kind, Vec<Unit>> = HashMap::new();
         for unit in units {
@@ -89,27 +104,49 @@ impl RedisQueue {
         let run = self.publishing.server_run_id().await.map_err(failed)?;
         let mut published = Published::default();
         for (kind, units) in by_kind {
-            let pack = if matches!(kind, Kind::Noop | Kind::Sync) { PACK_LIGHT } else { 1 };
+            let pack = if matches!(kind, Kind::Noop | Kind::Sync) {
+                PACK_LIGHT
+            } else {
+                1
+            };
             let stream = keys::units(kind, class);
             for pipeline in pipelines(messages(UnitBatch::pack(units, pack)), PIPELINE_BYTES) {
                 if published.unsure {
                     // The server answers no more: what was not sent yet is certainly not there.
-                    published.untaken.extend(pipeline.into_iter().flat_map(|(batch, _)| batch.unpack()));
+                    published
+                        .untaken
+                        .extend(pipeline.into_iter().flat_map(|(batch, _)| batch.unpack()));
                     continue;
                 }
-                self.send(&stream, run.as_deref(), pipeline, &mut published).await;
+                self.send(&stream, run.as_deref(), pipeline, &mut published)
+                    .await;
             }
         }
         published.result()
     }
 
-    async fn send(&self, stream: &str, run: Option<&str>, messages: Vec<Message>, published: &mut Published) {
+    async fn send(
+        &self,
+        stream: &str,
+        run: Option<&str>,
+        messages: Vec<Message>,
+        published: &mut Published,
+    ) {
         let signer = self.signer.lock().clone();
         let mut pipeline = pipe();
         let bodies = messages.iter().map(|(_, body)| body.as_slice());
-        let mut proofs = signer.as_ref().map(|signer| signer.sign(bodies)).unwrap_or_default().into_iter();
+        let mut proofs = signer
+            .as_ref()
+            .map(|signer| signer.sign(bodies))
+            .unwrap_or_default()
+            .into_iter();
         for (_, body) in &messages {
-            let add = pipeline.cmd("XADD").arg(stream).arg("*").arg(keys::BODY).arg(body.as_slice());
+            let add = pipeline
+                .cmd("XADD")
+                .arg(stream)
+                .arg("*")
+                .arg(keys::BODY)
+                .arg(body.as_slice());
             if let Some(run) = run {
                 add.arg(keys::RUN).arg(run.as_bytes());
             }
@@ -118,7 +155,8 @@ impl RedisQueue {
             }
         }
         let mut publishing = self.publishing.clone();
-        let replies: Vec<Value> = match pipeline.ignore_errors().query_async(&mut publishing).await {
+        let replies: Vec<Value> = match pipeline.ignore_errors().query_async(&mut publishing).await
+        {
             Ok(replies) => replies,
             Err(error) => {
                 (published.unsure, published.why) = (true, Some(failed(error)));
@@ -127,7 +165,10 @@ impl RedisQueue {
         };
         let mut places = self.places.lock();
         for ((batch, _), reply) in messages.into_iter().zip(replies) {
-            let entry: String = match reply.extract_error().and_then(|id| Ok(redis::from_redis_value(id)?)) {
+            let entry: String = match reply
+                .extract_error()
+                .and_then(|id| Ok(redis::from_redis_value(id)?))
+            {
                 Ok(entry) => entry,
                 Err(error) => {
                     published.refused(batch, failed(error));
@@ -135,7 +176,11 @@ impl RedisQueue {
                 }
             };
             for unit in &batch.units {
-                let place = StreamEntry { epoch: unit.epoch, stream: stream.to_owned(), entry: entry.clone() };
+                let place = StreamEntry {
+                    epoch: unit.epoch,
+                    stream: stream.to_owned(),
+                    entry: entry.clone(),
+                };
                 places.insert(unit.id, place);
             }
         }
@@ -150,9 +195,17 @@ mod tests {
 
     #[test]
     fn pipelines_are_cut_by_bytes_and_keep_the_order() {
-        let task = Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 }));
+        let task = Arc::new(TaskSpec::Noop(NoopTask {
+            duration_min_us: 0,
+            duration_max_us: 0,
+            fail: 0.0,
+        }));
         let unit = |part| Unit {
-            id: UnitId { job: JobNo(1), step: StepNo(0), part },
+            id: UnitId {
+                job: JobNo(1),
+                step: StepNo(0),
+                part,
+            },
             epoch: 1,
             attempt: 0,
             kind: Kind::Noop,
@@ -160,10 +213,20 @@ mod tests {
             assets: Vec::new(),
             deadline: None,
         };
-        let message = |(part, length): (i64, usize)| (UnitBatch::pack(vec![unit(part)], 1).remove(0), vec![0; length]);
+        let message = |(part, length): (i64, usize)| {
+            (
+                UnitBatch::pack(vec![unit(part)], 1).remove(0),
+                vec![0; length],
+            )
+        };
         let sizes = [4, 4, 3, 30, 1, 9, 1];
         let messages: Vec<Message> = (1..).zip(sizes).map(message).collect();
-        let lengths = |pipeline: &Vec<Message>| pipeline.iter().map(|(_, body)| body.len()).collect::<Vec<_>>();
+        let lengths = |pipeline: &Vec<Message>| {
+            pipeline
+                .iter()
+                .map(|(_, body)| body.len())
+                .collect::<Vec<_>>()
+        };
         let cut: Vec<Vec<usize>> = pipelines(messages, 10).iter().map(lengths).collect();
         assert_eq!(cut, [vec![4, 4], vec![3], vec![30], vec![1, 9], vec![1]]);
         assert!(pipelines(Vec::new(), 10).is_empty());

@@ -18,7 +18,10 @@ type Entry = (String, Vec<Vec<u8>>);
 impl RedisQueue {
     /// Looks through every unit stream for these executions: entries that wait and entries in hand. The publishing window
     /// bounds both; of anything else nothing is kept.
-    pub(super) async fn recall_streams(&self, out: &BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+    pub(super) async fn recall_streams(
+        &self,
+        out: &BTreeSet<(UnitId, u32)>,
+    ) -> Result<(), QueueError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -29,13 +32,20 @@ impl RedisQueue {
                 let mut from = "-".to_owned();
                 loop {
                     let mut range = cmd("XRANGE");
-                    range.arg(&stream).arg(&from).arg("+").arg("COUNT").arg(ENTRIES);
-                    let page: Vec<Entry> = range.query_async(&mut connection).await.map_err(failed)?;
+                    range
+                        .arg(&stream)
+                        .arg(&from)
+                        .arg("+")
+                        .arg("COUNT")
+                        .arg(ENTRIES);
+                    let page: Vec<Entry> =
+                        range.query_async(&mut connection).await.map_err(failed)?;
                     let last = page.len() < ENTRIES;
                     if let Some((entry, _)) = page.last() {
                         from = format!("({entry}");
                     }
-                    page.into_iter().for_each(|entry| self.found(&stream, entry, out));
+                    page.into_iter()
+                        .for_each(|entry| self.found(&stream, entry, out));
                     if last {
                         break;
                     }
@@ -48,14 +58,29 @@ impl RedisQueue {
     fn found(&self, stream: &str, (entry, fields): Entry, out: &BTreeSet<(UnitId, u32)>) {
         // An entry that this worker cannot read is left to another worker, or parked.
         let body = fields.into_iter().nth(1).unwrap_or_default();
-        let Ok(batch) = envelope::decode::<UnitBatch>(&body) else { return };
+        let Ok(batch) = envelope::decode::<UnitBatch>(&body) else {
+            return;
+        };
         let mut places = self.places.lock();
-        for unit in batch.units.iter().filter(|unit| out.contains(&(unit.id, unit.epoch))) {
+        for unit in batch
+            .units
+            .iter()
+            .filter(|unit| out.contains(&(unit.id, unit.epoch)))
+        {
             // What was published since this leader began is known better.
-            let known = places.get(&unit.id).is_some_and(|place| place.epoch >= unit.epoch);
+            let known = places
+                .get(&unit.id)
+                .is_some_and(|place| place.epoch >= unit.epoch);
             if !known {
                 let (stream, entry) = (stream.to_owned(), entry.clone());
-                places.insert(unit.id, StreamEntry { epoch: unit.epoch, stream, entry });
+                places.insert(
+                    unit.id,
+                    StreamEntry {
+                        epoch: unit.epoch,
+                        stream,
+                        entry,
+                    },
+                );
             }
         }
     }

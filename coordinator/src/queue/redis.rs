@@ -63,7 +63,9 @@ pub(super) fn failed(error: RedisError) -> QueueError {
 impl RedisQueue {
     /// Connects to a server.
     pub async fn connect(server: Server) -> Result<RedisQueue, QueueError> {
-        let short = SharedConnection::open(server.clone(), RESPONSE).await.map_err(failed)?;
+        let short = SharedConnection::open(server.clone(), RESPONSE)
+            .await
+            .map_err(failed)?;
         Ok(RedisQueue {
             publishing: short.at_most_once().await.map_err(failed)?,
             pool: BulkPool::new(server.clone(), RESPONSE),
@@ -83,7 +85,11 @@ impl RedisQueue {
     pub async fn eviction(&self) -> Option<String> {
         let mut short = self.short.clone();
         // INFO, not CONFIG: hosted servers have no CONFIG, and its readers see passwords.
-        let info: String = cmd("INFO").arg("memory").query_async(&mut short).await.ok()?;
+        let info: String = cmd("INFO")
+            .arg("memory")
+            .query_async(&mut short)
+            .await
+            .ok()?;
         transport::health::eviction(&info)
     }
 
@@ -127,7 +133,14 @@ pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
     streams
         .into_iter()
         .flat_map(|(_, entries)| entries)
-        .map(|(id, fields)| (id, fields.and_then(|f| f.into_iter().nth(1)).unwrap_or_default()))
+        .map(|(id, fields)| {
+            (
+                id,
+                fields
+                    .and_then(|f| f.into_iter().nth(1))
+                    .unwrap_or_default(),
+            )
+        })
         .collect()
 }
 
@@ -150,22 +163,27 @@ impl UnitQueue for RedisQueue {
         let limits = ReportReadLimits::default();
         let asked = max.div_ceil(64).min(*self.report_entries.lock());
         let read = self.read_reports(asked).await;
-        let reply = read
-            .as_ref()
-            .ok()
-            .map(|read| ReportReply { entries: read.len(), bytes: read.iter().map(|(_, body)| body.len()).sum() });
+        let reply = read.as_ref().ok().map(|read| ReportReply {
+            entries: read.len(),
+            bytes: read.iter().map(|(_, body)| body.len()).sum(),
+        });
         *self.report_entries.lock() = entries_of_next_read(asked, reply, &limits);
         match &read {
             Ok(_) => self.alarm.clear(),
             Err(error) => self.alarm.raise(error),
         }
         let read = read?;
-        let mut collected = Collected { more: read.len() >= asked, ..Collected::default() };
+        let mut collected = Collected {
+            more: read.len() >= asked,
+            ..Collected::default()
+        };
         for (id, body) in read {
             match envelope::decode::<Vec<Report>>(&body) {
                 Ok(reports) => collected.reports.extend(reports),
                 // It is deleted with the rest: the units in it lapse and run again.
-                Err(error) => tracing::error!(entry = %id, %error, "an unreadable report was dropped"),
+                Err(error) => {
+                    tracing::error!(entry = %id, %error, "an unreadable report was dropped")
+                }
             }
             *self.last_report.lock() = id.clone();
             collected.entries.push(id);
@@ -173,7 +191,9 @@ impl UnitQueue for RedisQueue {
         let mut places = self.places.lock();
         for report in &collected.reports {
             if let Report::Settled(outcome) = report {
-                let current = places.get(&outcome.unit).is_some_and(|place| place.epoch == outcome.epoch);
+                let current = places
+                    .get(&outcome.unit)
+                    .is_some_and(|place| place.epoch == outcome.epoch);
                 if current {
                     places.remove(&outcome.unit);
                 }
@@ -188,8 +208,12 @@ impl UnitQueue for RedisQueue {
         }
         self.mark.check()?;
         let mut short = self.short.clone();
-        let _deleted: i64 =
-            cmd("XDEL").arg(keys::REPORTS).arg(entries).query_async(&mut short).await.map_err(failed)?;
+        let _deleted: i64 = cmd("XDEL")
+            .arg(keys::REPORTS)
+            .arg(entries)
+            .query_async(&mut short)
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 
@@ -215,7 +239,11 @@ impl UnitQueue for RedisQueue {
         self.recall_streams(&out).await
     }
 
-    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
+    async fn lost(
+        &self,
+        units: Vec<(UnitId, u32)>,
+        alive: Vec<WorkerId>,
+    ) -> Result<Vec<Lost>, QueueError> {
         let mut lost: Vec<Lost> = Vec::new();
         let mut asked: Vec<((UnitId, u32), StreamEntry)> = Vec::new();
         {
@@ -224,7 +252,12 @@ impl UnitQueue for RedisQueue {
                 match places.get(&unit).filter(|place| place.epoch == epoch) {
                     Some(place) => asked.push(((unit, epoch), place.clone())),
                     // Not published at all, or gone before an earlier leader's entries were looked through.
-                    None => lost.push(Lost { unit, epoch, holder: None, vanished: false }),
+                    None => lost.push(Lost {
+                        unit,
+                        epoch,
+                        holder: None,
+                        vanished: false,
+                    }),
                 }
             }
         }
@@ -233,11 +266,25 @@ impl UnitQueue for RedisQueue {
         }
         let mut pipeline = pipe();
         for (_, place) in &asked {
-            pipeline.cmd("XRANGE").arg(&place.stream).arg(&place.entry).arg(&place.entry);
-            pipeline.cmd("XPENDING").arg(&place.stream).arg(keys::GROUP).arg(&place.entry).arg(&place.entry).arg(1);
+            pipeline
+                .cmd("XRANGE")
+                .arg(&place.stream)
+                .arg(&place.entry)
+                .arg(&place.entry);
+            pipeline
+                .cmd("XPENDING")
+                .arg(&place.stream)
+                .arg(keys::GROUP)
+                .arg(&place.entry)
+                .arg(&place.entry)
+                .arg(1);
         }
         let mut connection = self.pool.borrow().await.map_err(failed)?;
-        let replies: Vec<Value> = pipeline.ignore_errors().query_async(&mut connection).await.map_err(failed)?;
+        let replies: Vec<Value> = pipeline
+            .ignore_errors()
+            .query_async(&mut connection)
+            .await
+            .map_err(failed)?;
         for ((unit, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
             let [entry, pending] = pair else { continue };
             let there = matches!(entry, Value::Array(found) if !found.is_empty());
@@ -245,14 +292,26 @@ impl UnitQueue for RedisQueue {
             let dead = holder.filter(|name| !alive.iter().any(|w| w.0 == *name));
             if !there || dead.is_some() {
                 let (unit, epoch) = unit;
-                lost.push(Lost { unit, epoch, holder: dead.map(WorkerId), vanished: !there });
+                lost.push(Lost {
+                    unit,
+                    epoch,
+                    holder: dead.map(WorkerId),
+                    vanished: !there,
+                });
             }
         }
         Ok(lost)
     }
 
-    async fn clean(&self, alive: Vec<WorkerId>, is_out: IsOut, idle_min: Duration) -> Result<Cleaned, QueueError> {
-        self.places.lock().retain(|unit, place| is_out(*unit, place.epoch));
+    async fn clean(
+        &self,
+        alive: Vec<WorkerId>,
+        is_out: IsOut,
+        idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
+        self.places
+            .lock()
+            .retain(|unit, place| is_out(*unit, place.epoch));
         self.clean_streams(&alive, &is_out, idle_min).await
     }
 
@@ -260,13 +319,22 @@ impl UnitQueue for RedisQueue {
         self.claim().await?;
         let mut short = self.short.clone();
         // SET … NX GET needs Redis 7.0: it answers what stood there and writes only where nothing stood.
-        let before: Option<String> =
-            cmd("SET").arg(keys::MARK).arg("1").arg("NX").arg("GET").query_async(&mut short).await.map_err(failed)?;
+        let before: Option<String> = cmd("SET")
+            .arg(keys::MARK)
+            .arg("1")
+            .arg("NX")
+            .arg("GET")
+            .query_async(&mut short)
+            .await
+            .map_err(failed)?;
         let signer = self.signer.lock().clone();
         if let Some(signer) = signer {
             // An older list of users may deny it; workers then run units unchecked, and say so.
-            let said: Result<(), RedisError> =
-                cmd("SET").arg(keys::KEY).arg(signer.public()).query_async(&mut short).await;
+            let said: Result<(), RedisError> = cmd("SET")
+                .arg(keys::KEY)
+                .arg(signer.public())
+                .query_async(&mut short)
+                .await;
             drop(said);
         }
         let wiped = before.is_none();
@@ -284,5 +352,8 @@ impl UnitQueue for RedisQueue {
 /// The consumer in an XPENDING reply of one entry.
 fn holder_of(pending: &Value) -> Option<String> {
     let parsed: Vec<(String, String, i64, i64)> = redis::from_redis_value(pending.clone()).ok()?;
-    parsed.into_iter().next().map(|(_, consumer, _, _)| consumer)
+    parsed
+        .into_iter()
+        .next()
+        .map(|(_, consumer, _, _)| consumer)
 }

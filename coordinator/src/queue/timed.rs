@@ -22,9 +22,12 @@ impl Timings {
     /// Creates the histogram and registers it, with a series for each command.
     pub fn new(registry: &Registry) -> prometheus::Result<Timings> {
         let name = "showrunner_redis_command_duration_seconds";
-        let opts = HistogramOpts::new(name, "Calls to Redis that do not wait for work.").buckets(CALL_SECONDS.to_vec());
+        let opts = HistogramOpts::new(name, "Calls to Redis that do not wait for work.")
+            .buckets(CALL_SECONDS.to_vec());
         let calls = HistogramVec::new(opts, &["command"])?;
-        COMMANDS.iter().for_each(|command| drop(calls.with_label_values(&[command])));
+        COMMANDS
+            .iter()
+            .for_each(|command| drop(calls.with_label_values(&[command])));
         registry.register(Box::new(calls.clone()))?;
         Ok(Timings(calls))
     }
@@ -84,12 +87,21 @@ impl UnitQueue for Timed {
         self.queue.recall(out).await
     }
 
-    async fn lost(&self, units: Vec<(UnitId, u32)>, alive: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
+    async fn lost(
+        &self,
+        units: Vec<(UnitId, u32)>,
+        alive: Vec<WorkerId>,
+    ) -> Result<Vec<Lost>, QueueError> {
         let _timer = self.start("locate");
         self.queue.lost(units, alive).await
     }
 
-    async fn clean(&self, alive: Vec<WorkerId>, is_out: IsOut, idle_min: Duration) -> Result<Cleaned, QueueError> {
+    async fn clean(
+        &self,
+        alive: Vec<WorkerId>,
+        is_out: IsOut,
+        idle_min: Duration,
+    ) -> Result<Cleaned, QueueError> {
         let _timer = self.start("clean");
         self.queue.clean(alive, is_out, idle_min).await
     }

@@ -34,15 +34,27 @@ pub struct BlockCloser {
 
 impl BlockCloser {
     /// Looks at the next blocks of each step, once in a while.
-    pub fn look(&mut self, tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow, now: Timestamp) -> StoreResult<()> {
+    pub fn look(
+        &mut self,
+        tx: &mut dyn Tx,
+        workflows: &Workflows,
+        job: &JobRow,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         if self.looked_at.is_some_and(|at| now.since(at) < LOOK_EVERY) {
             return Ok(());
         }
         self.looked_at = Some(now);
         let workflow = workflows.of(tx, job.no)?;
         for counter in tx.steps(job.no)? {
-            let Some(step) = workflow.step(counter.step).filter(|step| step.has_units()) else { continue };
-            let reached = if step.needs.is_empty() { counter.cursor.min(job.parts) } else { job.parts };
+            let Some(step) = workflow.step(counter.step).filter(|step| step.has_units()) else {
+                continue;
+            };
+            let reached = if step.needs.is_empty() {
+                counter.cursor.min(job.parts)
+            } else {
+                job.parts
+            };
             let known = counter.succeeded + counter.dead + counter.cancelled + counter.live;
             let place = self.places.entry(counter.step).or_default();
             let (mut closed, mut open) = (0, 0);

@@ -81,13 +81,23 @@ impl Cuts {
 
     /// Whether a unit is cut.
     pub fn has(&self, unit: UnitId) -> bool {
-        self.open.iter().map(|cut| &cut.row).chain(&self.closed).any(|row| row.unit == unit)
+        self.open
+            .iter()
+            .map(|cut| &cut.row)
+            .chain(&self.closed)
+            .any(|row| row.unit == unit)
     }
 
     /// Slices of a step that can be handed out.
     pub fn ready(&self, job: JobNo, step: StepNo, now: Timestamp) -> u32 {
-        let of_step = self.open.iter().filter(|cut| (cut.row.unit.job, cut.row.unit.step) == (job, step));
-        of_step.flat_map(|cut| &cut.slices).filter(|row| is_due(row, now)).count() as u32
+        let of_step = self
+            .open
+            .iter()
+            .filter(|cut| (cut.row.unit.job, cut.row.unit.step) == (job, step));
+        of_step
+            .flat_map(|cut| &cut.slices)
+            .filter(|row| is_due(row, now))
+            .count() as u32
     }
 }
 
@@ -103,11 +113,15 @@ pub(crate) fn larges(drafts: &[Draft]) -> Vec<LargeAsset> {
 }
 
 pub(crate) fn is_due(row: &SliceRow, now: Timestamp) -> bool {
-    row.state == UnitState::Ready || (row.state == UnitState::Retrying && row.due_at.is_none_or(|at| at <= now))
+    row.state == UnitState::Ready
+        || (row.state == UnitState::Retrying && row.due_at.is_none_or(|at| at <= now))
 }
 
 pub(crate) fn has_ended(row: &SliceRow) -> bool {
-    matches!(row.state, UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)
+    matches!(
+        row.state,
+        UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled
+    )
 }
 
 /// The cut units of a job.
@@ -126,7 +140,9 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
         return Ok(OpenOutcome::AlreadyOpen);
     }
     let known = plan_slices(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
-    let Some(portions) = known else { return Ok(OpenOutcome::NotDivisible) };
+    let Some(portions) = known else {
+        return Ok(OpenOutcome::NotDivisible);
+    };
     let ready = |portion: &PlannedSlice| SliceRow {
         slice: portion.slice,
         state: UnitState::Ready,
@@ -135,34 +151,64 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
         due_at: None,
         receipt: None,
     };
-    tx.put_cut(&CutRow { unit, state: CutState::Open, drafts: drafts.to_vec() })?;
+    tx.put_cut(&CutRow {
+        unit,
+        state: CutState::Open,
+        drafts: drafts.to_vec(),
+    })?;
     tx.put_slices(unit, &portions.iter().map(ready).collect::<Vec<SliceRow>>())?;
     Ok(OpenOutcome::Opened)
 }
 
 fn find(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<Option<SliceRow>> {
-    Ok(tx.slices(unit)?.into_iter().find(|row| row.slice.number == number))
+    Ok(tx
+        .slices(unit)?
+        .into_iter()
+        .find(|row| row.slice.number == number))
 }
 
 /// Takes a slice back that is out under `epoch` (FEN-2). Returns whether it was.
 pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: u32, epoch: u32) -> StoreResult<bool> {
-    let found = find(tx, unit, number)?.filter(|row| row.state == UnitState::Leased && row.epoch == epoch);
+    let found =
+        find(tx, unit, number)?.filter(|row| row.state == UnitState::Leased && row.epoch == epoch);
     let Some(row) = found else { return Ok(false) };
-    tx.put_slices(unit, &[SliceRow { state: UnitState::Ready, ..row }])?;
+    tx.put_slices(
+        unit,
+        &[SliceRow {
+            state: UnitState::Ready,
+            ..row
+        }],
+    )?;
     Ok(true)
 }
 
 /// Gives a slice up that has not ended. Returns whether it was one.
 pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<bool> {
-    let Some(row) = find(tx, unit, number)?.filter(|row| !has_ended(row)) else { return Ok(false) };
-    tx.put_slices(unit, &[SliceRow { state: UnitState::Dead, ..row }])?;
+    let Some(row) = find(tx, unit, number)?.filter(|row| !has_ended(row)) else {
+        return Ok(false);
+    };
+    tx.put_slices(
+        unit,
+        &[SliceRow {
+            state: UnitState::Dead,
+            ..row
+        }],
+    )?;
     Ok(true)
 }
 
 /// Takes back a unit that was to be discarded: it is handed out for that again. Returns whether it was one.
 pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
-    let Some(cut) = tx.cut(unit)?.filter(|cut| cut.state == CutState::Discarding) else { return Ok(false) };
-    tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
+    let Some(cut) = tx
+        .cut(unit)?
+        .filter(|cut| cut.state == CutState::Discarding)
+    else {
+        return Ok(false);
+    };
+    tx.put_cut(&CutRow {
+        state: CutState::Open,
+        ..cut
+    })?;
     Ok(true)
 }
 
@@ -174,9 +220,18 @@ pub fn settle(
     now: Timestamp,
     jitter: f64,
 ) -> StoreResult<Ended> {
-    let Some((unit, number)) = outcome.unit.of_slice() else { return Ok(Ended::Rejected) };
-    let Some(mut row) = find(tx, unit, number)? else { return Ok(Ended::Rejected) };
-    let facts = UnitFacts { state: row.state, epoch: row.epoch, attempt: row.attempt, assets: 1 };
+    let Some((unit, number)) = outcome.unit.of_slice() else {
+        return Ok(Ended::Rejected);
+    };
+    let Some(mut row) = find(tx, unit, number)? else {
+        return Ok(Ended::Rejected);
+    };
+    let facts = UnitFacts {
+        state: row.state,
+        epoch: row.epoch,
+        attempt: row.attempt,
+        assets: 1,
+    };
     let (said, receipt) = match &outcome.result {
         UnitResult::Sliced(receipt) => (Reported::Finished(Vec::new()), Some(receipt.clone())),
         UnitResult::Failed(failure) => (Reported::Failed(failure.clone()), None),
@@ -194,7 +249,11 @@ pub fn settle(
             Ended::Retried
         }
         Settlement::Die(failures) => {
-            let why = failures.into_iter().next().map(|(_, failure)| failure.message).unwrap_or_default();
+            let why = failures
+                .into_iter()
+                .next()
+                .map(|(_, failure)| failure.message)
+                .unwrap_or_default();
             tracing::warn!(unit.id = %outcome.unit, why, "a slice failed for good; one worker transfers its asset");
             (row.state, row.attempt) = (UnitState::Dead, row.attempt + 1);
             Ended::Dead
@@ -213,14 +272,24 @@ pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreR
     let mut cuts = Cuts::default();
     let units = tx.cut_units()?;
     for of_job in units.chunk_by(|a, b| a.job == b.job) {
-        let Some(job) = of_job.first().map(|unit| unit.job) else { continue };
+        let Some(job) = of_job.first().map(|unit| unit.job) else {
+            continue;
+        };
         workflows.for_job(tx, job, |tx| advance_job(tx, job, of_job, now, &mut cuts))?;
     }
     Ok(cuts)
 }
 
-fn advance_job(tx: &mut dyn Tx, job: JobNo, units: &[UnitId], now: Timestamp, cuts: &mut Cuts) -> StoreResult<()> {
-    let cancelling = tx.job(job)?.is_some_and(|job| job.state == JobState::Cancelling);
+fn advance_job(
+    tx: &mut dyn Tx,
+    job: JobNo,
+    units: &[UnitId],
+    now: Timestamp,
+    cuts: &mut Cuts,
+) -> StoreResult<()> {
+    let cancelling = tx
+        .job(job)?
+        .is_some_and(|job| job.state == JobState::Cancelling);
     for id in units.iter().copied() {
         let Some(row) = tx.cut(id)? else { continue };
         let unit = unit_row(tx, id)?;
@@ -233,12 +302,17 @@ fn advance_job(tx: &mut dyn Tx, job: JobNo, units: &[UnitId], now: Timestamp, cu
             {
                 // It would be cancelled as it is, and leave behind what was begun.
                 let unit = step_to(tx, id, unit, UnitState::Leased)?;
-                let row = CutRow { state: CutState::Open, ..row };
+                let row = CutRow {
+                    state: CutState::Open,
+                    ..row
+                };
                 tx.put_cut(&row)?;
                 advance_open(tx, row, unit, cancelling, now, cuts)?;
             }
             (CutState::Discarding, Some(unit)) if unit.state == UnitState::Leased => {}
-            (CutState::Open | CutState::Closed, Some(unit)) if !unit.state.is_terminal() => cuts.closed.push(row),
+            (CutState::Open | CutState::Closed, Some(unit)) if !unit.state.is_terminal() => {
+                cuts.closed.push(row)
+            }
             _ => tx.forget_cut(id)?,
         }
     }
@@ -255,13 +329,18 @@ fn advance_open(
 ) -> StoreResult<()> {
     let id = row.unit;
     let mut slices = tx.slices(id)?;
-    let policy = BarrierPolicy { require: BarrierRequire::All, budget: None, until: None };
+    let policy = BarrierPolicy {
+        require: BarrierRequire::All,
+        budget: None,
+        until: None,
+    };
     let decision = evaluate(&policy, tally(&slices), now);
     if cancelling || matches!(decision, BarrierDecision::Hold { .. }) {
         let mut stopped = Vec::new();
         for slice in slices.iter_mut().filter(|slice| !has_ended(slice)) {
             if slice.state == UnitState::Leased {
-                cuts.obsolete.push((id.slice(slice.slice.number), slice.epoch));
+                cuts.obsolete
+                    .push((id.slice(slice.slice.number), slice.epoch));
             } else {
                 slice.state = UnitState::Cancelled;
                 stopped.push(slice.clone());
@@ -271,29 +350,54 @@ fn advance_open(
     }
     if slices.iter().all(has_ended) && !cancelling {
         step_to(tx, id, unit, UnitState::Ready)?;
-        let row = CutRow { state: CutState::Closed, ..row };
+        let row = CutRow {
+            state: CutState::Closed,
+            ..row
+        };
         tx.put_cut(&row)?;
         tracing::info!(unit.id = %id, slices = slices.len(), "all slices have ended");
         cuts.closed.push(row);
         return Ok(());
     }
-    let pauses = slices.iter().filter(|slice| slice.state == UnitState::Retrying).filter_map(|slice| slice.due_at);
+    let pauses = slices
+        .iter()
+        .filter(|slice| slice.state == UnitState::Retrying)
+        .filter_map(|slice| slice.due_at);
     cuts.due = cuts.due.into_iter().chain(pauses).min();
     // What was stored was cut by the same rule.
     let portions = plan_slices(&larges(&row.drafts)).unwrap_or_default();
-    cuts.open.push(Cut { row, unit, slices, portions, cancelling });
+    cuts.open.push(Cut {
+        row,
+        unit,
+        slices,
+        portions,
+        cancelling,
+    });
     Ok(())
 }
 
 fn step_to(tx: &mut dyn Tx, id: UnitId, unit: UnitRow, state: UnitState) -> StoreResult<UnitRow> {
-    let to = UnitRow { state, due_at: None, ..unit };
+    let to = UnitRow {
+        state,
+        due_at: None,
+        ..unit
+    };
     tx.put_units(id.job, id.step, &[(id.part, to)])?;
-    tx.add_to_step(id.job, id.step, StepDelta::transition(Some(unit.state), state))?;
+    tx.add_to_step(
+        id.job,
+        id.step,
+        StepDelta::transition(Some(unit.state), state),
+    )?;
     Ok(to)
 }
 
 fn tally(rows: &[SliceRow]) -> Tally {
     let in_state = |state| rows.iter().filter(|row| row.state == state).count() as u64;
     let failed = in_state(UnitState::Dead) + in_state(UnitState::Cancelled);
-    Tally { total: rows.len() as u64, succeeded: in_state(UnitState::Succeeded), failed, sealed: true }
+    Tally {
+        total: rows.len() as u64,
+        succeeded: in_state(UnitState::Succeeded),
+        failed,
+        sealed: true,
+    }
 }

@@ -23,15 +23,29 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
     }
     let workflow = workflows.of(tx, job)?;
     let limits = workflow.partition;
-    let (mut after, mut cutter, mut cuts) =
-        (row.plan_after.clone(), Partitioner::new(limits), Vec::<PlannedPartition>::new());
+    let (mut after, mut cutter, mut cuts) = (
+        row.plan_after.clone(),
+        Partitioner::new(limits),
+        Vec::<PlannedPartition>::new(),
+    );
     let page_assets = share_of(PAGE_ASSETS);
     // A partition may be longer than a page: what is open is counted, not kept.
     let last_page = loop {
-        let behind = after.as_ref().map(|(title, id)| (title.as_str(), id.as_str()));
-        let page = tx.listing_after(job, limits.by_title, limits.needs_row_bytes(), behind, page_assets)?;
+        let behind = after
+            .as_ref()
+            .map(|(title, id)| (title.as_str(), id.as_str()));
+        let page = tx.listing_after(
+            job,
+            limits.by_title,
+            limits.needs_row_bytes(),
+            behind,
+            page_assets,
+        )?;
         let last_page = page.len() < page_assets as usize;
-        after = page.last().map(|member| (member.title.clone(), member.id.clone())).or(after);
+        after = page
+            .last()
+            .map(|member| (member.title.clone(), member.id.clone()))
+            .or(after);
         cuts.extend(page.into_iter().filter_map(|member| cutter.push(member)));
         if last_page || !cuts.is_empty() {
             break last_page;
@@ -41,7 +55,11 @@ pub fn plan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<b
         cuts.extend(cutter.finish());
     }
     let first = row.parts_planned + 1;
-    let partitions: Vec<Partition> = cuts.into_iter().zip(first..).map(|(cut, part)| partition(cut, part)).collect();
+    let partitions: Vec<Partition> = cuts
+        .into_iter()
+        .zip(first..)
+        .map(|(cut, part)| partition(cut, part))
+        .collect();
     tx.insert_partitions(job, &partitions)?;
     let before = row.plan_after.as_ref().map(|(title, _)| title.clone());
     grow_barriers(tx, job, &workflow, before, &partitions)?;
@@ -82,7 +100,14 @@ fn partition(cut: PlannedPartition, part: PartNo) -> Partition {
 fn count_units(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow, units: i64) -> StoreResult<()> {
     for (step, declared) in workflow.numbered() {
         if declared.has_units() {
-            tx.add_to_step(job, step, StepDelta { total: units, ..StepDelta::default() })?;
+            tx.add_to_step(
+                job,
+                step,
+                StepDelta {
+                    total: units,
+                    ..StepDelta::default()
+                },
+            )?;
         }
     }
     Ok(())
@@ -97,12 +122,24 @@ fn grow_barriers(
     partitions: &[Partition],
 ) -> StoreResult<()> {
     for (barrier, step) in workflow.numbered() {
-        let Action::Barrier { scope, batch_units, .. } = &step.action else { continue };
-        let needs: Vec<_> = step.needs.iter().filter_map(|no| workflow.step(*no).map(|s| &s.action)).collect();
+        let Action::Barrier {
+            scope, batch_units, ..
+        } = &step.action
+        else {
+            continue;
+        };
+        let needs: Vec<_> = step
+            .needs
+            .iter()
+            .filter_map(|no| workflow.step(*no).map(|s| &s.action))
+            .collect();
         let mut grown: BTreeMap<String, BarrierGrowth> = BTreeMap::new();
         let mut previous = before.as_deref();
         for p in partitions {
-            let members: u64 = needs.iter().map(|action| u64::from(is_new(action, p, previous))).sum();
+            let members: u64 = needs
+                .iter()
+                .map(|action| u64::from(is_new(action, p, previous)))
+                .sum();
             previous = Some(&p.title);
             let key = match scope {
                 Scope::Title => p.title.clone(),
@@ -130,11 +167,18 @@ fn grow_barriers(
 fn is_new(need: &Action, partition: &Partition, previous_title: Option<&str>) -> bool {
     match need {
         Action::Units { .. } | Action::Approval { .. } => true,
-        Action::Barrier { scope: Scope::Title, .. } => previous_title != Some(partition.title.as_str()),
-        Action::Barrier { scope: Scope::Batch, batch_units, .. } => {
-            (partition.part - 1) % i64::from((*batch_units).max(1)) == 0
-        }
-        Action::Barrier { scope: Scope::Job, .. } => partition.part == 1,
+        Action::Barrier {
+            scope: Scope::Title,
+            ..
+        } => previous_title != Some(partition.title.as_str()),
+        Action::Barrier {
+            scope: Scope::Batch,
+            batch_units,
+            ..
+        } => (partition.part - 1) % i64::from((*batch_units).max(1)) == 0,
+        Action::Barrier {
+            scope: Scope::Job, ..
+        } => partition.part == 1,
         Action::Seal { .. } => false,
     }
 }
@@ -142,13 +186,31 @@ fn is_new(need: &Action, partition: &Partition, previous_title: Option<&str>) ->
 /// A barrier over a whole job exists even when the library is empty, and then opens at once.
 fn seal_empty_barriers(tx: &mut dyn Tx, job: JobNo, workflow: &Workflow) -> StoreResult<()> {
     let job_wide = |no: &StepNo| {
-        workflow.step(*no).is_some_and(|step| matches!(step.action, Action::Barrier { scope: Scope::Job, .. }))
+        workflow.step(*no).is_some_and(|step| {
+            matches!(
+                step.action,
+                Action::Barrier {
+                    scope: Scope::Job,
+                    ..
+                }
+            )
+        })
     };
     for (no, step) in workflow.numbered().filter(|(no, _)| job_wide(no)) {
         if tx.barrier(job, no, "")?.is_none() {
             // The other barriers of the whole job that it holds exist too; those of titles and batches do not.
             let members = step.needs.iter().filter(|need| job_wide(need)).count() as u64;
-            tx.add_to_barrier(job, no, &BarrierGrowth { key: String::new(), members, failed: 0, first: 1, last: 0 })?;
+            tx.add_to_barrier(
+                job,
+                no,
+                &BarrierGrowth {
+                    key: String::new(),
+                    members,
+                    failed: 0,
+                    first: 1,
+                    last: 0,
+                },
+            )?;
         }
     }
     Ok(())

@@ -4,7 +4,11 @@ use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 
 /// Replaces the rates in the store. The steps of units are given by number; names and sizes are filled in here.
-pub fn put(tx: &mut dyn Tx, workflows: &Workflows, paces: Vec<(JobNo, Pace, Vec<StepNo>)>) -> StoreResult<()> {
+pub fn put(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    paces: Vec<(JobNo, Pace, Vec<StepNo>)>,
+) -> StoreResult<()> {
     let mut rows = Vec::with_capacity(paces.len());
     for (job, pace, steps) in paces {
         let named = workflows.for_job(tx, job, |tx| name_units(tx, workflows, job, pace, steps))?;
@@ -21,15 +25,31 @@ fn name_units(
     mut pace: Pace,
     steps: Vec<StepNo>,
 ) -> StoreResult<Option<Pace>> {
-    let found = workflows.job(tx, job)?.filter(|(row, _)| !row.state.has_ended());
-    let Some((_, workflow)) = found else { return Ok(None) };
+    let found = workflows
+        .job(tx, job)?
+        .filter(|(row, _)| !row.state.has_ended());
+    let Some((_, workflow)) = found else {
+        return Ok(None);
+    };
     // What a step does once for the whole job has no partition.
-    let parts: Vec<PartNo> = pace.units.iter().map(|unit| unit.part).filter(|part| *part > 0).collect();
+    let parts: Vec<PartNo> = pace
+        .units
+        .iter()
+        .map(|unit| unit.part)
+        .filter(|part| *part > 0)
+        .collect();
     let partitions = tx.partitions(job, &parts)?;
     for (unit, step) in pace.units.iter_mut().zip(steps) {
-        unit.step = workflow.step(step).map(|step| step.id.clone()).unwrap_or_default();
-        let partition = partitions.iter().find(|partition| partition.part == unit.part);
-        unit.total = partition.map(|partition| partition.bytes).filter(|bytes| *bytes > 0);
+        unit.step = workflow
+            .step(step)
+            .map(|step| step.id.clone())
+            .unwrap_or_default();
+        let partition = partitions
+            .iter()
+            .find(|partition| partition.part == unit.part);
+        unit.total = partition
+            .map(|partition| partition.bytes)
+            .filter(|bytes| *bytes > 0);
     }
     Ok(Some(pace))
 }

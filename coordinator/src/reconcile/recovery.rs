@@ -19,12 +19,17 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     let cuts = recover_slices(tx, job)?;
     let mut leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS + cuts.len() as u32)?;
     leased.retain(|(id, _)| !cuts.contains(id));
-    for (unit, _) in tx.speculations(job)?.into_iter().filter(|(_, s)| s.state != SpeculationState::Adopted) {
+    for (unit, _) in tx
+        .speculations(job)?
+        .into_iter()
+        .filter(|(_, s)| s.state != SpeculationState::Adopted)
+    {
         // Neither execution still runs.
         tx.put_speculation(unit, None)?;
     }
     if !leased.is_empty() {
-        let executions: Vec<(UnitId, u32)> = leased.iter().map(|(id, row)| (*id, row.epoch)).collect();
+        let executions: Vec<(UnitId, u32)> =
+            leased.iter().map(|(id, row)| (*id, row.epoch)).collect();
         take_back_all(tx, job, &executions)?;
         return Ok(leased.len());
     }
@@ -32,8 +37,19 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     for (step, _) in workflow.roots() {
         let out = tx.computed_out(job, step, 0, PAGE_UNITS)?;
         if !out.is_empty() {
-            let executions: Vec<(UnitId, u32)> =
-                out.iter().map(|part| (UnitId { job, step, part: *part }, 1)).collect();
+            let executions: Vec<(UnitId, u32)> = out
+                .iter()
+                .map(|part| {
+                    (
+                        UnitId {
+                            job,
+                            step,
+                            part: *part,
+                        },
+                        1,
+                    )
+                })
+                .collect();
             take_back_all(tx, job, &executions)?;
             return Ok(out.len());
         }
@@ -44,13 +60,23 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
 /// Takes back the slices of open uploads. Returns their units, which are leased without an owner.
 fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
     let mut without_owner = Vec::new();
-    for cut in multipart::cuts_of(tx, job)?.into_iter().filter(|cut| cut.state != CutState::Closed) {
+    for cut in multipart::cuts_of(tx, job)?
+        .into_iter()
+        .filter(|cut| cut.state != CutState::Closed)
+    {
         let id = cut.unit;
         without_owner.push(id);
-        for slice in tx.slices(id)?.into_iter().filter(|slice| slice.state == UnitState::Leased) {
+        for slice in tx
+            .slices(id)?
+            .into_iter()
+            .filter(|slice| slice.state == UnitState::Leased)
+        {
             multipart::take_back(tx, id, slice.slice.number, slice.epoch)?;
         }
-        tx.put_cut(&CutRow { state: CutState::Open, ..cut })?;
+        tx.put_cut(&CutRow {
+            state: CutState::Open,
+            ..cut
+        })?;
     }
     Ok(without_owner)
 }

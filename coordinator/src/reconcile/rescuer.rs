@@ -66,16 +66,30 @@ pub fn reclaim(
     let was_out = take_back_all(tx, job, &executions)?;
     let loss_of = |one: &Reclaim| {
         let LostWith { worker, alone } = one.loss.clone()?;
-        Some(LossRow { unit: one.unit, epoch: one.epoch, worker, alone, at: now })
+        Some(LossRow {
+            unit: one.unit,
+            epoch: one.epoch,
+            worker,
+            alone,
+            at: now,
+        })
     };
     let lost = page.iter().zip(&was_out).filter(|(_, out)| **out);
     let losses: Vec<LossRow> = lost.filter_map(|(one, _)| loss_of(one)).collect();
     let mut known: BTreeMap<UnitId, Vec<Loss>> = BTreeMap::new();
     if !losses.is_empty() {
         tx.put_losses(&losses)?;
-        let units: Vec<UnitId> = losses.iter().map(|row| row.unit).collect::<BTreeSet<_>>().into_iter().collect();
+        let units: Vec<UnitId> = losses
+            .iter()
+            .map(|row| row.unit)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         for row in tx.losses(&units)? {
-            known.entry(row.unit).or_default().push(Loss { worker: row.worker, alone: row.alone });
+            known.entry(row.unit).or_default().push(Loss {
+                worker: row.worker,
+                alone: row.alone,
+            });
         }
     }
     let mut taken = Vec::with_capacity(page.len());
@@ -105,7 +119,11 @@ fn judge(
         Suspicion::Poison => (kills(losses), Taken::Suspect),
         Suspicion::Vanishes => (VANISHES.to_owned(), Taken::Ready),
     };
-    Ok(if park(tx, workflows, unit, &message, now)? { Taken::Parked } else { otherwise })
+    Ok(if park(tx, workflows, unit, &message, now)? {
+        Taken::Parked
+    } else {
+        otherwise
+    })
 }
 
 /// The failure message of a unit that vanishes.
@@ -127,7 +145,13 @@ fn kills(losses: &[Loss]) -> String {
 }
 
 /// Parks a unit, also when a copy of it still runs elsewhere: that one's end will change nothing any more.
-fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now: Timestamp) -> StoreResult<bool> {
+fn park(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    unit: UnitId,
+    message: &str,
+    now: Timestamp,
+) -> StoreResult<bool> {
     let mut job = job_row(tx, unit.job)?;
     if unit.step == StepNo::SCAN {
         if !job.state.has_ended() {
@@ -142,19 +166,37 @@ fn park(tx: &mut dyn Tx, workflows: &Workflows, unit: UnitId, message: &str, now
         return multipart::give_up(tx, of, number);
     }
     // A job that cannot be read is set aside with its units as they are.
-    let Some(workflow) = workflows.readable(tx, unit.job)? else { return Ok(false) };
+    let Some(workflow) = workflows.readable(tx, unit.job)? else {
+        return Ok(false);
+    };
     let row = unit_row(tx, unit)?;
     let out = |row: &UnitRow| matches!(row.state, UnitState::Ready | UnitState::Leased);
-    let Some(row) = row.filter(out) else { return Ok(false) };
+    let Some(row) = row.filter(out) else {
+        return Ok(false);
+    };
     tx.put_speculation(unit, None)?;
     let failures = [(String::new(), Failure::permanent(POISON, message))];
     tx.put_failures(unit, &failures)?;
     causes::count_dead(tx, unit, &failures, now)?;
-    let to = UnitRow { state: UnitState::Dead, ..row };
-    let change = Change { part: unit.part, from: Some(row.state), to, executed_us: None };
+    let to = UnitRow {
+        state: UnitState::Dead,
+        ..row
+    };
+    let change = Change {
+        part: unit.part,
+        from: Some(row.state),
+        to,
+        executed_us: None,
+    };
     let sealed = job.phase == Phase::Sealed;
-    approvals::apply(&mut Graph::new(tx, unit.job, &workflow, sealed, now), unit.step, &[change])?;
-    let aborts = workflow.step(unit.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
+    approvals::apply(
+        &mut Graph::new(tx, unit.job, &workflow, sealed, now),
+        unit.step,
+        &[change],
+    )?;
+    let aborts = workflow
+        .step(unit.step)
+        .is_some_and(|s| s.on_failure == OnFailure::Abort);
     if aborts && matches!(job.state, JobState::Running | JobState::Paused) {
         job = job_row(tx, unit.job)?;
         job.state = JobState::Cancelling;

@@ -27,7 +27,8 @@ pub fn sweep_in_term(
 ) -> StoreResult<Removed> {
     let aged = aging_time(limits, known, (began, lasted), now);
     let stored = tx.aging_time()?;
-    if stored.is_none_or(|stored| u128::from(stored.0.abs_diff(aged.0)) >= STORE_EVERY.as_micros()) {
+    if stored.is_none_or(|stored| u128::from(stored.0.abs_diff(aged.0)) >= STORE_EVERY.as_micros())
+    {
         tx.put_aging_time(aged)?;
     }
     sweep(tx, limits, aged)

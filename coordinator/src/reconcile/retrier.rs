@@ -14,12 +14,24 @@ pub fn requeue_due(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<usize> {
     let due = tx.due_units(now, share_of(PAGE_UNITS))?;
     let mut by_step: BTreeMap<(JobNo, StepNo), Vec<(PartNo, UnitRow)>> = BTreeMap::new();
     for (id, row) in &due {
-        let ready = UnitRow { state: UnitState::Ready, due_at: None, ..*row };
-        by_step.entry((id.job, id.step)).or_default().push((id.part, ready));
+        let ready = UnitRow {
+            state: UnitState::Ready,
+            due_at: None,
+            ..*row
+        };
+        by_step
+            .entry((id.job, id.step))
+            .or_default()
+            .push((id.part, ready));
     }
     for ((job, step), units) in by_step {
         let mut delta = StepDelta::default();
-        units.iter().for_each(|_| delta.add(StepDelta::transition(Some(UnitState::Retrying), UnitState::Ready)));
+        units.iter().for_each(|_| {
+            delta.add(StepDelta::transition(
+                Some(UnitState::Retrying),
+                UnitState::Ready,
+            ))
+        });
         tx.put_units(job, step, &units)?;
         tx.add_to_step(job, step, delta)?;
     }

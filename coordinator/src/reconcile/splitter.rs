@@ -10,12 +10,21 @@ use protocol::workflow::Action;
 
 /// Splits `assets` off `part` because `failing` killed them; returns the number of their new partition, whose unit in the
 /// failing step is dead and whose later units are cancelled.
-pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[String]) -> StoreResult<PartNo> {
+pub fn split(
+    graph: &mut Graph<'_>,
+    part: PartNo,
+    failing: StepNo,
+    assets: &[String],
+) -> StoreResult<PartNo> {
     let mut job = job_row(graph.tx, graph.job)?;
     let parent = graph.tx.partitions(graph.job, &[part])?.remove(0);
     // Numbers of planned partitions follow each other, and there are no more of them than assets. While some are still to
     // be cut, the child's number leaves room for all.
-    let room = if job.phase == Phase::Sealed { 0 } else { PartNo::try_from(job.assets).unwrap_or(PartNo::MAX) };
+    let room = if job.phase == Phase::Sealed {
+        0
+    } else {
+        PartNo::try_from(job.assets).unwrap_or(PartNo::MAX)
+    };
     job.parts = job.parts.max(room) + 1;
     let child = Partition {
         part: job.parts,
@@ -28,7 +37,9 @@ pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[Str
         title: parent.title.clone(),
     };
     graph.tx.update_job(&job)?;
-    graph.tx.insert_partitions(graph.job, std::slice::from_ref(&child))?;
+    graph
+        .tx
+        .insert_partitions(graph.job, std::slice::from_ref(&child))?;
     graph.tx.move_assets(graph.job, child.part, assets)?;
     graph.tx.shrink_partition(graph.job, part, child.assets)?;
     grow_barriers(graph, &child)?;
@@ -39,7 +50,9 @@ pub fn split(graph: &mut Graph<'_>, part: PartNo, failing: StepNo, assets: &[Str
 fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
     let workflow = graph.workflow;
     for (barrier, step) in workflow.numbered() {
-        let Action::Barrier { .. } = step.action else { continue };
+        let Action::Barrier { .. } = step.action else {
+            continue;
+        };
         let with_units = |no: &&StepNo| workflow.step(**no).is_some_and(|s| s.has_units());
         let members = step.needs.iter().filter(with_units).count() as u64;
         let key = barrier_key(workflow, barrier, child);
@@ -47,7 +60,13 @@ fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
         graph.tx.add_to_barrier(
             graph.job,
             barrier,
-            &BarrierGrowth { key, members, failed: 0, first: origin, last: origin },
+            &BarrierGrowth {
+                key,
+                members,
+                failed: 0,
+                first: origin,
+                last: origin,
+            },
         )?;
     }
     Ok(())
@@ -55,12 +74,31 @@ fn grow_barriers(graph: &mut Graph<'_>, child: &Partition) -> StoreResult<()> {
 
 /// The child inherits ended and cancelled units of its parent. The failing step is dead, and the graph cancels its
 /// dependents; other branches run for the child by themselves.
-fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing: StepNo) -> StoreResult<()> {
+fn inherit(
+    graph: &mut Graph<'_>,
+    parent: &Partition,
+    child: &Partition,
+    failing: StepNo,
+) -> StoreResult<()> {
     let workflow = graph.workflow;
     let mut inherited: Vec<(StepNo, Change)> = Vec::new();
     for (no, step) in workflow.numbered().filter(|(_, s)| s.has_units()) {
-        graph.tx.add_to_step(graph.job, no, StepDelta { total: 1, ..StepDelta::default() })?;
-        let row = unit_row(graph.tx, UnitId { job: graph.job, step: no, part: parent.part })?;
+        graph.tx.add_to_step(
+            graph.job,
+            no,
+            StepDelta {
+                total: 1,
+                ..StepDelta::default()
+            },
+        )?;
+        let row = unit_row(
+            graph.tx,
+            UnitId {
+                job: graph.job,
+                step: no,
+                part: parent.part,
+            },
+        )?;
         let state = match row.map(|r| r.state) {
             _ if no == failing => UnitState::Dead,
             Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => ended,
@@ -70,14 +108,35 @@ fn inherit(graph: &mut Graph<'_>, parent: &Partition, child: &Partition, failing
             Some(UnitState::Planned) | None => continue,
         };
         if state == UnitState::Dead && no != failing {
-            let from = UnitId { job: graph.job, step: no, part: parent.part };
+            let from = UnitId {
+                job: graph.job,
+                step: no,
+                part: parent.part,
+            };
             let reasons = graph.tx.failures_of(from)?;
-            let own = UnitId { part: child.part, ..from };
+            let own = UnitId {
+                part: child.part,
+                ..from
+            };
             graph.tx.put_failures(own, &reasons)?;
             causes::count_dead(graph.tx, own, &reasons, graph.now)?;
         }
-        let to = UnitRow { state, epoch: 0, attempt: 0, due_at: None, duration_us: 0 };
-        inherited.push((no, Change { part: child.part, from: None, to, executed_us: None }));
+        let to = UnitRow {
+            state,
+            epoch: 0,
+            attempt: 0,
+            due_at: None,
+            duration_us: 0,
+        };
+        inherited.push((
+            no,
+            Change {
+                part: child.part,
+                from: None,
+                to,
+                executed_us: None,
+            },
+        ));
     }
     // All of it is written before any of it is carried on: a step must not make one ready that the child has behind it.
     for (no, change) in &inherited {

@@ -24,10 +24,15 @@ pub fn record_tombstones(
     let (mut step, mut order) = (unit.step.0.to_string(), (String::new(), String::new()));
     if job.is_some() {
         let workflow = workflows.readable(tx, unit.job)?;
-        if let Some(declared) = workflow.as_ref().and_then(|workflow| workflow.step(unit.step)) {
+        if let Some(declared) = workflow
+            .as_ref()
+            .and_then(|workflow| workflow.step(unit.step))
+        {
             step.clone_from(&declared.id);
             if let Action::Units { task, .. } = &declared.action
-                && let TaskSpec::Purge(PurgeTask { ordered_by, reason, .. }) = task.as_ref()
+                && let TaskSpec::Purge(PurgeTask {
+                    ordered_by, reason, ..
+                }) = task.as_ref()
             {
                 order = (ordered_by.clone(), reason.clone());
             }

@@ -27,7 +27,13 @@ pub fn apply(graph: &mut Graph<'_>, step: StepNo, changes: &[Change]) -> StoreRe
 /// Opens and closes the tasks that follow from transitions of approval units.
 pub fn sync_tasks(graph: &mut Graph<'_>, approvals: &ApprovalChanges) -> StoreResult<()> {
     for (step, changes) in approvals.steps() {
-        sync_step(graph.tx, graph.job, graph.workflow, (step, changes), graph.now)?;
+        sync_step(
+            graph.tx,
+            graph.job,
+            graph.workflow,
+            (step, changes),
+            graph.now,
+        )?;
     }
     Ok(())
 }
@@ -58,52 +64,104 @@ pub fn sync_step(
     (no, changes): (StepNo, &[Change]),
     now: Timestamp,
 ) -> StoreResult<()> {
-    let Some(step) = workflow.step(no) else { return Ok(()) };
-    let Action::Approval { role, .. } = &step.action else { return Ok(()) };
-    let of = |change: &Change| subject(UnitId { job, step: no, part: change.part });
-    let left: Vec<String> = changes.iter().filter(|c| c.to.state != UnitState::Ready).map(of).collect();
+    let Some(step) = workflow.step(no) else {
+        return Ok(());
+    };
+    let Action::Approval { role, .. } = &step.action else {
+        return Ok(());
+    };
+    let of = |change: &Change| {
+        subject(UnitId {
+            job,
+            step: no,
+            part: change.part,
+        })
+    };
+    let left: Vec<String> = changes
+        .iter()
+        .filter(|c| c.to.state != UnitState::Ready)
+        .map(of)
+        .collect();
     let closed = tx.pending_tasks(TaskKind::Approval, &left)?;
     tx.end_tasks(&closed, TaskState::Closed, now)?;
     let because = "the unit does not wait any more";
-    let events: Vec<TaskEventRow> =
-        closed.iter().map(|task| event(task, (COORDINATOR, "closed", because), now)).collect();
+    let events: Vec<TaskEventRow> = closed
+        .iter()
+        .map(|task| event(task, (COORDINATOR, "closed", because), now))
+        .collect();
     tx.insert_task_events(&events)?;
-    let asking: Vec<&Change> = changes.iter().filter(|c| c.to.state == UnitState::Ready).collect();
+    let asking: Vec<&Change> = changes
+        .iter()
+        .filter(|c| c.to.state == UnitState::Ready)
+        .collect();
     let subjects: Vec<String> = asking.iter().map(|c| of(c)).collect();
     let asked = tx.pending_tasks(TaskKind::Approval, &subjects)?;
     let asked: HashSet<String> = asked.into_iter().map(|task| task.subject).collect();
-    let parts: Vec<PartNo> = asking.iter().filter(|c| !asked.contains(&of(c))).map(|c| c.part).collect();
+    let parts: Vec<PartNo> = asking
+        .iter()
+        .filter(|c| !asked.contains(&of(c)))
+        .map(|c| c.part)
+        .collect();
     if parts.is_empty() {
         return Ok(());
     }
     let deadline = tx.job(job)?.and_then(|row| row.deadline);
-    let due_at = step.due_us.map(|us| Timestamp(now.0.saturating_add(us))).or(deadline);
+    let due_at = step
+        .due_us
+        .map(|us| Timestamp(now.0.saturating_add(us)))
+        .or(deadline);
     let partitions = tx.partitions(job, &parts)?;
     let members = tx.members(job, &partitions)?;
-    let ids: Vec<&str> = members.iter().flatten().map(|asset| asset.id.as_str()).collect();
+    let ids: Vec<&str> = members
+        .iter()
+        .flatten()
+        .map(|asset| asset.id.as_str())
+        .collect();
     let known: HashMap<String, String> = tx.catalogue_hashes(&ids)?.into_iter().collect();
     let mut tasks: Vec<TaskRow> = Vec::with_capacity(parts.len());
     for (part, assets) in parts.iter().zip(&members) {
-        let unit = UnitId { job, step: no, part: *part };
-        tasks.push(TaskRow { opened_at: now, due_at, ..asked_about(unit, &step.id, role, assets, &known) });
+        let unit = UnitId {
+            job,
+            step: no,
+            part: *part,
+        };
+        tasks.push(TaskRow {
+            opened_at: now,
+            due_at,
+            ..asked_about(unit, &step.id, role, assets, &known)
+        });
     }
     let numbers = tx.open_tasks(&tasks)?;
     for (task, number) in tasks.iter_mut().zip(numbers) {
         task.no = number;
     }
-    let events: Vec<TaskEventRow> =
-        tasks.iter().map(|task| event(task, (COORDINATOR, "opened", &task.message), now)).collect();
+    let events: Vec<TaskEventRow> = tasks
+        .iter()
+        .map(|task| event(task, (COORDINATOR, "opened", &task.message), now))
+        .collect();
     tx.insert_task_events(&events)
 }
 
 fn to_approve((asset, hash): &(&str, Option<String>)) -> AssetToApprove {
-    AssetToApprove { asset: (*asset).to_owned(), hash: hash.clone() }
+    AssetToApprove {
+        asset: (*asset).to_owned(),
+        hash: hash.clone(),
+    }
 }
 
 /// An approval is about bytes: the assets of the unit with the hashes they are known to have.
-fn asked_about(unit: UnitId, step: &str, role: &str, assets: &[Asset], known: &HashMap<String, String>) -> TaskRow {
+fn asked_about(
+    unit: UnitId,
+    step: &str,
+    role: &str,
+    assets: &[Asset],
+    known: &HashMap<String, String>,
+) -> TaskRow {
     let hash = |asset: &Asset| known.get(&asset.id).cloned().or_else(|| asset.hash.clone());
-    let hashes: Vec<(&str, Option<String>)> = assets.iter().map(|asset| (asset.id.as_str(), hash(asset))).collect();
+    let hashes: Vec<(&str, Option<String>)> = assets
+        .iter()
+        .map(|asset| (asset.id.as_str(), hash(asset)))
+        .collect();
     let first = assets.first();
     let whole = match assets {
         [one] => format!("{} waits for approval {step}", one.id),
@@ -120,7 +178,11 @@ fn asked_about(unit: UnitId, step: &str, role: &str, assets: &[Asset], known: &H
         supplier: None,
         policy: role.to_owned(),
         digest: String::new(),
-        hash: if let [(_, Some(hash))] = hashes.as_slice() { hash.clone() } else { String::new() },
+        hash: if let [(_, Some(hash))] = hashes.as_slice() {
+            hash.clone()
+        } else {
+            String::new()
+        },
         checks: Vec::new(),
         findings: serde_json::to_string(&hashes.iter().map(to_approve).collect::<Vec<_>>()).ok(),
         message: format!("{whole}, as {role}"),

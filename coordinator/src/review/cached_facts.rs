@@ -27,16 +27,32 @@ pub fn attach(tx: &mut dyn Tx, units: &mut [Unit]) -> StoreResult<()> {
         hashes.entry(asset).or_default().insert(hash);
     }
     for asset in units.iter().flat_map(|unit| &unit.assets) {
-        hashes.entry(asset.id.clone()).or_default().extend(asset.hash.clone());
+        hashes
+            .entry(asset.id.clone())
+            .or_default()
+            .extend(asset.hash.clone());
     }
-    let asked: BTreeSet<String> = hashes.values().flatten().filter(|h| h.starts_with(ALGORITHM)).cloned().collect();
+    let asked: BTreeSet<String> = hashes
+        .values()
+        .flatten()
+        .filter(|h| h.starts_with(ALGORITHM))
+        .cloned()
+        .collect();
     let found = tx.sheets(&asked.into_iter().collect::<Vec<_>>())?;
-    let sheets: BTreeMap<String, SheetRow> = found.into_iter().map(|row| (row.hash.clone(), row)).collect();
+    let sheets: BTreeMap<String, SheetRow> = found
+        .into_iter()
+        .map(|row| (row.hash.clone(), row))
+        .collect();
     for unit in units.iter_mut().filter(judging) {
-        let TaskSpec::Qc(qc) = unit.task.as_ref() else { continue };
+        let TaskSpec::Qc(qc) = unit.task.as_ref() else {
+            continue;
+        };
         let known = known_of(unit, &hashes, &sheets);
         if !known.is_empty() {
-            unit.task = Arc::new(TaskSpec::Judge(Box::new(JudgeTask { qc: qc.clone(), known })));
+            unit.task = Arc::new(TaskSpec::Judge(Box::new(JudgeTask {
+                qc: qc.clone(),
+                known,
+            })));
         }
     }
     Ok(())
@@ -59,6 +75,10 @@ fn known_of(
         }
         None => false,
     });
-    fits.map(|(asset, row)| Measured { asset: asset.id.clone(), hash: row.hash.clone(), sheet: row.sheet.clone() })
-        .collect()
+    fits.map(|(asset, row)| Measured {
+        asset: asset.id.clone(),
+        hash: row.hash.clone(),
+        sheet: row.sheet.clone(),
+    })
+    .collect()
 }

@@ -30,14 +30,30 @@ pub fn decide_task(
     request: &TaskRequest,
     now: Timestamp,
 ) -> Answer<DecisionOutcome> {
-    let Some(row) = tx.task(no)? else { return Err(unknown(no)) };
+    let Some(row) = tx.task(no)? else {
+        return Err(unknown(no));
+    };
     let state = decide(row.kind, row.state, decision).map_err(|why| refused(no, why))?;
     if decision != Decision::Approve && request.audit.reason.trim().is_empty() {
-        let word = if decision == Decision::Waive { "a waiver" } else { "a refusal" };
-        return Err(Error::Invalid(format!("{word} needs a reason"), "--reason TEXT".into()));
+        let word = if decision == Decision::Waive {
+            "a waiver"
+        } else {
+            "a refusal"
+        };
+        return Err(Error::Invalid(
+            format!("{word} needs a reason"),
+            "--reason TEXT".into(),
+        ));
     }
     let until = until(request.until.as_deref(), now)?;
-    let taken = Taken { workflows, decision, state, until, request, now };
+    let taken = Taken {
+        workflows,
+        decision,
+        state,
+        until,
+        request,
+        now,
+    };
     match row.kind {
         TaskKind::Rework => taken.rework(tx, row),
         TaskKind::Approval => taken.approval(tx, row),
@@ -47,9 +63,13 @@ pub fn decide_task(
 fn refused(no: i64, why: DecisionError) -> Error {
     Error::Conflict(match why {
         DecisionError::AlreadyDecided(state) => format!("task {no} is {} already", state.as_str()),
-        DecisionError::AlreadyRejected => format!("task {no} is rejected already; it waits for a new delivery"),
+        DecisionError::AlreadyRejected => {
+            format!("task {no} is rejected already; it waits for a new delivery")
+        }
         DecisionError::NotApproved => {
-            format!("task {no} is about a delivery that failed: waive what was found, or wait for a new one")
+            format!(
+                "task {no} is about a delivery that failed: waive what was found, or wait for a new one"
+            )
         }
     })
 }
@@ -89,7 +109,11 @@ impl Taken<'_> {
         let ends = self.decision != Decision::Waive || standing.is_empty();
         let state = if ends { self.state } else { row.state };
         let ended_at = (!state.is_pending(row.kind)).then_some(self.now);
-        let row = TaskRow { state, ended_at, ..row };
+        let row = TaskRow {
+            state,
+            ended_at,
+            ..row
+        };
         let mut answer = self.answer(&row, standing, units.len() as u64);
         if self.request.audit.dry_run {
             return Ok(answer);
@@ -101,13 +125,27 @@ impl Taken<'_> {
 
     /// The checks to waive: a named one must block the asset.
     fn checks(&self, row: &TaskRow) -> Answer<Vec<String>> {
-        if let Some(wrong) = self.request.checks.iter().find(|check| !row.checks.contains(check)) {
+        if let Some(wrong) = self
+            .request
+            .checks
+            .iter()
+            .find(|check| !row.checks.contains(check))
+        {
             let known: Vec<&str> = row.checks.iter().map(String::as_str).collect();
             let hint = protocol::yaml::suggest(wrong, &known);
-            return Err(Error::Invalid(format!("check {wrong:?} does not stand in the way of task {}", row.no), hint));
+            return Err(Error::Invalid(
+                format!(
+                    "check {wrong:?} does not stand in the way of task {}",
+                    row.no
+                ),
+                hint,
+            ));
         }
         if row.checks.is_empty() {
-            let message = format!("task {} has no check to waive: the file cannot be judged at all", row.no);
+            let message = format!(
+                "task {} has no check to waive: the file cannot be judged at all",
+                row.no
+            );
             return Err(Error::Conflict(message));
         }
         // A waiver that cannot be as narrow as it was asked for must not become a wider one.
@@ -115,13 +153,19 @@ impl Taken<'_> {
             WaiverScope::Delivery if row.hash.is_empty() => {
                 Some("its bytes could not be read: --reach asset means any delivery")
             }
-            WaiverScope::Title if row.title.is_empty() => Some("its asset has no title: --reach asset"),
+            WaiverScope::Title if row.title.is_empty() => {
+                Some("its asset has no title: --reach asset")
+            }
             _ => None,
         };
         if let Some(why) = wider {
             return Err(Error::Conflict(format!("task {}: {why}", row.no)));
         }
-        Ok(if self.request.checks.is_empty() { row.checks.clone() } else { self.request.checks.clone() })
+        Ok(if self.request.checks.is_empty() {
+            row.checks.clone()
+        } else {
+            self.request.checks.clone()
+        })
     }
 
     fn waiver(&self, row: &TaskRow, check: &str) -> WaiverRow {
@@ -130,12 +174,24 @@ impl Taken<'_> {
         let scope = Scope {
             cause: None,
             check: Some(check.to_owned()),
-            asset: of(matches!(reach, WaiverScope::Delivery | WaiverScope::Asset), &row.asset),
+            asset: of(
+                matches!(reach, WaiverScope::Delivery | WaiverScope::Asset),
+                &row.asset,
+            ),
             title: of(reach == WaiverScope::Title, &row.title),
             policy: Some(row.policy.clone()),
-            hash: of(reach == WaiverScope::Delivery && !row.hash.is_empty(), &row.hash),
+            hash: of(
+                reach == WaiverScope::Delivery && !row.hash.is_empty(),
+                &row.hash,
+            ),
         };
-        WaiverRow { scope, at: self.now, actor: audit.actor.clone(), reason: audit.reason.clone(), until: self.until }
+        WaiverRow {
+            scope,
+            at: self.now,
+            actor: audit.actor.clone(),
+            reason: audit.reason.clone(),
+            until: self.until,
+        }
     }
 
     /// Dead units that wait for a task, with their failures.
@@ -143,8 +199,13 @@ impl Taken<'_> {
         let mut waiting = Vec::new();
         for unit in tx.task_units(row.no)? {
             // A job that cannot be read keeps its units as they are.
-            let Some((job, _)) = self.workflows.job(tx, unit.job)? else { continue };
-            let over = matches!(job.state, JobState::Cancelled | JobState::Cancelling | JobState::Failed);
+            let Some((job, _)) = self.workflows.job(tx, unit.job)? else {
+                continue;
+            };
+            let over = matches!(
+                job.state,
+                JobState::Cancelled | JobState::Cancelling | JobState::Failed
+            );
             let found = unit_row(tx, unit)?;
             if over || found.is_none_or(|found| found.state != UnitState::Dead) {
                 continue;
@@ -161,8 +222,17 @@ impl Taken<'_> {
     fn go_on(&self, tx: &mut dyn Tx, units: Vec<Unsuccessful>) -> StoreResult<u64> {
         let mut done = 0;
         for (unit, failures) in units {
-            let Some((mut job, workflow)) = self.workflows.job(tx, unit.job)? else { continue };
-            done += approvals::redrive(tx, &workflow, &mut job, &[(unit, failures)], RedriveScope::Unit, self.now)?;
+            let Some((mut job, workflow)) = self.workflows.job(tx, unit.job)? else {
+                continue;
+            };
+            done += approvals::redrive(
+                tx,
+                &workflow,
+                &mut job,
+                &[(unit, failures)],
+                RedriveScope::Unit,
+                self.now,
+            )?;
         }
         Ok(done)
     }
@@ -177,12 +247,23 @@ impl Taken<'_> {
             return Err(Error::Conflict(message));
         };
         if !matches!(job.state, JobState::Running | JobState::Paused) {
-            let message =
-                format!("job {} is {}: only units of running and paused jobs can continue", job.id, job.state.as_str());
+            let message = format!(
+                "job {} is {}: only units of running and paused jobs can continue",
+                job.id,
+                job.state.as_str()
+            );
             return Err(Error::Conflict(message));
         }
-        let row = TaskRow { state: self.state, ended_at: Some(self.now), ..row };
-        let mut answer = self.answer(&row, Vec::new(), u64::from(self.state != TaskState::Rejected));
+        let row = TaskRow {
+            state: self.state,
+            ended_at: Some(self.now),
+            ..row
+        };
+        let mut answer = self.answer(
+            &row,
+            Vec::new(),
+            u64::from(self.state != TaskState::Rejected),
+        );
         if self.request.audit.dry_run {
             return Ok(answer);
         }
@@ -191,20 +272,45 @@ impl Taken<'_> {
         Ok(answer)
     }
 
-    fn end_unit(&self, tx: &mut dyn Tx, job: &JobRow, row: &TaskRow, found: UnitRow) -> StoreResult<()> {
+    fn end_unit(
+        &self,
+        tx: &mut dyn Tx,
+        job: &JobRow,
+        row: &TaskRow,
+        found: UnitRow,
+    ) -> StoreResult<()> {
         let workflow = self.workflows.of(tx, job.no)?;
-        let state = if self.state == TaskState::Rejected { UnitState::Dead } else { UnitState::Succeeded };
+        let state = if self.state == TaskState::Rejected {
+            UnitState::Dead
+        } else {
+            UnitState::Succeeded
+        };
         if state == UnitState::Dead {
             let audit = &self.request.audit;
-            let message = format!("{} as {} by {}: {}", self.state.as_str(), row.policy, audit.actor, audit.reason);
+            let message = format!(
+                "{} as {} by {}: {}",
+                self.state.as_str(),
+                row.policy,
+                audit.actor,
+                audit.reason
+            );
             let failures = [(row.asset.clone(), Failure::permanent("rejected", message))];
             tx.put_failures(row.unit, &failures)?;
             tx.add_to_causes(&causes::changes(row.unit, &failures, 1, self.now))?;
         }
         let to = UnitRow { state, ..found };
-        let change = Change { part: row.unit.part, from: Some(found.state), to, executed_us: None };
+        let change = Change {
+            part: row.unit.part,
+            from: Some(found.state),
+            to,
+            executed_us: None,
+        };
         let sealed = job.phase == Phase::Sealed;
-        approvals::apply(&mut Graph::new(tx, job.no, &workflow, sealed, self.now), row.unit.step, &[change])
+        approvals::apply(
+            &mut Graph::new(tx, job.no, &workflow, sealed, self.now),
+            row.unit.step,
+            &[change],
+        )
     }
 
     fn put(&self, tx: &mut dyn Tx, row: &TaskRow) -> StoreResult<i64> {
@@ -213,14 +319,26 @@ impl Taken<'_> {
         if row.ended_at.is_some() {
             tx.put_task_pictures(row.no, None)?;
         }
-        note(tx, row, (&audit.actor, self.decision.as_str(), &audit.reason), self.now)?;
+        note(
+            tx,
+            row,
+            (&audit.actor, self.decision.as_str(), &audit.reason),
+            self.now,
+        )?;
         let action = format!("{} task {}", self.decision.as_str(), row.no);
         record(tx, audit, &action, Some(row.unit.job), 1, self.now)
     }
 
     fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> DecisionOutcome {
         let state = row.state.as_str().to_owned();
-        DecisionOutcome { task: row.no, state, standing, units, operation: None, dry_run: self.request.audit.dry_run }
+        DecisionOutcome {
+            task: row.no,
+            state,
+            standing,
+            units,
+            operation: None,
+            dry_run: self.request.audit.dry_run,
+        }
     }
 }
 
@@ -238,7 +356,11 @@ mod tests {
             kind: TaskKind::Rework,
             state: TaskState::Open,
             subject: format!("{hash} {title}"),
-            unit: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+            unit: UnitId {
+                job: JobNo(1),
+                step: StepNo(0),
+                part: 1,
+            },
             asset: "a".into(),
             title: title.into(),
             supplier: None,
@@ -255,20 +377,47 @@ mod tests {
         }
     }
 
-    fn waive(tx: &mut Memory, no: i64, reach: WaiverScope, checks: &[&str]) -> Answer<DecisionOutcome> {
-        let audit = AuditContext { actor: "ada".into(), reason: "titles".into(), dry_run: false };
+    fn waive(
+        tx: &mut Memory,
+        no: i64,
+        reach: WaiverScope,
+        checks: &[&str],
+    ) -> Answer<DecisionOutcome> {
+        let audit = AuditContext {
+            actor: "ada".into(),
+            reason: "titles".into(),
+            dry_run: false,
+        };
         let checks = checks.iter().map(|check| (*check).to_owned()).collect();
-        let request = TaskRequest { checks, reach, until: None, audit };
-        decide_task(tx, &Workflows::default(), no, Decision::Waive, &request, Timestamp(5))
+        let request = TaskRequest {
+            checks,
+            reach,
+            until: None,
+            audit,
+        };
+        decide_task(
+            tx,
+            &Workflows::default(),
+            no,
+            Decision::Waive,
+            &request,
+            Timestamp(5),
+        )
     }
 
     #[test]
     fn a_waiver_is_never_wider_than_it_was_asked_for() {
         let mut tx = Memory::default();
         let unread = tx.insert_task(&row("", "t")).expect("inserts");
-        assert!(matches!(waive(&mut tx, unread, WaiverScope::Delivery, &[]), Err(Error::Conflict(_))));
+        assert!(matches!(
+            waive(&mut tx, unread, WaiverScope::Delivery, &[]),
+            Err(Error::Conflict(_))
+        ));
         let untitled = tx.insert_task(&row("xxh128:1", "")).expect("inserts");
-        assert!(matches!(waive(&mut tx, untitled, WaiverScope::Title, &[]), Err(Error::Conflict(_))));
+        assert!(matches!(
+            waive(&mut tx, untitled, WaiverScope::Title, &[]),
+            Err(Error::Conflict(_))
+        ));
         assert_eq!(crate::store::CauseTx::waivers(&mut tx).expect("reads"), []);
         assert!(waive(&mut tx, unread, WaiverScope::Asset, &[]).is_ok());
     }
@@ -278,11 +427,19 @@ mod tests {
         let mut tx = Memory::default();
         let no = tx.insert_task(&row("xxh128:1", "t")).expect("inserts");
         let first = waive(&mut tx, no, WaiverScope::Delivery, &["black"]).expect("possible");
-        assert_eq!((first.state.as_str(), first.standing), ("open", vec!["freeze".to_owned()]));
+        assert_eq!(
+            (first.state.as_str(), first.standing),
+            ("open", vec!["freeze".to_owned()])
+        );
         let second = waive(&mut tx, no, WaiverScope::Delivery, &["freeze"]).expect("possible");
         assert_eq!((second.state.as_str(), second.standing), ("waived", vec![]));
         let waivers = crate::store::CauseTx::waivers(&mut tx).expect("reads");
-        assert!(waivers.iter().all(|row| row.scope.hash.as_deref() == Some("xxh128:1") && row.scope.asset.is_some()));
+        assert!(
+            waivers
+                .iter()
+                .all(|row| row.scope.hash.as_deref() == Some("xxh128:1")
+                    && row.scope.asset.is_some())
+        );
         assert_eq!(waivers.len(), 2);
     }
 }

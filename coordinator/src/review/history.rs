@@ -6,7 +6,11 @@ use protocol::time::Timestamp;
 pub const COORDINATOR: &str = "coordinator";
 
 /// An event of a task that its present bytes belong to.
-pub fn event(task: &TaskRow, (actor, event, reason): (&str, &str, &str), now: Timestamp) -> TaskEventRow {
+pub fn event(
+    task: &TaskRow,
+    (actor, event, reason): (&str, &str, &str),
+    now: Timestamp,
+) -> TaskEventRow {
     TaskEventRow {
         task: task.no,
         at: now,
@@ -18,6 +22,11 @@ pub fn event(task: &TaskRow, (actor, event, reason): (&str, &str, &str), now: Ti
 }
 
 /// Appends an event of a task to its history.
-pub fn note(tx: &mut dyn Tx, task: &TaskRow, what: (&str, &str, &str), now: Timestamp) -> StoreResult<()> {
+pub fn note(
+    tx: &mut dyn Tx,
+    task: &TaskRow,
+    what: (&str, &str, &str),
+    now: Timestamp,
+) -> StoreResult<()> {
     tx.insert_task_event(&event(task, what, now))
 }

@@ -24,8 +24,12 @@ pub struct TaskPicture {
 /// Pictures of a task; none where the worker could make none, or the task has ended.
 pub fn task_pictures(tx: &mut dyn Tx, no: i64) -> Answer<Vec<TaskPicture>> {
     if tx.task(no)?.is_none() {
-        return Err(Error::Unknown(format!("no task {no}: showrunner task list --state all")));
+        return Err(Error::Unknown(format!(
+            "no task {no}: showrunner task list --state all"
+        )));
     }
     let text = tx.task_pictures(no)?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
 }

@@ -116,15 +116,24 @@ pub struct TaskEvent {
 pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> Answer<Vec<TaskView>> {
     limit_in_range(filter.limit)?;
     if filter.after < 0 {
-        return Err(Error::Invalid(format!("after is {}", filter.after), "the number of a task, or 0".into()));
+        return Err(Error::Invalid(
+            format!("after is {}", filter.after),
+            "the number of a task, or 0".into(),
+        ));
     }
     let words = TaskState::ALL.map(TaskState::as_str);
     let known: Vec<&str> = ["pending", "all"].into_iter().chain(words).collect();
     if !known.contains(&filter.state.as_str()) {
         let hint = protocol::yaml::suggest(&filter.state, &known);
-        return Err(Error::Invalid(format!("unknown state {:?}", filter.state), hint));
+        return Err(Error::Invalid(
+            format!("unknown state {:?}", filter.state),
+            hint,
+        ));
     }
-    let kind = filter.kind.as_deref().map(|word| TaskKind::parse(word).ok_or(word));
+    let kind = filter
+        .kind
+        .as_deref()
+        .map(|word| TaskKind::parse(word).ok_or(word));
     let kind = match kind.transpose() {
         Ok(kind) => kind,
         Err(word) => {
@@ -132,7 +141,11 @@ pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> Answer<Ve
             return Err(Error::Invalid(format!("unknown kind {word:?}"), hint));
         }
     };
-    let job = filter.job.as_deref().map(|id| find_job(tx, id)).transpose()?;
+    let job = filter
+        .job
+        .as_deref()
+        .map(|id| find_job(tx, id))
+        .transpose()?;
     let rows = tx.tasks(&TaskFilter {
         pending: filter.state == "pending",
         kind,
@@ -144,7 +157,9 @@ pub fn tasks(tx: &mut dyn Tx, filter: &TasksFilter, now: Timestamp) -> Answer<Ve
         limit: filter.limit,
     })?;
     let mut seen = Seen::default();
-    rows.into_iter().map(|row| Ok(seen.view(tx, row, false, now)?)).collect()
+    rows.into_iter()
+        .map(|row| Ok(seen.view(tx, row, false, now)?))
+        .collect()
 }
 
 /// One task with its findings and its history.
@@ -170,18 +185,30 @@ struct Seen {
 impl Seen {
     fn unit(&mut self, tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<String>> {
         // A job that was forgotten has no units any more; of one that cannot be read none is shown.
-        let Some(job) = self.jobs.get(tx, unit.job)?.map(|job| job.id.clone()) else { return Ok(None) };
-        let Some(workflow) = self.workflows.readable(tx, unit.job)? else { return Ok(None) };
+        let Some(job) = self.jobs.get(tx, unit.job)?.map(|job| job.id.clone()) else {
+            return Ok(None);
+        };
+        let Some(workflow) = self.workflows.readable(tx, unit.job)? else {
+            return Ok(None);
+        };
         let step = workflow.step(unit.step).map_or("", |step| step.id.as_str());
         Ok(Some(format!("{job}/{step}/{}", unit.part)))
     }
 
-    fn view(&mut self, tx: &mut dyn Tx, row: TaskRow, whole: bool, now: Timestamp) -> StoreResult<TaskView> {
+    fn view(
+        &mut self,
+        tx: &mut dyn Tx,
+        row: TaskRow,
+        whole: bool,
+        now: Timestamp,
+    ) -> StoreResult<TaskView> {
         let mut units = Vec::new();
         for unit in tx.task_units(row.no)? {
             units.extend(self.unit(tx, unit)?);
         }
-        let waived = self.waivers.about(tx, &row.checks, &judged_content(&row), now)?;
+        let waived = self
+            .waivers
+            .about(tx, &row.checks, &judged_content(&row), now)?;
         let mut history = Vec::new();
         if whole {
             history.extend(tx.task_events(row.no)?.into_iter().map(|event| TaskEvent {
@@ -212,12 +239,20 @@ impl Seen {
             ended_at: row.ended_at.map(|t| t.to_string()),
             units,
             waived,
-            findings: row.findings.filter(|_| whole).and_then(|text| serde_json::from_str(&text).ok()),
+            findings: row
+                .findings
+                .filter(|_| whole)
+                .and_then(|text| serde_json::from_str(&text).ok()),
             history,
         })
     }
 }
 
 pub(super) fn judged_content(row: &TaskRow) -> JudgedContent<'_> {
-    JudgedContent { asset: &row.asset, title: &row.title, policy: &row.policy, hash: &row.hash }
+    JudgedContent {
+        asset: &row.asset,
+        title: &row.title,
+        policy: &row.policy,
+        hash: &row.hash,
+    }
 }

@@ -55,7 +55,10 @@ impl Recorder<'_> {
         self.keep(settled)?;
         let subjects: Vec<String> = settled.iter().map(|s| s.judged.subject()).collect();
         let pending = self.tx.pending_tasks(TaskKind::Rework, &subjects)?;
-        let mut pending: HashMap<String, TaskRow> = pending.into_iter().map(|t| (t.subject.clone(), t)).collect();
+        let mut pending: HashMap<String, TaskRow> = pending
+            .into_iter()
+            .map(|t| (t.subject.clone(), t))
+            .collect();
         let assets = self.assets(settled, &pending)?;
         let (mut opening, mut subjects_opening) = (Opening::new(), HashSet::new());
         for one in settled {
@@ -65,7 +68,8 @@ impl Recorder<'_> {
                 pending.extend(self.open(std::mem::take(&mut opening))?);
             }
             let (known, before) = (pending.remove(&subject), opening.len());
-            let left = self.apply_judgement(one, known, assets.get(&one.judged.asset), &mut opening)?;
+            let left =
+                self.apply_judgement(one, known, assets.get(&one.judged.asset), &mut opening)?;
             pending.extend(left.map(|task| (task.subject.clone(), task)));
             if opening.len() > before {
                 subjects_opening.insert(subject);
@@ -76,23 +80,35 @@ impl Recorder<'_> {
 
     /// Opens tasks with a few statements for all; returns them by subject.
     fn open(&mut self, opening: Opening) -> StoreResult<HashMap<String, TaskRow>> {
-        let (mut tasks, pictures): (Vec<TaskRow>, Vec<Option<String>>) = opening.into_iter().unzip();
+        let (mut tasks, pictures): (Vec<TaskRow>, Vec<Option<String>>) =
+            opening.into_iter().unzip();
         let numbers = self.tx.open_tasks(&tasks)?;
         for (task, no) in tasks.iter_mut().zip(numbers) {
             task.no = no;
         }
-        let shown = tasks.iter().zip(&pictures).filter_map(|(task, pictures)| Some((task.no, pictures.as_deref()?)));
+        let shown = tasks
+            .iter()
+            .zip(&pictures)
+            .filter_map(|(task, pictures)| Some((task.no, pictures.as_deref()?)));
         self.tx.insert_task_pictures(&shown.collect::<Vec<_>>())?;
         let opened = |task: &TaskRow| event(task, (COORDINATOR, "opened", &task.message), self.now);
-        self.tx.insert_task_events(&tasks.iter().map(opened).collect::<Vec<_>>())?;
-        Ok(tasks.into_iter().map(|task| (task.subject.clone(), task)).collect())
+        self.tx
+            .insert_task_events(&tasks.iter().map(opened).collect::<Vec<_>>())?;
+        Ok(tasks
+            .into_iter()
+            .map(|task| (task.subject.clone(), task))
+            .collect())
     }
 
     fn keep(&mut self, settled: &[Settled]) -> StoreResult<()> {
         let of_bytes = settled.iter().filter(|s| !s.judged.hash.is_empty());
         let sheet = |s: &Settled| {
             let (hash, sheet) = (s.judged.hash.clone(), s.judged.sheet.clone()?);
-            Some(SheetRow { hash, sheet, measured_at: self.now })
+            Some(SheetRow {
+                hash,
+                sheet,
+                measured_at: self.now,
+            })
         };
         let sheets: Vec<SheetRow> = of_bytes.clone().filter_map(sheet).collect();
         let verdicts: Vec<VerdictRow> = of_bytes
@@ -117,8 +133,13 @@ impl Recorder<'_> {
         settled: &[Settled],
         pending: &HashMap<String, TaskRow>,
     ) -> StoreResult<HashMap<String, Asset>> {
-        let concerned = |s: &&Settled| s.dead.is_some() || pending.contains_key(&s.judged.subject());
-        let mut parts: Vec<PartNo> = settled.iter().filter(concerned).map(|s| s.dead.unwrap_or(s.part)).collect();
+        let concerned =
+            |s: &&Settled| s.dead.is_some() || pending.contains_key(&s.judged.subject());
+        let mut parts: Vec<PartNo> = settled
+            .iter()
+            .filter(concerned)
+            .map(|s| s.dead.unwrap_or(s.part))
+            .collect();
         parts.sort_unstable();
         parts.dedup();
         if parts.is_empty() {
@@ -126,7 +147,11 @@ impl Recorder<'_> {
         }
         let partitions = self.tx.partitions(self.job.no, &parts)?;
         let members = self.tx.members(self.job.no, &partitions)?;
-        Ok(members.into_iter().flatten().map(|asset| (asset.id.clone(), asset)).collect())
+        Ok(members
+            .into_iter()
+            .flatten()
+            .map(|asset| (asset.id.clone(), asset))
+            .collect())
     }
 
     /// Updates the task of one judgement. Returns the task when it is pending afterwards and not among those `opening`.
@@ -142,9 +167,19 @@ impl Recorder<'_> {
             // The unit is retried: its outcome is open.
             return Ok(known);
         }
-        let pending = known.as_ref().map(|task| PendingRework { hash: &task.hash, round: task.round });
+        let pending = known.as_ref().map(|task| PendingRework {
+            hash: &task.hash,
+            round: task.round,
+        });
         let asks = self.step.on_failure == OnFailure::Task;
-        let what = rework(pending, Look { hash: &one.judged.hash, passes, asks });
+        let what = rework(
+            pending,
+            Look {
+                hash: &one.judged.hash,
+                passes,
+                asks,
+            },
+        );
         let round = round_after(pending, what);
         match (what, known) {
             (Rework::Nothing, known) => Ok(known),
@@ -153,10 +188,22 @@ impl Recorder<'_> {
                 Ok(None)
             }
             (Rework::Renew | Rework::NextRound, Some(task)) => {
-                let event = if what == Rework::NextRound { "redelivered" } else { "renewed" };
+                let event = if what == Rework::NextRound {
+                    "redelivered"
+                } else {
+                    "renewed"
+                };
                 // A decision was about the old bytes.
-                let state = if what == Rework::NextRound { TaskState::Open } else { task.state };
-                let task = TaskRow { round, state, ..self.about(one, asset, task) };
+                let state = if what == Rework::NextRound {
+                    TaskState::Open
+                } else {
+                    task.state
+                };
+                let task = TaskRow {
+                    round,
+                    state,
+                    ..self.about(one, asset, task)
+                };
                 self.tx.update_task(&task)?;
                 if what == Rework::NextRound || one.judged.pictures.is_some() {
                     self.show(one, &task)?;
@@ -173,13 +220,20 @@ impl Recorder<'_> {
     }
 
     fn opened(&self, one: &Settled, asset: Option<&Asset>) -> TaskRow {
-        let due = self.step.due_us.map(|us| Timestamp(self.now.0.saturating_add(us)));
+        let due = self
+            .step
+            .due_us
+            .map(|us| Timestamp(self.now.0.saturating_add(us)));
         let blank = TaskRow {
             no: 0,
             kind: TaskKind::Rework,
             state: TaskState::Open,
             subject: one.judged.subject(),
-            unit: UnitId { job: self.job.no, step: self.no, part: one.part },
+            unit: UnitId {
+                job: self.job.no,
+                step: self.no,
+                part: one.part,
+            },
             asset: one.judged.asset.clone(),
             title: String::new(),
             supplier: None,
@@ -202,12 +256,22 @@ impl Recorder<'_> {
         let failure = one.judged.failure.as_ref();
         let supplier = asset.and_then(|a| a.declared.as_ref()?.meta.get(SUPPLIER).cloned());
         TaskRow {
-            unit: UnitId { job: self.job.no, step: self.no, part: one.dead.unwrap_or(one.part) },
+            unit: UnitId {
+                job: self.job.no,
+                step: self.no,
+                part: one.dead.unwrap_or(one.part),
+            },
             title: asset.map_or_else(|| task.title.clone(), |a| a.title.clone()),
-            supplier: supplier.filter(|name| !name.trim().is_empty()).or_else(|| task.supplier.clone()),
+            supplier: supplier
+                .filter(|name| !name.trim().is_empty())
+                .or_else(|| task.supplier.clone()),
             policy: one.judged.policy.clone(),
             digest: one.judged.digest.clone(),
-            hash: if one.judged.hash.is_empty() { task.hash.clone() } else { one.judged.hash.clone() },
+            hash: if one.judged.hash.is_empty() {
+                task.hash.clone()
+            } else {
+                one.judged.hash.clone()
+            },
             checks: one.judged.checks().to_vec(),
             findings: failure.and_then(|failure| failure.findings.clone()),
             message: failure.map_or_else(String::new, |failure| failure.message.clone()),
@@ -217,7 +281,8 @@ impl Recorder<'_> {
 
     /// Replaces the pictures by those of the current bytes.
     fn show(&mut self, one: &Settled, task: &TaskRow) -> StoreResult<()> {
-        self.tx.put_task_pictures(task.no, one.judged.pictures.as_deref())
+        self.tx
+            .put_task_pictures(task.no, one.judged.pictures.as_deref())
     }
 
     fn wait(&mut self, task: &TaskRow, event: &str, reason: &str) -> StoreResult<()> {
@@ -225,15 +290,35 @@ impl Recorder<'_> {
         note(self.tx, task, (COORDINATOR, event, reason), self.now)
     }
 
-    fn close(&mut self, one: &Settled, asset: Option<&Asset>, task: TaskRow, redelivered: bool) -> StoreResult<()> {
+    fn close(
+        &mut self,
+        one: &Settled,
+        asset: Option<&Asset>,
+        task: TaskRow,
+        redelivered: bool,
+    ) -> StoreResult<()> {
         let reason = match (one.waived, redelivered) {
             (true, _) => "the failed checks are waived",
             (false, true) => "the new delivery passes",
             (false, false) => "the same bytes pass now",
         };
-        let hash = if one.judged.hash.is_empty() { task.hash.clone() } else { one.judged.hash.clone() };
-        let state = if one.waived { TaskState::Waived } else { TaskState::Closed };
-        let task = TaskRow { state, hash, digest: one.judged.digest.clone(), ended_at: Some(self.now), ..task };
+        let hash = if one.judged.hash.is_empty() {
+            task.hash.clone()
+        } else {
+            one.judged.hash.clone()
+        };
+        let state = if one.waived {
+            TaskState::Waived
+        } else {
+            TaskState::Closed
+        };
+        let task = TaskRow {
+            state,
+            hash,
+            digest: one.judged.digest.clone(),
+            ended_at: Some(self.now),
+            ..task
+        };
         self.tx.update_task(&task)?;
         self.tx.put_task_pictures(task.no, None)?;
         note(self.tx, &task, (COORDINATOR, "closed", reason), self.now)?;
@@ -252,12 +337,25 @@ impl Recorder<'_> {
     /// Redelivers the new bytes to units of other jobs that wait for the same asset.
     fn supersede(&mut self, task: &TaskRow, correction: &AssetCorrection) -> StoreResult<()> {
         let mut by_job: BTreeMap<JobNo, Vec<UnitId>> = BTreeMap::new();
-        for unit in self.tx.task_units(task.no)?.into_iter().filter(|unit| unit.job != self.job.no) {
+        for unit in self
+            .tx
+            .task_units(task.no)?
+            .into_iter()
+            .filter(|unit| unit.job != self.job.no)
+        {
             by_job.entry(unit.job).or_default().push(unit);
         }
         for (job, units) in by_job {
             let by = format!("task {}: delivered anew with job {}", task.no, self.job.id);
-            redeliver(self.tx, self.workflows, job, &units, correction, &by, self.now)?;
+            redeliver(
+                self.tx,
+                self.workflows,
+                job,
+                &units,
+                correction,
+                &by,
+                self.now,
+            )?;
         }
         Ok(())
     }

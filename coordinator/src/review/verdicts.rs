@@ -49,21 +49,33 @@ pub fn subject(asset: &str, policy: &str) -> String {
 
 /// Takes verdicts out of what a unit learned. What was measured is moved out of the reports: it belongs to the bytes.
 pub fn read(facts: &mut [AssetFact], failures: &[(String, Failure)]) -> Vec<Judged> {
-    facts.iter_mut().filter_map(|fact| judged(fact, failures)).collect()
+    facts
+        .iter_mut()
+        .filter_map(|fact| judged(fact, failures))
+        .collect()
 }
 
 fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged> {
     let verdict = Verdict::parse(fact.verdict.as_deref()?);
     // A report that cannot be read stays as it came, and nothing is learned from it.
-    let Judgement { report: stored, facts, pictures } = Judgement::read(fact.report.as_deref()?)?;
-    let failure = failures.iter().find(|(asset, _)| *asset == fact.asset).map(|(_, failure)| failure.clone());
+    let Judgement {
+        report: stored,
+        facts,
+        pictures,
+    } = Judgement::read(fact.report.as_deref()?)?;
+    let failure = failures
+        .iter()
+        .find(|(asset, _)| *asset == fact.asset)
+        .map(|(_, failure)| failure.clone());
     if failure.is_none() && verdict != Verdict::Pass {
         // Its failure belongs to another unit by now: a split has moved the asset away.
         return None;
     }
     let report = stored.write()?;
     fact.report = Some(report.clone());
-    let pictures = serde_json::to_string(&pictures).ok().filter(|_| !pictures.is_empty());
+    let pictures = serde_json::to_string(&pictures)
+        .ok()
+        .filter(|_| !pictures.is_empty());
     Some(Judged {
         asset: fact.asset.clone(),
         hash: fact.hash.clone().unwrap_or_default(),
@@ -97,34 +109,77 @@ mod tests {
     fn what_was_measured_is_taken_out_of_the_report() {
         let text = r#"{"policy":"hd","policy_digest":"d","decoded":true,"facts":{"bytes":3},"findings":[]}"#;
         let mut facts = [fact(text)];
-        let failures = [("a".to_owned(), Failure { checks: vec!["black".into()], ..Failure::permanent("r", "m") })];
+        let failures = [(
+            "a".to_owned(),
+            Failure {
+                checks: vec!["black".into()],
+                ..Failure::permanent("r", "m")
+            },
+        )];
         let judged = read(&mut facts, &failures).remove(0);
-        assert_eq!((judged.subject().as_str(), judged.digest.as_str(), judged.decoded), ("a\nhd", "d", true));
+        assert_eq!(
+            (
+                judged.subject().as_str(),
+                judged.digest.as_str(),
+                judged.decoded
+            ),
+            ("a\nhd", "d", true)
+        );
         assert_eq!(judged.sheet.as_deref(), Some(r#"{"bytes":3}"#));
         assert_eq!(judged.checks(), ["black"]);
-        assert!(!judged.report.contains("facts") && facts[0].report.as_deref() == Some(judged.report.as_str()));
+        assert!(
+            !judged.report.contains("facts")
+                && facts[0].report.as_deref() == Some(judged.report.as_str())
+        );
     }
 
     #[test]
     fn pictures_are_taken_out_of_the_report() {
-        let picture = r#"{"kind":"still","check":"black","at":1.5,"media_type":"image/jpeg","image":"AAAA"}"#;
+        let picture =
+            r#"{"kind":"still","check":"black","at":1.5,"media_type":"image/jpeg","image":"AAAA"}"#;
         let failures = [("a".to_owned(), Failure::permanent("r", "m"))];
         let of = |pictures: &str| {
-            let judged = read(&mut [fact(&format!(r#"{{"policy":"hd","pictures":{pictures}}}"#))], &failures).remove(0);
+            let judged = read(
+                &mut [fact(&format!(r#"{{"policy":"hd","pictures":{pictures}}}"#))],
+                &failures,
+            )
+            .remove(0);
             assert!(!judged.report.contains("pictures"), "{}", judged.report);
             judged.pictures
         };
         assert_eq!(of(&format!("[{picture}]")), Some(format!("[{picture}]")));
-        assert_eq!([of("[]"), of("7"), of(r#"[{"kind":1}]"#)], [None, None, None]);
+        assert_eq!(
+            [of("[]"), of("7"), of(r#"[{"kind":1}]"#)],
+            [None, None, None]
+        );
     }
 
     #[test]
     fn a_report_of_an_older_worker_teaches_what_it_can() {
-        let passed = AssetFact { verdict: Some("pass".into()), ..fact(r#"{"policy":"hd"}"#) };
+        let passed = AssetFact {
+            verdict: Some("pass".into()),
+            ..fact(r#"{"policy":"hd"}"#)
+        };
         let judged = read(&mut [passed], &[]).remove(0);
-        assert_eq!((judged.sheet, judged.decoded, judged.failure), (None, false, None));
+        assert_eq!(
+            (judged.sheet, judged.decoded, judged.failure),
+            (None, false, None)
+        );
         assert_eq!(read(&mut [fact("not json")], &[]), []);
-        assert_eq!(read(&mut [AssetFact { verdict: None, ..fact("{}") }], &[]), []);
-        assert_eq!(read(&mut [fact("{}")], &[]), [], "a failure without its failure is another unit's");
+        assert_eq!(
+            read(
+                &mut [AssetFact {
+                    verdict: None,
+                    ..fact("{}")
+                }],
+                &[]
+            ),
+            []
+        );
+        assert_eq!(
+            read(&mut [fact("{}")], &[]),
+            [],
+            "a failure without its failure is another unit's"
+        );
     }
 }

@@ -42,9 +42,24 @@ impl CheckWaived {
 }
 
 fn scope_words(scope: &Scope) -> BTreeMap<String, String> {
-    let Scope { cause: _, check: _, asset, title, policy, hash } = scope;
-    let terms = [("asset", asset), ("title", title), ("policy", policy), ("hash", hash)];
-    terms.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
+    let Scope {
+        cause: _,
+        check: _,
+        asset,
+        title,
+        policy,
+        hash,
+    } = scope;
+    let terms = [
+        ("asset", asset),
+        ("title", title),
+        ("policy", policy),
+        ("hash", hash),
+    ];
+    terms
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+        .collect()
 }
 
 /// The name of the delivery spec that a step judges by.
@@ -53,7 +68,9 @@ pub fn policy_name(qc: &QcTask) -> String {
     struct Named {
         spec: String,
     }
-    serde_json::from_str::<Named>(&qc.policy).map(|named| named.spec).unwrap_or_default()
+    serde_json::from_str::<Named>(&qc.policy)
+        .map(|named| named.spec)
+        .unwrap_or_default()
 }
 
 /// Waivers of one check by what they are about.
@@ -91,17 +108,28 @@ impl Waivers {
         if self.0.is_none() {
             let mut by_check: HashMap<String, OfCheck> = HashMap::new();
             // Waivers of causes are about dead letters, not about findings, and name no check.
-            for row in tx.waivers()?.into_iter().filter(|row| row.scope.cause.is_none()) {
+            for row in tx
+                .waivers()?
+                .into_iter()
+                .filter(|row| row.scope.cause.is_none())
+            {
                 if let Some(check) = row.scope.check.clone() {
                     by_check.entry(check).or_default().add(row);
                 }
             }
             self.0 = Some(by_check);
         }
-        let found = self.0.as_ref().and_then(|by_check| by_check.get(check)).map(|of| {
-            let named = [of.assets.get(delivery.asset), of.titles.get(delivery.title)].into_iter().flatten().flatten();
-            named.chain(&of.others)
-        });
+        let found = self
+            .0
+            .as_ref()
+            .and_then(|by_check| by_check.get(check))
+            .map(|of| {
+                let named = [of.assets.get(delivery.asset), of.titles.get(delivery.title)]
+                    .into_iter()
+                    .flatten()
+                    .flatten();
+                named.chain(&of.others)
+            });
         Ok(found.into_iter().flatten())
     }
 
@@ -119,7 +147,15 @@ impl Waivers {
         }
         for check in checks {
             let rows: Vec<&WaiverRow> = self.of(tx, check, delivery)?.collect();
-            if waived(std::slice::from_ref(check), delivery, &rows, |row| row.rule(), now).is_empty() {
+            if waived(
+                std::slice::from_ref(check),
+                delivery,
+                &rows,
+                |row| row.rule(),
+                now,
+            )
+            .is_empty()
+            {
                 return Ok(false);
             }
         }
@@ -139,7 +175,9 @@ impl Waivers {
         }
         let mut decided = Vec::new();
         for check in checks {
-            let covering = self.of(tx, check, delivery)?.filter(|row| row.scope.covers(check, delivery));
+            let covering = self
+                .of(tx, check, delivery)?
+                .filter(|row| row.scope.covers(check, delivery));
             let best = covering.max_by_key(|row| (row.rule().holds(now), row.at));
             decided.extend(best.map(|best| CheckWaived::of(check, best, now)));
         }
@@ -151,10 +189,14 @@ impl Waivers {
 pub(crate) fn until(text: Option<&str>, now: Timestamp) -> Answer<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     match Timestamp::parse(text) {
-        None => Err(Error::Invalid("until is not a moment".into(), "2026-12-01T18:00:00Z".into())),
-        Some(until) if until <= now => {
-            Err(Error::Invalid("the waiver would have ended already".into(), "a later --until".into()))
-        }
+        None => Err(Error::Invalid(
+            "until is not a moment".into(),
+            "2026-12-01T18:00:00Z".into(),
+        )),
+        Some(until) if until <= now => Err(Error::Invalid(
+            "the waiver would have ended already".into(),
+            "a later --until".into(),
+        )),
         until => Ok(until),
     }
 }
@@ -196,22 +238,49 @@ mod tests {
                 }
             }
         }
-        let kept: Vec<WaiverRow> =
-            rows.iter().enumerate().filter(|(n, _)| n % 3 == 0).map(|(_, row)| row.clone()).collect();
-        kept.iter().for_each(|row| memory.put_waiver(row).expect("writes"));
+        let kept: Vec<WaiverRow> = rows
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| n % 3 == 0)
+            .map(|(_, row)| row.clone())
+            .collect();
+        kept.iter()
+            .for_each(|row| memory.put_waiver(row).expect("writes"));
         let mut waivers = Waivers::default();
         for asset in ["a1", "a2", "a3"] {
-            for (title, policy, hash) in [("t1", "hd", "h1"), ("t2", "hd", "h2"), ("t1", "sd", "h1")] {
-                for checks in [vec!["black"], vec!["freeze"], vec!["black", "freeze"], vec!["other"], vec![]] {
+            for (title, policy, hash) in
+                [("t1", "hd", "h1"), ("t2", "hd", "h2"), ("t1", "sd", "h1")]
+            {
+                for checks in [
+                    vec!["black"],
+                    vec!["freeze"],
+                    vec!["black", "freeze"],
+                    vec!["other"],
+                    vec![],
+                ] {
                     let checks: Vec<String> = checks.into_iter().map(str::to_owned).collect();
-                    let delivery = JudgedContent { asset, title, policy, hash };
+                    let delivery = JudgedContent {
+                        asset,
+                        title,
+                        policy,
+                        hash,
+                    };
                     let all = waived(&checks, &delivery, &kept, WaiverRow::rule, Timestamp(9));
                     let expected = !checks.is_empty() && all.len() == checks.len();
-                    let covered = waivers.cover(&mut memory, &checks, &delivery, Timestamp(9)).expect("reads");
+                    let covered = waivers
+                        .cover(&mut memory, &checks, &delivery, Timestamp(9))
+                        .expect("reads");
                     assert_eq!(covered, expected, "{checks:?} of {delivery:?}");
-                    let about = waivers.about(&mut memory, &checks, &delivery, Timestamp(9)).expect("reads");
-                    let of = |check: &&String| kept.iter().any(|row| row.scope.covers(check, &delivery));
-                    assert_eq!(about.len(), checks.iter().filter(of).count(), "{checks:?} of {delivery:?}");
+                    let about = waivers
+                        .about(&mut memory, &checks, &delivery, Timestamp(9))
+                        .expect("reads");
+                    let of =
+                        |check: &&String| kept.iter().any(|row| row.scope.covers(check, &delivery));
+                    assert_eq!(
+                        about.len(),
+                        checks.iter().filter(of).count(),
+                        "{checks:?} of {delivery:?}"
+                    );
                 }
             }
         }

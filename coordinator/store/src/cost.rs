@@ -119,19 +119,29 @@ pub(super) fn begin() {
 pub(super) fn end() {
     let cost = spent();
     // In release builds the handle of the store counts it.
-    let _ = invariant!(Invariant::Turn1, cost.is_bounded(), "one transaction cost {cost:?}");
+    let _ = invariant!(
+        Invariant::Turn1,
+        cost.is_bounded(),
+        "one transaction cost {cost:?}"
+    );
 }
 
 /// A statement was sent to a server and read or wrote so many rows.
 pub(super) fn statement(rows: usize) {
     let cost = SPENT.get();
-    SPENT.set(Cost { statements: cost.statements + 1, rows: cost.rows + rows.max(1) as u64 });
+    SPENT.set(Cost {
+        statements: cost.statements + 1,
+        rows: cost.rows + rows.max(1) as u64,
+    });
 }
 
 /// Rows were read or written without a round trip.
 pub(super) fn rows(rows: usize) {
     let cost = SPENT.get();
-    SPENT.set(Cost { rows: cost.rows + rows as u64, ..cost });
+    SPENT.set(Cost {
+        rows: cost.rows + rows as u64,
+        ..cost
+    });
 }
 
 #[cfg(test)]
@@ -140,7 +150,10 @@ mod tests {
 
     #[test]
     fn transaction_beyond_the_bounds_is_counted() {
-        let (oversized, counter) = (Defects::default(), IntCounter::new("x", "x").expect("a name"));
+        let (oversized, counter) = (
+            Defects::default(),
+            IntCounter::new("x", "x").expect("a name"),
+        );
         oversized.count_with(counter.clone(), counter.clone());
         begin();
         rows(ROWS_MAX as usize);

@@ -49,7 +49,9 @@ impl StoreError {
     /// The class of the error, which decides about retries.
     pub fn class(&self) -> ErrorClass {
         match self {
-            StoreError::Busy(_) | StoreError::Full(_) | StoreError::JobAside { .. } => ErrorClass::Transient,
+            StoreError::Busy(_) | StoreError::Full(_) | StoreError::JobAside { .. } => {
+                ErrorClass::Transient
+            }
             StoreError::Database(_) | StoreError::Closed => ErrorClass::Ambiguous,
             StoreError::NewerSchema { .. }
             | StoreError::Corrupt(_)

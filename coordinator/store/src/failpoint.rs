@@ -13,7 +13,9 @@ fn armed() -> Option<(String, AtomicU64)> {
 
 /// Passes the fail point `name`.
 pub fn pass(name: &str) {
-    let Some((wanted, left)) = ARMED.get_or_init(armed) else { return };
+    let Some((wanted, left)) = ARMED.get_or_init(armed) else {
+        return;
+    };
     if wanted == name && left.fetch_sub(1, Ordering::Relaxed) == 1 {
         eprintln!("failpoint {name}: this process ends here");
         std::process::abort();

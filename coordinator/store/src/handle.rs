@@ -48,7 +48,10 @@ impl Backend {
     }
 
     /// Runs `work` as [`Backend::write`] does and rolls it back.
-    pub fn preview<R>(&mut self, work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>) -> StoreResult<R> {
+    pub fn preview<R>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Tx) -> StoreResult<R>,
+    ) -> StoreResult<R> {
         let mut foreseen = None;
         let undone: StoreResult<()> = self.write(|tx| {
             foreseen = Some(work(tx));
@@ -64,8 +67,13 @@ impl Backend {
     /// Opens a `postgres://` URL or the path of an SQLite file. It blocks, so an async task must not call it.
     pub fn open(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
         match Backend::address(url_or_path)? {
-            StoreAddress::Server => Ok(Backend::Postgres(Box::new(Postgres::open(url_or_path, options)?))),
-            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(url_or_path))?))),
+            StoreAddress::Server => Ok(Backend::Postgres(Box::new(Postgres::open(
+                url_or_path,
+                options,
+            )?))),
+            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open(Path::new(
+                url_or_path,
+            ))?))),
         }
     }
 
@@ -73,7 +81,9 @@ impl Backend {
     fn open_reader(url_or_path: &str, options: PostgresOptions) -> StoreResult<Backend> {
         match Backend::address(url_or_path)? {
             StoreAddress::Server => Backend::open(url_or_path, options),
-            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open_read_only(Path::new(url_or_path))?))),
+            StoreAddress::File => Ok(Backend::Sqlite(Box::new(Sqlite::open_read_only(
+                Path::new(url_or_path),
+            )?))),
         }
     }
 
@@ -82,7 +92,9 @@ impl Backend {
             return Ok(StoreAddress::Server);
         }
         if url_or_path.contains("://") {
-            return Err(StoreError::Refused("a database is a postgres:// URL or the path of a file".into()));
+            return Err(StoreError::Refused(
+                "a database is a postgres:// URL or the path of a file".into(),
+            ));
         }
         Ok(StoreAddress::File)
     }
@@ -200,9 +212,23 @@ impl Store {
     pub fn memory() -> (Store, StoreThread) {
         let made = start("store", || Ok(Backend::Memory(Box::default())));
         let (thread, jobs) = made.expect("memory is always there");
-        let (times, defects) = (WriteTimes::new().expect("names of metrics are sound"), Arc::default());
-        let store = Store { writes: jobs.clone(), reads: jobs.clone(), times, share: full_share(), defects };
-        (store, StoreThread { threads: vec![(thread, jobs)] })
+        let (times, defects) = (
+            WriteTimes::new().expect("names of metrics are sound"),
+            Arc::default(),
+        );
+        let store = Store {
+            writes: jobs.clone(),
+            reads: jobs.clone(),
+            times,
+            share: full_share(),
+            defects,
+        };
+        (
+            store,
+            StoreThread {
+                threads: vec![(thread, jobs)],
+            },
+        )
     }
 
     /// Opens the PostgreSQL database at `url` on the threads of the store; async tasks may call it.
@@ -216,12 +242,25 @@ impl Store {
         // The schema is up to date before the first read.
         let writer = start("store", move || Backend::open(&named, limits))?;
         let named = url_or_path.to_owned();
-        let reader = start("store-reader", move || Backend::open_reader(&named, options));
-        let mut store = StoreThread { threads: vec![writer] };
+        let reader = start("store-reader", move || {
+            Backend::open_reader(&named, options)
+        });
+        let mut store = StoreThread {
+            threads: vec![writer],
+        };
         store.threads.push(reader?);
         let of = |n: usize| store.threads[n].1.clone();
         let times = WriteTimes::new().map_err(|error| StoreError::Refused(error.to_string()))?;
-        Ok((Store { writes: of(0), reads: of(1), times, share: full_share(), defects: Arc::default() }, store))
+        Ok((
+            Store {
+                writes: of(0),
+                reads: of(1),
+                times,
+                share: full_share(),
+                defects: Arc::default(),
+            },
+            store,
+        ))
     }
 
     /// Runs `work` in one transaction on the store's thread: all of it or nothing.
@@ -230,7 +269,11 @@ impl Store {
         R: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> StoreResult<R> + Send + 'static,
     {
-        let (times, defects, parts) = (self.times.clone(), Arc::clone(&self.defects), Arc::clone(&self.share));
+        let (times, defects, parts) = (
+            self.times.clone(),
+            Arc::clone(&self.defects),
+            Arc::clone(&self.share),
+        );
         let what = std::any::type_name::<F>();
         let counted = move |backend: &mut Backend| {
             let share = Share::from_parts(parts.load(Ordering::Relaxed));

@@ -14,18 +14,28 @@ pub(super) struct Migration {
 }
 
 /// Words that differ: the marker, the words of SQLite and those of PostgreSQL. Text sorts by bytes in both.
-const MARKERS: [(&str, &str, &str); 2] =
-    [("{text}", "TEXT", "TEXT COLLATE \"C\""), ("{without_rowid}", "WITHOUT ROWID", "")];
+const MARKERS: [(&str, &str, &str); 2] = [
+    ("{text}", "TEXT", "TEXT COLLATE \"C\""),
+    ("{without_rowid}", "WITHOUT ROWID", ""),
+];
 
 impl Migration {
     /// The statements for SQLite.
     pub(super) fn for_sqlite(&self) -> String {
-        MARKERS.iter().fold(self.sqlite.to_owned(), |text, (marker, word, _)| text.replace(marker, word))
+        MARKERS
+            .iter()
+            .fold(self.sqlite.to_owned(), |text, (marker, word, _)| {
+                text.replace(marker, word)
+            })
     }
 
     /// The statements for PostgreSQL.
     pub(super) fn for_postgres(&self) -> String {
-        MARKERS.iter().fold(self.postgres.to_owned(), |text, (marker, _, word)| text.replace(marker, word))
+        MARKERS
+            .iter()
+            .fold(self.postgres.to_owned(), |text, (marker, _, word)| {
+                text.replace(marker, word)
+            })
     }
 }
 
@@ -82,9 +92,13 @@ pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// version is an error.
 pub(super) fn next(found: i64) -> StoreResult<Option<(i64, &'static Migration)>> {
     if found > SCHEMA {
-        return Err(StoreError::NewerSchema { found, known: SCHEMA });
+        return Err(StoreError::NewerSchema {
+            found,
+            known: SCHEMA,
+        });
     }
-    let at = usize::try_from(found).map_err(|_| StoreError::Corrupt(format!("schema version {found}")))?;
+    let at = usize::try_from(found)
+        .map_err(|_| StoreError::Corrupt(format!("schema version {found}")))?;
     Ok(MIGRATIONS.get(at).map(|migration| (found + 1, migration)))
 }
 
@@ -98,25 +112,48 @@ mod tests {
         let numbers: Vec<String> = MIGRATIONS.iter().map(|m| m.name[..4].to_owned()).collect();
         let expected: Vec<String> = (1..=MIGRATIONS.len()).map(|n| format!("{n:04}")).collect();
         assert_eq!(numbers, expected);
-        let dir = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("it is there");
-        let names = dir.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
-        let files: BTreeSet<String> =
-            names.filter_map(|name| Some(name.strip_suffix(".sql")?.split('.').next()?.to_owned())).collect();
-        assert_eq!(files, MIGRATIONS.iter().map(|m| m.name.to_owned()).collect());
+        let dir = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+            .expect("it is there");
+        let names = dir.map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        });
+        let files: BTreeSet<String> = names
+            .filter_map(|name| Some(name.strip_suffix(".sql")?.split('.').next()?.to_owned()))
+            .collect();
+        assert_eq!(
+            files,
+            MIGRATIONS.iter().map(|m| m.name.to_owned()).collect()
+        );
     }
 
     #[test]
     fn markers_become_words_of_the_dialect() {
-        let migration = MIGRATIONS.iter().find(|m| m.name == "0015_cluster_key").expect("it is there");
+        let migration = MIGRATIONS
+            .iter()
+            .find(|m| m.name == "0015_cluster_key")
+            .expect("it is there");
         assert!(migration.for_sqlite().contains("  seed TEXT NOT NULL\n"));
-        assert!(migration.for_postgres().contains("  seed TEXT COLLATE \"C\" NOT NULL\n"));
-        let left = MIGRATIONS.iter().filter(|m| (m.for_sqlite() + &m.for_postgres()).contains('{'));
+        assert!(
+            migration
+                .for_postgres()
+                .contains("  seed TEXT COLLATE \"C\" NOT NULL\n")
+        );
+        let left = MIGRATIONS
+            .iter()
+            .filter(|m| (m.for_sqlite() + &m.for_postgres()).contains('{'));
         assert_eq!(left.map(|m| m.name).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]
     fn newer_version_is_rejected_and_older_one_is_migrated() {
-        assert!(matches!(next(SCHEMA + 1), Err(StoreError::NewerSchema { .. })));
+        assert!(matches!(
+            next(SCHEMA + 1),
+            Err(StoreError::NewerSchema { .. })
+        ));
         assert!(matches!(next(-1), Err(StoreError::Corrupt(_))));
         assert!(next(SCHEMA).expect("known").is_none());
         assert_eq!(next(0).expect("known").map(|(version, _)| version), Some(1));

@@ -4,7 +4,9 @@ use prometheus::{Gauge, Histogram, HistogramOpts, Registry};
 use std::time::{Duration, Instant};
 
 /// Upper bounds in seconds. The bound of 250 ms is the longest delay that one transaction may cause.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
 
 /// Transactions of this length are logged.
 const SLOW: Duration = Duration::from_secs(1);

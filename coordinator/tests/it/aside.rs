@@ -11,7 +11,9 @@ use coordinator::reconcile::{planner, rates, settlement, tombstones};
 use coordinator::review::{TasksFilter, tasks};
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
-use coordinator::store::{CutRow, CutState, Pace, Phase, StepDelta, StoreError, StoreResult, TaskRow, Tx, UnitRow};
+use coordinator::store::{
+    CutRow, CutState, Pace, Phase, StepDelta, StoreError, StoreResult, TaskRow, Tx, UnitRow,
+};
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId, WorkerId};
@@ -44,15 +46,28 @@ struct World {
 }
 
 fn unit(job: JobNo, part: PartNo) -> UnitId {
-    UnitId { job, step: StepNo(0), part }
+    UnitId {
+        job,
+        step: StepNo(0),
+        part,
+    }
 }
 
 fn end(job: JobNo, part: PartNo, result: UnitResult) -> Outcome {
-    Outcome { unit: unit(job, part), epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 }
+    Outcome {
+        unit: unit(job, part),
+        epoch: 1,
+        worker: WorkerId("w".into()),
+        result,
+        duration_us: 1,
+    }
 }
 
 fn good() -> UnitResult {
-    UnitResult::Finished { facts: vec![], failures: vec![] }
+    UnitResult::Finished {
+        facts: vec![],
+        failures: vec![],
+    }
 }
 
 fn bad() -> UnitResult {
@@ -65,7 +80,16 @@ fn planned(tx: &mut dyn Tx, id: &str) -> StoreResult<JobNo> {
     let asset = |n: PartNo| {
         let (id, location) = (format!("a{n}"), format!("file:/m/{n}"));
         let role = Role::Master;
-        Asset { path: id.clone(), id, title: "t".into(), role, location, bytes: None, hash: None, declared: None }
+        Asset {
+            path: id.clone(),
+            id,
+            title: "t".into(),
+            role,
+            location,
+            bytes: None,
+            hash: None,
+            declared: None,
+        }
     };
     let no = tx.insert_job(&new)?;
     let page: Vec<(u64, Asset)> = (1..=PARTS).map(|n| (n.unsigned_abs(), asset(n))).collect();
@@ -83,15 +107,44 @@ impl World {
     fn damaged(damage: &str) -> World {
         let dir = tempfile::tempdir().expect("temp dir");
         let mut store = Sqlite::open(&dir.path().join("x.db")).expect("opens");
-        let (odd, other) = store.write(|tx| Ok((planned(tx, "odd")?, planned(tx, "other")?))).expect("commits");
+        let (odd, other) = store
+            .write(|tx| Ok((planned(tx, "odd")?, planned(tx, "other")?)))
+            .expect("commits");
         let prepare = |tx: &mut dyn Tx| {
             for job in [odd, other] {
                 tx.set_cursor(job, StepNo(0), 3)?;
-                settlement::settle(tx, &Workflows::default(), vec![end(job, 1, bad())], NOW, &mut || 0.0)?;
-                let leased = UnitRow { state: UnitState::Leased, epoch: 2, attempt: 0, due_at: None, duration_us: 0 };
-                tx.put_units(job, StepNo(0), &[(2, leased), (3, UnitRow { epoch: 1, ..leased })])?;
-                tx.add_to_step(job, StepNo(0), StepDelta { live: 2, ..StepDelta::default() })?;
-                tx.put_cut(&CutRow { unit: unit(job, 2), state: CutState::Open, drafts: vec![] })?;
+                settlement::settle(
+                    tx,
+                    &Workflows::default(),
+                    vec![end(job, 1, bad())],
+                    NOW,
+                    &mut || 0.0,
+                )?;
+                let leased = UnitRow {
+                    state: UnitState::Leased,
+                    epoch: 2,
+                    attempt: 0,
+                    due_at: None,
+                    duration_us: 0,
+                };
+                tx.put_units(
+                    job,
+                    StepNo(0),
+                    &[(2, leased), (3, UnitRow { epoch: 1, ..leased })],
+                )?;
+                tx.add_to_step(
+                    job,
+                    StepNo(0),
+                    StepDelta {
+                        live: 2,
+                        ..StepDelta::default()
+                    },
+                )?;
+                tx.put_cut(&CutRow {
+                    unit: unit(job, 2),
+                    state: CutState::Open,
+                    drafts: vec![],
+                })?;
             }
             let no = tx.insert_task(&task(unit(other, 1)))?;
             tx.add_task_unit(no, unit(odd, 1))?;
@@ -99,7 +152,13 @@ impl World {
         };
         store.write(|tx| prepare(tx)).expect("commits");
         store.connection().execute(damage, []).expect("is damaged");
-        World { store, reactor: Reactor::default(), odd, other, _dir: dir }
+        World {
+            store,
+            reactor: Reactor::default(),
+            odd,
+            other,
+            _dir: dir,
+        }
     }
 
     /// Runs a transaction of the leader, and repeats it as the leader does when a job was set aside.
@@ -120,7 +179,15 @@ impl World {
 
     fn turn(&mut self, engine: &mut Engine) -> Turn {
         let mut load = Load::default();
-        load.kinds.insert(Kind::Noop, KindLoad { slots: 16, out: 0, floor: 16, workers: 1 });
+        load.kinds.insert(
+            Kind::Noop,
+            KindLoad {
+                slots: 16,
+                out: 0,
+                floor: 16,
+                workers: 1,
+            },
+        );
         self.run(|tx, _| {
             let turn = engine.turn(tx, load.clone(), &BTreeSet::new(), NOW);
             if turn.is_err() {
@@ -160,11 +227,23 @@ fn turn_over_an_unreadable_job_hands_out_the_units_of_others() {
         let mut world = World::damaged(damage);
         let (mut engine, mut handed_out) = (Engine::default(), BTreeSet::new());
         for _ in 0..4 {
-            handed_out.extend(world.turn(&mut engine).units.into_iter().map(|unit| unit.id));
+            handed_out.extend(
+                world
+                    .turn(&mut engine)
+                    .units
+                    .into_iter()
+                    .map(|unit| unit.id),
+            );
         }
-        let others: Vec<PartNo> =
-            handed_out.iter().filter(|unit| unit.job == world.other).map(|unit| unit.part).collect();
-        assert!([4, 5, 6].iter().all(|part| others.contains(part)), "{damage}: {handed_out:?}");
+        let others: Vec<PartNo> = handed_out
+            .iter()
+            .filter(|unit| unit.job == world.other)
+            .map(|unit| unit.part)
+            .collect();
+        assert!(
+            [4, 5, 6].iter().all(|part| others.contains(part)),
+            "{damage}: {handed_out:?}"
+        );
     }
 }
 
@@ -177,8 +256,14 @@ fn settlement_and_take_back_of_an_unreadable_job_keep_those_of_others() {
         let (settled, _) = world.run(|tx, reactor| reactor.settle(tx, &batch, NOW, &mut || 0.0));
         assert!(settled.succeeded >= 1, "{damage}: {settled:?}");
         let limits = PoisonLimits::default();
-        let lapsed = |job| Lapsed { unit: unit(job, 4), epoch: 1, with: None, vanished: false };
-        let taken = world.run(|tx, reactor| reactor.take_back(tx, &[odd, other].map(lapsed), &limits, NOW));
+        let lapsed = |job| Lapsed {
+            unit: unit(job, 4),
+            epoch: 1,
+            with: None,
+            vanished: false,
+        };
+        let taken =
+            world.run(|tx, reactor| reactor.take_back(tx, &[odd, other].map(lapsed), &limits, NOW));
         assert_eq!((taken.len(), taken[1]), (2, Taken::Ready), "{damage}");
         let pace = |job| (job, Pace::default(), vec![]);
         world.run(|tx, reactor| {
@@ -200,14 +285,27 @@ fn lists_over_an_unreadable_job_show_those_of_others() {
         let mut world = World::damaged(damage);
         let shown = |tx: &mut dyn Tx| {
             let workflows = Workflows::default();
-            let request = RetryRequest { all: true, ..RetryRequest::default() };
-            let no = command::retry(tx, &workflows, &Among::Dead(None), &request, NOW).expect(damage);
+            let request = RetryRequest {
+                all: true,
+                ..RetryRequest::default()
+            };
+            let no =
+                command::retry(tx, &workflows, &Among::Dead(None), &request, NOW).expect(damage);
             while command::carry_on(tx, &workflows, no, NOW)? {}
             let retried = command::retried(tx, no).expect(damage);
             assert_eq!(retried.done, 1, "{damage}: {retried:?}");
-            assert!(!operations::operations(tx, None, 9).expect(damage).is_empty());
+            assert!(
+                !operations::operations(tx, None, 9)
+                    .expect(damage)
+                    .is_empty()
+            );
             let causes = causes::causes(tx, &workflows, None, 9, NOW).expect(damage);
-            assert!(causes.iter().all(|cause| cause.jobs.iter().all(|job| job == "other" || job == "odd")), "{damage}");
+            assert!(
+                causes
+                    .iter()
+                    .all(|cause| cause.jobs.iter().all(|job| job == "other" || job == "odd")),
+                "{damage}"
+            );
             let all = TasksFilter {
                 state: "all".into(),
                 kind: None,
@@ -218,7 +316,11 @@ fn lists_over_an_unreadable_job_show_those_of_others() {
                 limit: 9,
             };
             let listed = tasks(tx, &all, NOW).expect(damage);
-            assert_eq!(listed[0].units, [["other", "work", "1"].join("/")], "{damage}");
+            assert_eq!(
+                listed[0].units,
+                [["other", "work", "1"].join("/")],
+                "{damage}"
+            );
             for answer in [
                 jobs::units(tx, "odd", &serde_json::from_str("{}").expect("defaults")).map(drop),
                 jobs::explain_unit(tx, "odd", "work", 1, NOW).map(drop),

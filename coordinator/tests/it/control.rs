@@ -20,7 +20,16 @@ fn asset(n: i64) -> Asset {
     let id = format!("a{n:06}");
     let location = format!("file:/m/{id}");
     let role = Role::Master;
-    Asset { path: id.clone(), id, title: "t".into(), role, location, bytes: None, hash: None, declared: None }
+    Asset {
+        path: id.clone(),
+        id,
+        title: "t".into(),
+        role,
+        location,
+        bytes: None,
+        hash: None,
+        declared: None,
+    }
 }
 
 /// A job that has ended with `units` dead units of its first step.
@@ -36,13 +45,24 @@ fn ended(tx: &mut dyn Tx, units: i64) -> JobNo {
     while planner::plan(tx, &workflows, no).expect("plans") {}
     tx.set_cursor(no, StepNo(0), units).expect("moves");
     let failed = |part| Outcome {
-        unit: UnitId { job: no, step: StepNo(0), part },
+        unit: UnitId {
+            job: no,
+            step: StepNo(0),
+            part,
+        },
         epoch: 1,
         worker: WorkerId("w".into()),
         result: UnitResult::Failed(Failure::permanent("source_missing", "it is not there")),
         duration_us: 1,
     };
-    settlement::settle(tx, &workflows, (1..=units).map(failed).collect(), NOW, &mut || 0.0).expect("settles");
+    settlement::settle(
+        tx,
+        &workflows,
+        (1..=units).map(failed).collect(),
+        NOW,
+        &mut || 0.0,
+    )
+    .expect("settles");
     let mut sweep = Sweep::default();
     while !tx.job(no).expect("reads").expect("there").state.has_ended() {
         sequencer::advance(tx, &workflows, no, &mut sweep, NOW).expect("advances");
@@ -85,18 +105,39 @@ fn operation_with_unreadable_plan_aborts_and_says_why() {
     let nonsense = [
         operation(job, "asset=zzz\ngarbage", None),
         operation(job, "", Some("not JSON".into())),
-        OperationRow { rate: Some(f64::NAN), ..operation(job, "", None) },
-        OperationRow { rate: Some(1e-300), ..operation(job, "", None) },
+        OperationRow {
+            rate: Some(f64::NAN),
+            ..operation(job, "", None)
+        },
+        OperationRow {
+            rate: Some(1e-300),
+            ..operation(job, "", None)
+        },
     ];
     for row in nonsense {
         let no = tx.insert_operation(&row).expect("inserts");
-        assert!(!command::advance(tx, &Workflows::default(), NOW).expect("advances"), "{row:?}");
+        assert!(
+            !command::advance(tx, &Workflows::default(), NOW).expect("advances"),
+            "{row:?}"
+        );
         let row = tx.operation(no).expect("reads").expect("there");
-        assert_eq!((row.state, row.done, row.ended_at), (OperationState::Aborted, 0, Some(NOW)), "{row:?}");
-        assert!(row.message.as_deref().is_some_and(|why| why.contains("cannot be read")), "{row:?}");
+        assert_eq!(
+            (row.state, row.done, row.ended_at),
+            (OperationState::Aborted, 0, Some(NOW)),
+            "{row:?}"
+        );
+        assert!(
+            row.message
+                .as_deref()
+                .is_some_and(|why| why.contains("cannot be read")),
+            "{row:?}"
+        );
         assert_eq!(dead(tx, job), 3, "{row:?}");
     }
-    assert_eq!(tx.job(job).expect("reads").map(|row| row.state), Some(JobState::FinishedWithFailures));
+    assert_eq!(
+        tx.job(job).expect("reads").map(|row| row.state),
+        Some(JobState::FinishedWithFailures)
+    );
 }
 
 #[test]
@@ -104,10 +145,16 @@ fn operation_of_the_previous_version_is_executed() {
     let mut memory = Memory::default();
     let tx: &mut dyn Tx = &mut memory;
     let job = ended(tx, 3);
-    let no = tx.insert_operation(&operation(job, "asset=a000001\nstep=work", None)).expect("inserts");
+    let no = tx
+        .insert_operation(&operation(job, "asset=a000001\nstep=work", None))
+        .expect("inserts");
     while command::advance(tx, &Workflows::default(), NOW).expect("advances") {}
     let row = tx.operation(no).expect("reads").expect("there");
-    assert_eq!((row.state, row.done, dead(tx, job)), (OperationState::Done, 1, 2), "{row:?}");
+    assert_eq!(
+        (row.state, row.done, dead(tx, job)),
+        (OperationState::Done, 1, 2),
+        "{row:?}"
+    );
 }
 
 #[test]
@@ -115,10 +162,22 @@ fn filter_with_line_break_is_refused() {
     let mut memory = Memory::default();
     let tx: &mut dyn Tx = &mut memory;
     let job = ended(tx, 3);
-    let request = RetryRequest { filter: vec!["asset=zzz\ngarbage".into()], ..RetryRequest::default() };
+    let request = RetryRequest {
+        filter: vec!["asset=zzz\ngarbage".into()],
+        ..RetryRequest::default()
+    };
     assert!(Plan::of(&request).is_err());
-    let answer = command::retry(tx, &Workflows::default(), &Among::Job("j".into()), &request, NOW);
-    assert!(matches!(answer, Err(coordinator::error::Error::Invalid(..))), "{answer:?}");
+    let answer = command::retry(
+        tx,
+        &Workflows::default(),
+        &Among::Job("j".into()),
+        &request,
+        NOW,
+    );
+    assert!(
+        matches!(answer, Err(coordinator::error::Error::Invalid(..))),
+        "{answer:?}"
+    );
     assert_eq!(dead(tx, job), 3);
 }
 
@@ -142,20 +201,36 @@ fn retry_of_many_units_takes_bounded_turns() {
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
     let among = Among::Job("j".into());
-    let request = RetryRequest { all: true, ..RetryRequest::default() };
+    let request = RetryRequest {
+        all: true,
+        ..RetryRequest::default()
+    };
     let no = command::retry(tx, &workflows, &among, &request, NOW).expect("is taken");
     assert_eq!(dead(tx, job), 5_000, "the request records, and no more");
     let recorded = command::retried(tx, no).expect("there");
     assert!(recorded.counting && recorded.matched == 0, "{recorded:?}");
     command::advance(tx, &workflows, NOW).expect("advances");
     let counted = command::retried(tx, no).expect("there");
-    assert!(counted.counting && (1..=2_000).contains(&counted.matched) && counted.done == 0, "{counted:?}");
+    assert!(
+        counted.counting && (1..=2_000).contains(&counted.matched) && counted.done == 0,
+        "{counted:?}"
+    );
     let (most, took) = turns(tx, no);
-    assert!(most <= 1_000 && took >= 7, "{most} units in one of {took} turns");
+    assert!(
+        most <= 1_000 && took >= 7,
+        "{most} units in one of {took} turns"
+    );
     let done = command::retried(tx, no).expect("there");
-    assert_eq!((done.matched, done.units, done.done, done.counting), (5_000, 5_000, 5_000, false), "{done:?}");
+    assert_eq!(
+        (done.matched, done.units, done.done, done.counting),
+        (5_000, 5_000, 5_000, false),
+        "{done:?}"
+    );
     assert_eq!(dead(tx, job), 0);
-    assert_eq!(tx.operation(no).expect("reads").map(|row| row.state), Some(OperationState::Done));
+    assert_eq!(
+        tx.operation(no).expect("reads").map(|row| row.state),
+        Some(OperationState::Done)
+    );
 }
 
 #[test]
@@ -164,7 +239,10 @@ fn retry_side_by_side_shares_one_page_a_turn() {
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 3_000), Workflows::default());
     let among = Among::Job("j".into());
-    let request = RetryRequest { all: true, ..RetryRequest::default() };
+    let request = RetryRequest {
+        all: true,
+        ..RetryRequest::default()
+    };
     for _ in 0..4 {
         command::retry(tx, &workflows, &among, &request, NOW).expect("is taken");
     }
@@ -182,7 +260,10 @@ fn preview_counts_page_by_page_and_changes_nothing() {
     let mut memory = Memory::default();
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 5_000), Workflows::default());
-    let request = RetryRequest { filter: vec!["reason=source_missing".into()], ..RetryRequest::default() };
+    let request = RetryRequest {
+        filter: vec!["reason=source_missing".into()],
+        ..RetryRequest::default()
+    };
     let among = Among::Dead(None);
     let mut preview = command::Preview::begin(tx, &workflows, &among, &request).expect("is taken");
     let mut pages = 1;
@@ -190,8 +271,14 @@ fn preview_counts_page_by_page_and_changes_nothing() {
         pages += 1;
     }
     let counted = preview.answer().expect("an answer");
-    assert!(pages >= 3 && (counted.matched, counted.units) == (5_000, 5_000), "{pages}: {counted:?}");
-    assert_eq!((dead(tx, job), tx.operations(None, 9).expect("reads")), (5_000, Vec::new()));
+    assert!(
+        pages >= 3 && (counted.matched, counted.units) == (5_000, 5_000),
+        "{pages}: {counted:?}"
+    );
+    assert_eq!(
+        (dead(tx, job), tx.operations(None, 9).expect("reads")),
+        (5_000, Vec::new())
+    );
 }
 
 #[test]
@@ -199,18 +286,37 @@ fn unit_of_a_cancelled_job_is_not_planned() {
     let mut memory = Memory::default();
     let tx: &mut dyn Tx = &mut memory;
     let (job, workflows) = (ended(tx, 3), Workflows::default());
-    let request = RetryRequest { all: true, ..RetryRequest::default() };
+    let request = RetryRequest {
+        all: true,
+        ..RetryRequest::default()
+    };
     let no = command::retry(tx, &workflows, &Among::Job("j".into()), &request, NOW).expect("taken");
     turns(tx, no);
     let states = |tx: &mut dyn Tx| -> Vec<UnitState> {
         let rows = [0, 1].map(|step| tx.units(job, StepNo(step), &[1, 2, 3]).expect("reads"));
-        rows.into_iter().flatten().flatten().map(|row| row.state).collect()
+        rows.into_iter()
+            .flatten()
+            .flatten()
+            .map(|row| row.state)
+            .collect()
     };
-    assert!(states(tx).contains(&UnitState::Planned), "what is behind the retried units waits for them");
+    assert!(
+        states(tx).contains(&UnitState::Planned),
+        "what is behind the retried units waits for them"
+    );
     command::cancel(tx, "j", &AuditContext::default(), NOW).expect("is cancelled");
     while sequencer::advance(tx, &workflows, job, &mut Sweep::default(), NOW).expect("advances") {}
-    assert_eq!(tx.job(job).expect("reads").map(|row| row.state), Some(JobState::Cancelled));
-    assert!(states(tx).iter().all(|state| *state == UnitState::Cancelled), "{:?}", states(tx));
+    assert_eq!(
+        tx.job(job).expect("reads").map(|row| row.state),
+        Some(JobState::Cancelled)
+    );
+    assert!(
+        states(tx)
+            .iter()
+            .all(|state| *state == UnitState::Cancelled),
+        "{:?}",
+        states(tx)
+    );
     for row in tx.steps(job).expect("reads") {
         assert_eq!((row.total, row.cancelled, row.live), (3, 3, 0), "{row:?}");
     }

@@ -34,7 +34,12 @@ impl World {
     fn new() -> World {
         let mut store = Memory::default();
         let job = store.write(|tx| tx.insert_job(&job("j"))).expect("inserts");
-        let world = World { store, reactor: Reactor::default(), now: Timestamp(1), job };
+        let world = World {
+            store,
+            reactor: Reactor::default(),
+            now: Timestamp(1),
+            job,
+        };
         world.beat(&[]);
         world
     }
@@ -48,7 +53,14 @@ impl World {
         for (worker, held) in [("w0", held), ("w1", &[][..])] {
             let slots = vec![(Kind::Scan, 2, 2)];
             let (worker, held) = (WorkerId(worker.into()), held.to_vec());
-            let beat = Heartbeat { worker, held, slots, draining: false, bytes: 0, leaves_at: None };
+            let beat = Heartbeat {
+                worker,
+                held,
+                slots,
+                draining: false,
+                bytes: 0,
+                leaves_at: None,
+            };
             self.reactor.state.lock().leases.heard(&beat, self.now);
         }
     }
@@ -58,7 +70,10 @@ impl World {
     }
 
     fn row(&mut self) -> JobRow {
-        self.store.job(self.job).expect("memory answers").expect("a submitted job stays")
+        self.store
+            .job(self.job)
+            .expect("memory answers")
+            .expect("a submitted job stays")
     }
 
     fn turn(&mut self) -> Turn {
@@ -93,7 +108,10 @@ impl World {
 
     /// Reports pages of one asset each; says what became of them and what is called back.
     fn pages(&mut self, epoch: u32, numbers: &[u64]) -> (Vec<PageTaken>, Vec<(UnitId, u32)>) {
-        let pages: Vec<Listed> = numbers.iter().map(|number| (page(self.scan(), epoch, *number), None)).collect();
+        let pages: Vec<Listed> = numbers
+            .iter()
+            .map(|number| (page(self.scan(), epoch, *number), None))
+            .collect();
         let reactor = self.reactor.clone();
         let taken = self.write(|tx| reactor.store_pages(tx, &pages));
         let torn = self.reactor.on_pages_committed(&pages, &taken);
@@ -101,7 +119,12 @@ impl World {
     }
 
     fn take_back(&mut self, epoch: u32, with: Option<LostWith>) -> Taken {
-        let lapsed = Lapsed { unit: self.scan(), epoch, with, vanished: false };
+        let lapsed = Lapsed {
+            unit: self.scan(),
+            epoch,
+            with,
+            vanished: false,
+        };
         let (reactor, now) = (self.reactor.clone(), self.now);
         let page = std::slice::from_ref(&lapsed);
         let taken = self.write(|tx| reactor.take_back(tx, page, &PoisonLimits::default(), now))[0];
@@ -121,11 +144,22 @@ fn page(unit: UnitId, epoch: u32, number: u64) -> ScanPage {
         hash: None,
         declared: None,
     };
-    ScanPage { unit, epoch, page: number, assets: vec![(number, asset)], errors: Vec::new(), next: None }
+    ScanPage {
+        unit,
+        epoch,
+        page: number,
+        assets: vec![(number, asset)],
+        errors: Vec::new(),
+        next: None,
+    }
 }
 
 fn transient() -> UnitResult {
-    UnitResult::Failed(Failure::new(ErrorClass::Transient, "source_unreadable", "away"))
+    UnitResult::Failed(Failure::new(
+        ErrorClass::Transient,
+        "source_unreadable",
+        "away",
+    ))
 }
 
 /// Case 30: a scan that was taken back reports its end, as one does that a newer epoch has replaced in its worker.
@@ -137,15 +171,31 @@ fn listing_an_end_of_an_older_epoch_changes_nothing() {
     world.now = world.now.after(SECOND);
     let new = world.claimed();
     assert!(new.epoch > old.epoch);
-    for result in [UnitResult::Cancelled, UnitResult::Listed { pages: 0 }, UnitResult::Returned, transient()] {
+    for result in [
+        UnitResult::Cancelled,
+        UnitResult::Listed { pages: 0 },
+        UnitResult::Returned,
+        transient(),
+    ] {
         world.now = world.now.after(SECOND * 100);
         let (settled, turn) = world.settle(&[(old.epoch, result.clone())]);
         assert_eq!((settled.accepted, settled.rejected), (0, 1), "{result:?}");
-        assert!(turn.units.is_empty(), "{result:?} of an older epoch claims {:?}", turn.units);
-        assert!(world.turn().units.is_empty(), "the scan of the current epoch is in flight");
+        assert!(
+            turn.units.is_empty(),
+            "{result:?} of an older epoch claims {:?}",
+            turn.units
+        );
+        assert!(
+            world.turn().units.is_empty(),
+            "the scan of the current epoch is in flight"
+        );
     }
     assert_eq!(world.row().scan_epoch, new.epoch);
-    assert_eq!(world.take_back(old.epoch, None), Taken::No, "nor is it taken back twice");
+    assert_eq!(
+        world.take_back(old.epoch, None),
+        Taken::No,
+        "nor is it taken back twice"
+    );
     assert_eq!(world.pages(new.epoch, &[0]).0, [PageTaken::Stored]);
 }
 
@@ -157,20 +207,38 @@ fn listing_handed_out_again_calls_the_earlier_executions_back() {
     world.take_back(old.epoch, None);
     world.now = world.now.after(SECOND);
     let turn = world.turn();
-    assert!(world.reactor.called_back(&turn, world.now).contains(&(world.scan(), old.epoch)), "{:?}", turn.obsolete);
+    assert!(
+        world
+            .reactor
+            .called_back(&turn, world.now)
+            .contains(&(world.scan(), old.epoch)),
+        "{:?}",
+        turn.obsolete
+    );
 }
 
 /// Several ends of one execution in one batch: given back by who found it in an old copy of the transport, and done.
 #[test]
 fn listing_two_ends_in_one_batch_count_once() {
-    for second in [UnitResult::Returned, UnitResult::Listed { pages: 1 }, transient()] {
+    for second in [
+        UnitResult::Returned,
+        UnitResult::Listed { pages: 1 },
+        transient(),
+    ] {
         let mut world = World::new();
         let scan = world.claimed();
         world.pages(scan.epoch, &[0]);
-        let ends = [(scan.epoch, UnitResult::Listed { pages: 1 }), (scan.epoch, second.clone())];
+        let ends = [
+            (scan.epoch, UnitResult::Listed { pages: 1 }),
+            (scan.epoch, second.clone()),
+        ];
         let (settled, turn) = world.settle(&ends);
         assert_eq!((settled.accepted, settled.rejected), (1, 1), "{second:?}");
-        assert_ne!(world.row().phase, Phase::Scanning, "{second:?} takes the listing back");
+        assert_ne!(
+            world.row().phase,
+            Phase::Scanning,
+            "{second:?} takes the listing back"
+        );
         assert!(turn.units.iter().all(|unit| unit.kind != Kind::Scan));
     }
 }
@@ -181,7 +249,10 @@ fn listing_a_repeated_failure_uses_one_attempt() {
     let scan = world.claimed();
     world.settle(&[(scan.epoch, transient()), (scan.epoch, transient())]);
     world.settle(&[(scan.epoch, transient())]);
-    assert_eq!((world.row().scan_attempt, world.row().state), (1, JobState::Running));
+    assert_eq!(
+        (world.row().scan_attempt, world.row().state),
+        (1, JobState::Running)
+    );
 }
 
 /// The turn in the transaction of the failure used to hand the library out again at once: three attempts in a moment.
@@ -211,12 +282,18 @@ fn listing_without_a_page_backs_off() {
         for unit in turn.units {
             claims += 1;
             let (_, again) = world.settle(&[(unit.epoch, UnitResult::Returned)]);
-            assert!(again.units.is_empty(), "handed out again in the same moment");
+            assert!(
+                again.units.is_empty(),
+                "handed out again in the same moment"
+            );
         }
         world.beat(&[]);
         world.now = world.now.after(SECOND / 10);
     }
-    assert!((8..=20).contains(&claims), "{claims} attempts in ten minutes");
+    assert!(
+        (8..=20).contains(&claims),
+        "{claims} attempts in ten minutes"
+    );
     assert_eq!(fruitless, claims - 1);
     // A page makes it quick again.
     world.now = world.now.after(SECOND * 60);
@@ -225,7 +302,11 @@ fn listing_without_a_page_backs_off() {
     world.pages(scan.epoch, &[0]);
     world.settle(&[(scan.epoch, UnitResult::Returned)]);
     let next = world.row();
-    assert_eq!(next.scan_epoch, scan.epoch + 2, "handed out in the turn that its end made room for");
+    assert_eq!(
+        next.scan_epoch,
+        scan.epoch + 2,
+        "handed out in the turn that its end made room for"
+    );
 }
 
 /// What was lost on its way cannot come any more: nobody waits for the end of such a scan.
@@ -234,13 +315,33 @@ fn listing_with_a_lost_page_continues_after_the_last_stored_one() {
     let mut world = World::new();
     let scan = world.claimed();
     let (taken, torn) = world.pages(scan.epoch, &[0, 1, 3, 4]);
-    assert_eq!(taken, [PageTaken::Stored, PageTaken::Stored, PageTaken::Gap, PageTaken::Gap]);
-    assert_eq!(torn, [(world.scan(), scan.epoch)], "it is called back, once");
+    assert_eq!(
+        taken,
+        [
+            PageTaken::Stored,
+            PageTaken::Stored,
+            PageTaken::Gap,
+            PageTaken::Gap
+        ]
+    );
+    assert_eq!(
+        torn,
+        [(world.scan(), scan.epoch)],
+        "it is called back, once"
+    );
     let next = world.claimed();
-    let TaskSpec::Scan(task) = next.task.as_ref() else { panic!("a scan") };
+    let TaskSpec::Scan(task) = next.task.as_ref() else {
+        panic!("a scan")
+    };
     assert_eq!(task.resume.map(|cursor| cursor.page), Some(2));
-    assert_eq!(world.pages(scan.epoch, &[2, 5]).0, [PageTaken::Ignored, PageTaken::Ignored]);
-    assert_eq!(world.pages(next.epoch, &[0, 1, 2, 3]).0[2..], [PageTaken::Stored, PageTaken::Stored]);
+    assert_eq!(
+        world.pages(scan.epoch, &[2, 5]).0,
+        [PageTaken::Ignored, PageTaken::Ignored]
+    );
+    assert_eq!(
+        world.pages(next.epoch, &[0, 1, 2, 3]).0[2..],
+        [PageTaken::Stored, PageTaken::Stored]
+    );
     assert_eq!(world.row().assets, 4, "each entry once");
 }
 
@@ -252,7 +353,12 @@ fn listing_continues_under_a_new_leader() {
     world.pages(scan.epoch, &[0]);
     let (no, workflows) = (world.job, Workflows::default());
     let out = world.write(|tx| outstanding(tx, &workflows, no));
-    assert_eq!(out.iter().map(|unit| (unit.id, unit.epoch)).collect::<Vec<_>>(), [(world.scan(), scan.epoch)]);
+    assert_eq!(
+        out.iter()
+            .map(|unit| (unit.id, unit.epoch))
+            .collect::<Vec<_>>(),
+        [(world.scan(), scan.epoch)]
+    );
     world.reactor = Reactor::default();
     world.reactor.state.lock().leases.adopt(&out, world.now);
     world.beat(&[(world.scan(), scan.epoch)]);
@@ -272,9 +378,15 @@ fn listing_that_gets_on_is_never_poison() {
         world.beat(&[]);
         let scan = world.claimed();
         world.pages(scan.epoch, &[round]);
-        let with = LostWith { worker: format!("gone{round}"), alone: true };
+        let with = LostWith {
+            worker: format!("gone{round}"),
+            alone: true,
+        };
         let taken = world.take_back(scan.epoch, Some(with));
-        assert!(matches!(taken, Taken::Ready | Taken::Suspect), "{taken:?} in round {round}");
+        assert!(
+            matches!(taken, Taken::Ready | Taken::Suspect),
+            "{taken:?} in round {round}"
+        );
         let scan = world.scan();
         let losses = world.store.losses(&[scan]).expect("memory answers");
         assert!(losses.len() <= 2, "{losses:?}");
@@ -284,7 +396,10 @@ fn listing_that_gets_on_is_never_poison() {
         world.now = world.now.after(SECOND * 120);
         world.beat(&[]);
         let scan = world.claimed();
-        let with = LostWith { worker: format!("killed{round}"), alone: true };
+        let with = LostWith {
+            worker: format!("killed{round}"),
+            alone: true,
+        };
         if world.take_back(scan.epoch, Some(with)) == Taken::Parked {
             assert_eq!(world.row().state, JobState::Failed);
             return;
@@ -299,7 +414,13 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
     let unit = scan_unit(JobNo(1));
     let end = |epoch| {
         let (worker, result) = (WorkerId("w".into()), UnitResult::Listed { pages: 2 });
-        Report::Settled(Outcome { unit, epoch, worker, result, duration_us: 1 })
+        Report::Settled(Outcome {
+            unit,
+            epoch,
+            worker,
+            result,
+            duration_us: 1,
+        })
     };
     let beat = Report::Heartbeat(Heartbeat {
         worker: WorkerId("w".into()),
@@ -328,9 +449,18 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
             Work::Bury(..) => ("buried", 1),
         })
         .collect();
-    assert_eq!(shape, [("ends", 1), ("pages", 2), ("buried", 1), ("ends", 2)]);
-    let long: Vec<Report> = (0..20).map(|number| Report::Page(page(unit, 1, number))).collect();
-    assert_eq!(sort(long).1.len(), 3, "pages of a few megabytes a transaction");
+    assert_eq!(
+        shape,
+        [("ends", 1), ("pages", 2), ("buried", 1), ("ends", 2)]
+    );
+    let long: Vec<Report> = (0..20)
+        .map(|number| Report::Page(page(unit, 1, number)))
+        .collect();
+    assert_eq!(
+        sort(long).1.len(),
+        3,
+        "pages of a few megabytes a transaction"
+    );
 }
 
 /// LEASE-1: a write that takes long is no silence of anybody.
@@ -341,7 +471,12 @@ fn leases_what_was_not_read_meanwhile_proves_no_silence() {
     let held = [(world.scan(), scan.epoch)];
     let limits = LeaseLimits::default();
     world.beat(&held);
-    world.reactor.state.lock().leases.read_up_to(world.now, true);
+    world
+        .reactor
+        .state
+        .lock()
+        .leases
+        .read_up_to(world.now, true);
     // Four writes of 4.5 s in one batch; what workers say meanwhile is not read.
     let read_at = world.now;
     for _ in 0..4 {
@@ -354,9 +489,17 @@ fn leases_what_was_not_read_meanwhile_proves_no_silence() {
         );
     }
     // Read again, and still nothing from the first: now it is silence.
-    world.reactor.state.lock().leases.read_up_to(world.now, true);
+    world
+        .reactor
+        .state
+        .lock()
+        .leases
+        .read_up_to(world.now, true);
     let lapsed = world.reactor.state.lock().leases.lapsed(&limits, world.now);
-    assert_eq!(lapsed.iter().map(|lapsed| lapsed.unit).collect::<Vec<_>>(), [world.scan()]);
+    assert_eq!(
+        lapsed.iter().map(|lapsed| lapsed.unit).collect::<Vec<_>>(),
+        [world.scan()]
+    );
 }
 
 /// The transport no longer holds a unit whose end was read; until that is stored it is not looked for, or it would run twice.
@@ -364,16 +507,39 @@ fn leases_what_was_not_read_meanwhile_proves_no_silence() {
 fn leases_an_end_that_is_read_and_not_stored_is_no_loss() {
     let mut world = World::new();
     let scan = world.claimed();
-    world.reactor.state.lock().leases.read_up_to(world.now, true);
+    world
+        .reactor
+        .state
+        .lock()
+        .leases
+        .read_up_to(world.now, true);
     // Its worker was quick, and no sign of life has shown it.
     world.now = world.now.after(SECOND * 20);
-    assert_eq!(world.reactor.state.lock().leases.unclaimed(world.now, 10), [(world.scan(), scan.epoch)]);
+    assert_eq!(
+        world.reactor.state.lock().leases.unclaimed(world.now, 10),
+        [(world.scan(), scan.epoch)]
+    );
     let (worker, result) = (WorkerId("w0".into()), UnitResult::Listed { pages: 0 });
-    let end = Report::Settled(Outcome { unit: world.scan(), epoch: scan.epoch, worker, result, duration_us: 1 });
-    let work = world.reactor.on_reports(vec![end], (world.now, true), world.now);
+    let end = Report::Settled(Outcome {
+        unit: world.scan(),
+        epoch: scan.epoch,
+        worker,
+        result,
+        duration_us: 1,
+    });
+    let work = world
+        .reactor
+        .on_reports(vec![end], (world.now, true), world.now);
     assert_eq!(work.len(), 1, "it is to be stored");
-    assert_eq!(world.reactor.state.lock().leases.unclaimed(world.now, 10), []);
+    assert_eq!(
+        world.reactor.state.lock().leases.unclaimed(world.now, 10),
+        []
+    );
     let limits = LeaseLimits::default();
     world.now = world.now.after(SECOND * 100);
-    assert_eq!(world.reactor.state.lock().leases.lapsed(&limits, world.now), [], "nothing was read since");
+    assert_eq!(
+        world.reactor.state.lock().leases.lapsed(&limits, world.now),
+        [],
+        "nothing was read since"
+    );
 }

@@ -15,7 +15,11 @@ use protocol::wire::report::{Outcome, UnitResult};
 /// A job over so many assets of one title whose listing is done.
 fn listed(tx: &mut dyn Tx, assets: u64, assets_max: u32) -> JobNo {
     let mut new = job("j");
-    new.workflow.partition = PartitionLimits { by_title: true, assets_max, bytes_max: u64::MAX };
+    new.workflow.partition = PartitionLimits {
+        by_title: true,
+        assets_max,
+        bytes_max: u64::MAX,
+    };
     let no = tx.insert_job(&new).expect("inserts");
     let asset = |n: u64| Asset {
         id: format!("a{n:06}"),
@@ -37,7 +41,9 @@ fn listed(tx: &mut dyn Tx, assets: u64, assets_max: u32) -> JobNo {
 
 fn in_a_file(work: impl FnOnce(&mut dyn Tx)) {
     let dir = tempfile::tempdir().expect("temp dir");
-    let mut sqlite = Backend::Sqlite(Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")));
+    let mut sqlite = Backend::Sqlite(Box::new(
+        Sqlite::open(&dir.path().join("x.db")).expect("opens"),
+    ));
     let done = sqlite.write(|tx| {
         work(tx);
         Ok(())
@@ -52,11 +58,28 @@ fn split_while_partitions_are_cut_takes_no_number_of_theirs() {
         let (no, workflows) = (listed(tx, 10_000, 2), Workflows::default());
         assert!(planner::plan(tx, &workflows, no).expect("plans"));
         tx.set_cursor(no, StepNo(0), 1).expect("moves");
-        let failures = vec![("a000000".to_owned(), Failure::permanent("missing", "it is not there"))];
-        let result = UnitResult::Finished { facts: vec![], failures };
-        let unit = UnitId { job: no, step: StepNo(0), part: 1 };
-        let outcome = Outcome { unit, epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 };
-        let settled = settlement::settle(tx, &workflows, vec![outcome], Timestamp(1), &mut || 0.5).expect("settles");
+        let failures = vec![(
+            "a000000".to_owned(),
+            Failure::permanent("missing", "it is not there"),
+        )];
+        let result = UnitResult::Finished {
+            facts: vec![],
+            failures,
+        };
+        let unit = UnitId {
+            job: no,
+            step: StepNo(0),
+            part: 1,
+        };
+        let outcome = Outcome {
+            unit,
+            epoch: 1,
+            worker: WorkerId("w".into()),
+            result,
+            duration_us: 1,
+        };
+        let settled = settlement::settle(tx, &workflows, vec![outcome], Timestamp(1), &mut || 0.5)
+            .expect("settles");
         assert_eq!(settled.accepted, 1);
         while planner::plan(tx, &workflows, no).expect("no number is taken twice") {}
         let row = tx.job(no).expect("reads").expect("there");
@@ -65,7 +88,11 @@ fn split_while_partitions_are_cut_takes_no_number_of_theirs() {
         assert_eq!(child, [row.parts]);
         let parted = tx.partitions(no, &[1, child[0]]).expect("reads");
         let members = tx.members(no, &parted).expect("reads");
-        let members: Vec<&str> = members.iter().flatten().map(|asset| asset.id.as_str()).collect();
+        let members: Vec<&str> = members
+            .iter()
+            .flatten()
+            .map(|asset| asset.id.as_str())
+            .collect();
         assert_eq!(members, ["a000001", "a000000"]);
     });
 }
@@ -76,7 +103,12 @@ fn partitions_longer_than_a_page_of_the_listing_are_cut_as_any() {
     in_a_file(|tx| {
         let no = listed(tx, 25_000, 9_000);
         while planner::plan(tx, &Workflows::default(), no).expect("plans") {}
-        let sizes: Vec<u32> = tx.partitions_after(no, 0, 9).expect("reads").iter().map(|p| p.assets).collect();
+        let sizes: Vec<u32> = tx
+            .partitions_after(no, 0, 9)
+            .expect("reads")
+            .iter()
+            .map(|p| p.assets)
+            .collect();
         assert_eq!(sizes, [9_000, 9_000, 7_000]);
     });
 }

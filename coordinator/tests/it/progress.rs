@@ -44,7 +44,11 @@ fn ready(tx: &mut dyn Tx) -> JobNo {
     no
 }
 
-fn told(tx: &mut dyn Tx, rates: &mut TransferRates, now: Timestamp) -> coordinator::query::jobs::Progress {
+fn told(
+    tx: &mut dyn Tx,
+    rates: &mut TransferRates,
+    now: Timestamp,
+) -> coordinator::query::jobs::Progress {
     rates::put(tx, &Workflows::default(), rates.paces(now)).expect("writes");
     progress(tx, "j").expect("the job is there")
 }
@@ -54,10 +58,20 @@ fn bytes_and_rates_appear_in_job_progress() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, mut rates) = (ready(tx), TransferRates::default());
-        let unit = |part| UnitId { job: no, step: StepNo(0), part };
+        let unit = |part| UnitId {
+            job: no,
+            step: StepNo(0),
+            part,
+        };
         for second in 0..=60 {
             let units = vec![(unit(1), 1, 30 * second), (unit(2), 1, 5)];
-            rates.on_progress(&Progress { worker: WorkerId("w".into()), units }, at(second as i64));
+            rates.on_progress(
+                &Progress {
+                    worker: WorkerId("w".into()),
+                    units,
+                },
+                at(second as i64),
+            );
         }
         let shown = told(tx, &mut rates, at(60));
         assert!((28..=32).contains(&shown.bytes_per_second), "{shown:?}");
@@ -68,11 +82,27 @@ fn bytes_and_rates_appear_in_job_progress() {
         );
         assert_eq!((first.worker.as_str(), shown.running.len()), ("w", 2));
         let json = serde_json::to_value(&shown).expect("JSON");
-        assert_eq!((&json["running"][0]["bytes"], &json["running"][1]["bytes"]), (&1_800.into(), &5.into()));
+        assert_eq!(
+            (&json["running"][0]["bytes"], &json["running"][1]["bytes"]),
+            (&1_800.into(), &5.into())
+        );
         // A unit that has ended is no longer shown, and a job that has ended moves nothing.
-        let fact = AssetFact { asset: "a0".into(), bytes: Some(2_000), ..AssetFact::default() };
-        let result = UnitResult::Finished { facts: vec![fact], failures: vec![] };
-        let outcome = Outcome { unit: unit(1), epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 };
+        let fact = AssetFact {
+            asset: "a0".into(),
+            bytes: Some(2_000),
+            ..AssetFact::default()
+        };
+        let result = UnitResult::Finished {
+            facts: vec![fact],
+            failures: vec![],
+        };
+        let outcome = Outcome {
+            unit: unit(1),
+            epoch: 1,
+            worker: WorkerId("w".into()),
+            result,
+            duration_us: 1,
+        };
         rates.on_outcome(&outcome, at(61));
         assert_eq!(told(tx, &mut rates, at(61)).running.len(), 1);
         let mut row = tx.job(no)?.expect("there");
@@ -90,14 +120,35 @@ fn waiting_unit_uses_no_attempt_and_records_no_failure() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, workflows) = (ready(tx), Workflows::default());
-        let unit = UnitId { job: no, step: StepNo(0), part: 1 };
+        let unit = UnitId {
+            job: no,
+            step: StepNo(0),
+            part: 1,
+        };
         tx.set_cursor(no, StepNo(0), 2)?;
-        let waiting = UnitResult::Waiting { look_again_us: 60_000_000, message: "on its way".into() };
-        let outcome = Outcome { unit, epoch: 1, worker: WorkerId("w".into()), result: waiting, duration_us: 1 };
-        let settled = settlement::settle(tx, &workflows, vec![outcome.clone()], at(1), &mut || 0.5)?;
+        let waiting = UnitResult::Waiting {
+            look_again_us: 60_000_000,
+            message: "on its way".into(),
+        };
+        let outcome = Outcome {
+            unit,
+            epoch: 1,
+            worker: WorkerId("w".into()),
+            result: waiting,
+            duration_us: 1,
+        };
+        let settled =
+            settlement::settle(tx, &workflows, vec![outcome.clone()], at(1), &mut || 0.5)?;
         assert_eq!((settled.waiting, settled.retried, settled.dead), (1, 0, 0));
-        let row = tx.units(no, StepNo(0), &[1])?.pop().flatten().expect("a row");
-        assert_eq!((row.state, row.attempt, row.due_at), (UnitState::Retrying, 0, Some(at(61))));
+        let row = tx
+            .units(no, StepNo(0), &[1])?
+            .pop()
+            .flatten()
+            .expect("a row");
+        assert_eq!(
+            (row.state, row.attempt, row.due_at),
+            (UnitState::Retrying, 0, Some(at(61)))
+        );
         assert_eq!(tx.causes(None, None, 9)?, []);
         // The same report again is late.
         let again = settlement::settle(tx, &workflows, vec![outcome], at(2), &mut || 0.5)?;
@@ -124,19 +175,38 @@ fn removal_is_recorded_from_any_report() {
             dry_run: false,
         };
         // Neither the epoch nor the step nor, in the end, the job need be known.
-        let stranger = UnitId { job: no, step: StepNo(77), part: 1 };
+        let stranger = UnitId {
+            job: no,
+            step: StepNo(77),
+            part: 1,
+        };
         tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
         tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
         tombstones::record_tombstones(
             tx,
             &workflows,
-            UnitId { job: JobNo(99), ..stranger },
+            UnitId {
+                job: JobNo(99),
+                ..stranger
+            },
             vec![burial("md5:3")],
             at(3),
         )?;
-        let kept: Vec<_> = tx.tombstones("a0")?.into_iter().map(|row| (row.job, row.step, row.hash, row.at)).collect();
+        let kept: Vec<_> = tx
+            .tombstones("a0")?
+            .into_iter()
+            .map(|row| (row.job, row.step, row.hash, row.at))
+            .collect();
         let expected = [("j", "md5:1", 1), ("#99", "md5:3", 3)];
-        assert_eq!(kept, expected.map(|(job, hash, n)| (job.to_owned(), "77".to_owned(), hash.to_owned(), at(n))));
+        assert_eq!(
+            kept,
+            expected.map(|(job, hash, n)| (
+                job.to_owned(),
+                "77".to_owned(),
+                hash.to_owned(),
+                at(n)
+            ))
+        );
         Ok(())
     };
     memory.write(run).expect("the store answers");

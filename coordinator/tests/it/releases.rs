@@ -17,13 +17,35 @@ use testkit::postgres::PostgresServer;
 fn asset(n: u64) -> Asset {
     let id = format!("a{n:04}");
     let (path, location, title) = (id.clone(), format!("file:/m/{id}"), format!("t{n:04}"));
-    Asset { id, title, role: Role::Master, location, path, bytes: Some(1), hash: None, declared: None }
+    Asset {
+        id,
+        title,
+        role: Role::Master,
+        location,
+        path,
+        bytes: Some(1),
+        hash: None,
+        declared: None,
+    }
 }
 
 fn success(job: JobNo, part: i64) -> Outcome {
-    let unit = UnitId { job, step: StepNo(0), part };
-    let result = UnitResult::Finished { facts: vec![], failures: vec![] };
-    Outcome { unit, epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 }
+    let unit = UnitId {
+        job,
+        step: StepNo(0),
+        part,
+    };
+    let result = UnitResult::Finished {
+        facts: vec![],
+        failures: vec![],
+    };
+    Outcome {
+        unit,
+        epoch: 1,
+        worker: WorkerId("w".into()),
+        result,
+        duration_us: 1,
+    }
 }
 
 /// Titles of one asset that end together open together: the approvals behind them are asked for in a few statements.
@@ -34,11 +56,33 @@ fn titles_that_end_together_before_an_approval_open_in_few_statements() {
     let mut postgres = Postgres::open(&server.url(), PostgresOptions::default()).expect("connects");
     let mut new = job("titles");
     let work = new.workflow.steps[0].clone();
-    let policy = BarrierPolicy { require: BarrierRequire::All, budget: None, until: None };
-    let barrier = Action::Barrier { scope: Scope::Title, batch_units: 0, policy, deadline_us: None };
-    let hold = Step { id: "hold".into(), needs: vec![StepNo(0)], action: barrier, ..work.clone() };
-    let approval = Action::Approval { role: "r".into(), when: None };
-    let ok = Step { id: "ok".into(), needs: vec![StepNo(1)], action: approval, ..work.clone() };
+    let policy = BarrierPolicy {
+        require: BarrierRequire::All,
+        budget: None,
+        until: None,
+    };
+    let barrier = Action::Barrier {
+        scope: Scope::Title,
+        batch_units: 0,
+        policy,
+        deadline_us: None,
+    };
+    let hold = Step {
+        id: "hold".into(),
+        needs: vec![StepNo(0)],
+        action: barrier,
+        ..work.clone()
+    };
+    let approval = Action::Approval {
+        role: "r".into(),
+        when: None,
+    };
+    let ok = Step {
+        id: "ok".into(),
+        needs: vec![StepNo(1)],
+        action: approval,
+        ..work.clone()
+    };
     new.workflow.steps = vec![work, hold, ok];
     new.workflow.partition.assets_max = 1;
     let planned = postgres.write(|tx| {
@@ -61,10 +105,21 @@ fn titles_that_end_together_before_an_approval_open_in_few_statements() {
     assert_eq!(settled.accepted, TITLES);
     let mut statements = cost::spent().statements;
     let (mut sweep, workflows) = (Sweep::default(), Workflows::default());
-    while postgres.write(|tx| sequencer::advance(tx, &workflows, no, &mut sweep, Timestamp(2))).expect("writes") {
+    while postgres
+        .write(|tx| sequencer::advance(tx, &workflows, no, &mut sweep, Timestamp(2)))
+        .expect("writes")
+    {
         statements = statements.max(cost::spent().statements);
     }
-    let waiting = postgres.read(|tx| (tx as &mut dyn Tx).task_counts(Timestamp(2))).expect("reads");
-    assert_eq!(waiting.first().map(|(_, pending, _)| *pending), Some(TITLES));
-    assert!(statements <= 200, "{statements} statements in one transaction");
+    let waiting = postgres
+        .read(|tx| (tx as &mut dyn Tx).task_counts(Timestamp(2)))
+        .expect("reads");
+    assert_eq!(
+        waiting.first().map(|(_, pending, _)| *pending),
+        Some(TITLES)
+    );
+    assert!(
+        statements <= 200,
+        "{statements} statements in one transaction"
+    );
 }

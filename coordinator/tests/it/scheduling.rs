@@ -26,7 +26,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 enum Store {
     Memory(Box<Memory>),
-    Sqlite(Box<Sqlite>, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
+    Sqlite(
+        Box<Sqlite>,
+        #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir,
+    ),
 }
 
 /// A coordinator whose workers do what the test says.
@@ -42,17 +45,31 @@ struct Cluster {
 
 impl Cluster {
     fn new(workers: u32, limits: &[&str]) -> Cluster {
-        let limits = limits.iter().map(|text| EndpointLimit::parse(text).expect("reads")).collect();
+        let limits = limits
+            .iter()
+            .map(|text| EndpointLimit::parse(text).expect("reads"))
+            .collect();
         let store = Store::Memory(Box::default());
         let (engine, leases, now) = (Engine::default(), Leases::default(), Timestamp(0));
-        let mut cluster = Cluster { store, engine, leases, limits, now, workers, leaves_at: None };
+        let mut cluster = Cluster {
+            store,
+            engine,
+            leases,
+            limits,
+            now,
+            workers,
+            leaves_at: None,
+        };
         cluster.restart();
         cluster
     }
 
     fn on_disk(mut self) -> Cluster {
         let dir = tempfile::tempdir().expect("makes a directory");
-        self.store = Store::Sqlite(Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")), dir);
+        self.store = Store::Sqlite(
+            Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")),
+            dir,
+        );
         self
     }
 
@@ -104,8 +121,9 @@ impl Cluster {
         new.workflow.steps.truncate(1);
         new.workflow.partition.assets_max = 1;
         new.workflow.partition.by_title = false;
-        let page: Vec<(u64, Asset)> =
-            (0..assets).map(|n| (n as u64, asset(n, locations[n % locations.len()]))).collect();
+        let page: Vec<(u64, Asset)> = (0..assets)
+            .map(|n| (n as u64, asset(n, locations[n % locations.len()])))
+            .collect();
         let no = self.write(|tx| {
             let no = tx.insert_job(&new)?;
             tx.append_listing(no, false, &page)?;
@@ -129,9 +147,17 @@ impl Cluster {
     }
 
     fn settle(&mut self, unit: UnitId, epoch: u32, result: UnitResult) -> settlement::Settled {
-        let outcome = Outcome { unit, epoch, worker: WorkerId("w0".into()), result, duration_us: 10_000 };
+        let outcome = Outcome {
+            unit,
+            epoch,
+            worker: WorkerId("w0".into()),
+            result,
+            duration_us: 10_000,
+        };
         let (workflows, now) = (self.engine.workflows.clone(), self.now);
-        let settled = self.write(|tx| settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
+        let settled = self.write(|tx| {
+            settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5)
+        });
         self.leases.reported(&outcome, now);
         settled
     }
@@ -142,7 +168,10 @@ impl Cluster {
 }
 
 fn success() -> UnitResult {
-    UnitResult::Finished { facts: vec![], failures: vec![] }
+    UnitResult::Finished {
+        facts: vec![],
+        failures: vec![],
+    }
 }
 
 fn failed(class: ErrorClass) -> UnitResult {
@@ -185,7 +214,9 @@ fn limits_hold_over_eight_workers_and_a_new_leader() {
             out.push(unit);
         }
         for (at, most) in most.iter_mut().enumerate() {
-            let users = out.iter().filter(|u| endpoint_of(&cluster.limits, &u.assets[0].location) == Some(at));
+            let users = out
+                .iter()
+                .filter(|u| endpoint_of(&cluster.limits, &u.assets[0].location) == Some(at));
             *most = users.count().max(*most);
         }
         random.shuffle(&mut out);
@@ -200,8 +231,16 @@ fn limits_hold_over_eight_workers_and_a_new_leader() {
     }
     assert_eq!(most, [10, 3], "limits are kept and used");
     let starts = &started[&1];
-    let in_a_second = |from: &Timestamp| starts.iter().filter(|at| *at >= from && at.since(*from) < SECOND).count();
-    assert!(starts.iter().all(|from| in_a_second(from) <= 101), "50 a second and what was saved up");
+    let in_a_second = |from: &Timestamp| {
+        starts
+            .iter()
+            .filter(|at| *at >= from && at.since(*from) < SECOND)
+            .count()
+    };
+    assert!(
+        starts.iter().all(|from| in_a_second(from) <= 101),
+        "50 a second and what was saved up"
+    );
 }
 
 /// Case 65: a tenant whose endpoint is at its limit has a hundred thousand units ready at the head. Others are handed out
@@ -219,7 +258,10 @@ fn limited_tenant_at_the_head_delays_no_other_tenant() {
         turns += 1;
         cluster.now = cluster.now.after(Duration::from_millis(10));
         let units = cluster.turn();
-        assert!(units.iter().all(|unit| unit.id.job == quick), "the slow endpoint is in use");
+        assert!(
+            units.iter().all(|unit| unit.id.job == quick),
+            "the slow endpoint is in use"
+        );
         waiting -= units.len();
         units.iter().for_each(|unit| drop(cluster.succeed(unit)));
     }
@@ -230,7 +272,10 @@ fn limited_tenant_at_the_head_delays_no_other_tenant() {
     cluster.now = cluster.now.after(SECOND * 3);
     cluster.turn();
     let withheld = cluster.write(|tx| tx.withheld(slow));
-    assert_eq!(withheld.iter().map(|row| row.reason).collect::<Vec<_>>(), [WaitReason::EndpointLimit]);
+    assert_eq!(
+        withheld.iter().map(|row| row.reason).collect::<Vec<_>>(),
+        [WaitReason::EndpointLimit]
+    );
     cluster.succeed(&first[0]);
     assert_eq!(cluster.turn().len(), 1);
 }
@@ -272,9 +317,15 @@ fn throttling_endpoint_pauses_all_its_units() {
     cluster.submit("j", "x", &["s3://a"], 100);
     let units = cluster.turn();
     assert_eq!(units.len(), 8);
-    let throttled = failed(ErrorClass::Throttled { retry_after_ms: Some(30_000) });
+    let throttled = failed(ErrorClass::Throttled {
+        retry_after_ms: Some(30_000),
+    });
     cluster.settle(units[0].id, 1, throttled);
-    assert_eq!(cluster.turn().len(), 0, "no other unit is sent there meanwhile");
+    assert_eq!(
+        cluster.turn().len(),
+        0,
+        "no other unit is sent there meanwhile"
+    );
     cluster.now = cluster.now.after(SECOND * 31);
     assert_eq!(cluster.turn().len(), 1);
 }
@@ -304,15 +355,29 @@ fn with_copy() -> (Cluster, Unit, Unit) {
 fn one_result_of_two_executions_is_adopted() {
     for newer_wins in [false, true] {
         let (mut cluster, older, newer) = with_copy();
-        let (winner, loser) = if newer_wins { (&newer, &older) } else { (&older, &newer) };
+        let (winner, loser) = if newer_wins {
+            (&newer, &older)
+        } else {
+            (&older, &newer)
+        };
         assert_eq!(cluster.succeed(winner).succeeded, 1);
         let load = cluster.leases.load(cluster.now);
-        assert_eq!(load.obsolete, [(loser.id, loser.epoch)], "the other is called back");
+        assert_eq!(
+            load.obsolete,
+            [(loser.id, loser.epoch)],
+            "the other is called back"
+        );
         let late = cluster.succeed(loser);
         assert_eq!((late.accepted, late.rejected), (0, 1));
         let copy = cluster.write(|tx| tx.speculation(older.id));
-        let adopted = copy.filter(|copy| copy.state == SpeculationState::Adopted).map(|copy| copy.older);
-        assert_eq!(adopted, (!newer_wins).then_some(older.epoch), "whose output counts is on record");
+        let adopted = copy
+            .filter(|copy| copy.state == SpeculationState::Adopted)
+            .map(|copy| copy.older);
+        assert_eq!(
+            adopted,
+            (!newer_wins).then_some(older.epoch),
+            "whose output counts is on record"
+        );
     }
 }
 
@@ -320,9 +385,17 @@ fn one_result_of_two_executions_is_adopted() {
 fn failed_or_lost_copy_leaves_the_unit_to_the_other() {
     for first_to_go in [0, 1] {
         let (mut cluster, older, newer) = with_copy();
-        let (gone, stays) = if first_to_go == 0 { (&newer, &older) } else { (&older, &newer) };
+        let (gone, stays) = if first_to_go == 0 {
+            (&newer, &older)
+        } else {
+            (&older, &newer)
+        };
         let dropped = cluster.settle(gone.id, gone.epoch, failed(ErrorClass::Transient));
-        assert_eq!((dropped.withdrawn, dropped.retried), (1, 0), "no attempt is used");
+        assert_eq!(
+            (dropped.withdrawn, dropped.retried),
+            (1, 0),
+            "no attempt is used"
+        );
         // A repeated report of the same failure changes nothing.
         let again = cluster.settle(gone.id, gone.epoch, failed(ErrorClass::Transient));
         assert_eq!((again.rejected, again.retried), (1, 0));
@@ -331,16 +404,24 @@ fn failed_or_lost_copy_leaves_the_unit_to_the_other() {
     for (first, second) in [(0, 1), (1, 0)] {
         let (mut cluster, older, newer) = with_copy();
         let epochs = [older.epoch, newer.epoch];
-        let take_back = |cluster: &mut Cluster, epoch| cluster.write(|tx| take_back::take_back(tx, older.id, epoch));
+        let take_back = |cluster: &mut Cluster, epoch| {
+            cluster.write(|tx| take_back::take_back(tx, older.id, epoch))
+        };
         assert!(take_back(&mut cluster, epochs[first]));
         let row = |cluster: &mut Cluster| {
             let unit = older.id;
-            cluster.write(|tx| tx.units(unit.job, unit.step, &[unit.part])).remove(0).expect("has a row")
+            cluster
+                .write(|tx| tx.units(unit.job, unit.step, &[unit.part]))
+                .remove(0)
+                .expect("has a row")
         };
         assert_eq!(row(&mut cluster).state, UnitState::Leased);
         assert!(take_back(&mut cluster, epochs[second]));
         // What is handed out next has an epoch that neither has had.
-        assert_eq!((row(&mut cluster).state, row(&mut cluster).epoch), (UnitState::Ready, newer.epoch));
+        assert_eq!(
+            (row(&mut cluster).state, row(&mut cluster).epoch),
+            (UnitState::Ready, newer.epoch)
+        );
         assert!(epochs.iter().all(|epoch| !take_back(&mut cluster, *epoch)));
     }
 }
@@ -350,10 +431,16 @@ fn a_new_leader_watches_both_executions() {
     let (mut cluster, older, newer) = with_copy();
     let workflows = Workflows::default();
     let out = cluster.write(|tx| outstanding(tx, &workflows, older.id.job));
-    assert_eq!(out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(), [older.epoch, newer.epoch]);
+    assert_eq!(
+        out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(),
+        [older.epoch, newer.epoch]
+    );
     cluster.settle(newer.id, newer.epoch, failed(ErrorClass::Transient));
     let out = cluster.write(|tx| outstanding(tx, &workflows, older.id.job));
-    assert_eq!(out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(), [older.epoch]);
+    assert_eq!(
+        out.iter().map(|unit| unit.epoch).collect::<Vec<_>>(),
+        [older.epoch]
+    );
 }
 
 #[test]
@@ -367,12 +454,18 @@ fn costs_outlive_the_coordinator() {
     cluster.now = cluster.now.after(SECOND * 2);
     cluster.turn();
     let costs = cluster.write(|tx| tx.costs());
-    assert!(costs.iter().any(|row| row.kind == Kind::Noop && row.sketch.mean() == Some(Duration::from_millis(10))));
+    assert!(
+        costs
+            .iter()
+            .any(|row| row.kind == Kind::Noop
+                && row.sketch.mean() == Some(Duration::from_millis(10)))
+    );
     let no = cluster.submit("later", "x", &["s3://a"], 40);
     let slots = BTreeMap::from([(Kind::Noop, 4)]);
     let now = cluster.now;
-    let outlook =
-        cluster.write(|tx| coordinator::dispatch::forecast::outlook(tx, &Workflows::default(), no, &slots, now));
+    let outlook = cluster.write(|tx| {
+        coordinator::dispatch::forecast::outlook(tx, &Workflows::default(), no, &slots, now)
+    });
     assert!(outlook.finish_p90.is_some(), "{outlook:?}");
 }
 
@@ -385,8 +478,13 @@ fn units_longer_than_the_workers_stay_are_not_published() {
     cluster.now = cluster.now.after(SECOND * 180);
     for unit in &first {
         let duration_us = 180_000_000;
-        let outcome =
-            Outcome { unit: unit.id, epoch: 1, worker: WorkerId("w0".into()), result: success(), duration_us };
+        let outcome = Outcome {
+            unit: unit.id,
+            epoch: 1,
+            worker: WorkerId("w0".into()),
+            result: success(),
+            duration_us,
+        };
         cluster.leases.reported(&outcome, cluster.now);
     }
     cluster.leaves_at = Some(cluster.now.after(SECOND * 120));
@@ -396,7 +494,10 @@ fn units_longer_than_the_workers_stay_are_not_published() {
         cluster.now = cluster.now.after(SECOND);
     }
     let withheld = cluster.write(|tx| tx.withheld(long));
-    assert_eq!(withheld.iter().map(|row| row.reason).collect::<Vec<_>>(), [WaitReason::WorkersLeave]);
+    assert_eq!(
+        withheld.iter().map(|row| row.reason).collect::<Vec<_>>(),
+        [WaitReason::WorkersLeave]
+    );
     cluster.leaves_at = Some(cluster.now.after(SECOND * 1_200));
     cluster.beat(&[]);
     assert!(!cluster.turn().is_empty(), "with twenty minutes left it is");

@@ -27,7 +27,10 @@ const STEPS_MAX: u32 = 3_000;
 
 enum Store {
     Memory(Box<Memory>),
-    Sqlite(Box<Sqlite>, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
+    Sqlite(
+        Box<Sqlite>,
+        #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir,
+    ),
 }
 
 /// What a seed came to.
@@ -65,8 +68,15 @@ struct World {
 }
 
 fn success(asset: Option<&Asset>) -> UnitResult {
-    let fact = |asset: &Asset| AssetFact { asset: asset.id.clone(), bytes: Some(BYTES), ..AssetFact::default() };
-    UnitResult::Finished { facts: asset.map(fact).into_iter().collect(), failures: Vec::new() }
+    let fact = |asset: &Asset| AssetFact {
+        asset: asset.id.clone(),
+        bytes: Some(BYTES),
+        ..AssetFact::default()
+    };
+    UnitResult::Finished {
+        facts: asset.map(fact).into_iter().collect(),
+        failures: Vec::new(),
+    }
 }
 
 impl World {
@@ -75,13 +85,26 @@ impl World {
             false => Store::Memory(Box::default()),
             true => {
                 let dir = tempfile::tempdir().expect("makes a directory");
-                Store::Sqlite(Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")), dir)
+                Store::Sqlite(
+                    Box::new(Sqlite::open(&dir.path().join("x.db")).expect("opens")),
+                    dir,
+                )
             }
         };
         let mut new = job("large");
         let to = "s3://b/{path}".into();
-        let transfer = TransferTask { to, verify: None, hashes: Vec::new(), job: "large".into(), mhl: false };
-        let action = Action::Units { kind: Kind::Transfer, task: Arc::new(TaskSpec::Transfer(transfer)), reads: None };
+        let transfer = TransferTask {
+            to,
+            verify: None,
+            hashes: Vec::new(),
+            job: "large".into(),
+            mhl: false,
+        };
+        let action = Action::Units {
+            kind: Kind::Transfer,
+            task: Arc::new(TaskSpec::Transfer(transfer)),
+            reads: None,
+        };
         new.workflow.steps[0].action = action;
         new.workflow.steps[0].retry.attempts_max = 50;
         let asset = Asset {
@@ -130,7 +153,8 @@ impl World {
             while write(&mut self.store, |tx| recovery::recover(tx, &workflows, job)) > 0 {}
             return;
         }
-        let known = write(&mut self.store, |tx| tx.job(job)).is_some_and(|row| !row.state.has_ended());
+        let known =
+            write(&mut self.store, |tx| tx.job(job)).is_some_and(|row| !row.state.has_ended());
         if known {
             let out = write(&mut self.store, |tx| outstanding(tx, &workflows, job));
             self.leases.adopt(&out, self.now);
@@ -151,17 +175,26 @@ impl World {
         }
         let (load, now) = (self.leases.load(self.now), self.now);
         let mut engine = std::mem::take(&mut self.engine);
-        let turn = write(&mut self.store, |tx| engine.turn(tx, load, &BTreeSet::new(), now));
+        let turn = write(&mut self.store, |tx| {
+            engine.turn(tx, load, &BTreeSet::new(), now)
+        });
         self.engine = engine;
         self.leases.published(&turn.units, now);
         for unit in turn.units {
-            assert!(self.epochs.insert((unit.id, unit.epoch)), "{} goes out twice under {}", unit.id, unit.epoch);
+            assert!(
+                self.epochs.insert((unit.id, unit.epoch)),
+                "{} goes out twice under {}",
+                unit.id,
+                unit.epoch
+            );
             self.out.push(unit);
         }
     }
 
     fn take_back(&mut self, unit: &Unit) {
-        write(&mut self.store, |tx| take_back::take_back(tx, unit.id, unit.epoch));
+        write(&mut self.store, |tx| {
+            take_back::take_back(tx, unit.id, unit.epoch)
+        });
         self.leases.ended(unit.id, unit.epoch);
     }
 
@@ -192,10 +225,17 @@ impl World {
 
     fn report(&mut self, unit: &Unit, result: UnitResult) {
         let worker = WorkerId("w0".into());
-        let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 1_000 };
+        let outcome = Outcome {
+            unit: unit.id,
+            epoch: unit.epoch,
+            worker,
+            result,
+            duration_us: 1_000,
+        };
         let (workflows, now) = (self.engine.workflows.clone(), self.now);
-        let settled =
-            write(&mut self.store, |tx| settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5));
+        let settled = write(&mut self.store, |tx| {
+            settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5)
+        });
         if settled.cut > 0 {
             self.engine.on_multipart_opened();
         }
@@ -209,7 +249,9 @@ impl World {
         match (unit.task.as_ref(), &outcome.result) {
             (TaskSpec::Slice(_), UnitResult::Sliced(_)) => self.came.slices += 1,
             (TaskSpec::Assemble(task), _) if task.discard => self.came.discarded += 1,
-            (TaskSpec::Assemble(task), UnitResult::Finished { .. }) if is_whole(task) => self.came.whole += 1,
+            (TaskSpec::Assemble(task), UnitResult::Finished { .. }) if is_whole(task) => {
+                self.came.whole += 1
+            }
             (TaskSpec::Assemble(_), UnitResult::Finished { .. }) => self.came.assembled += 1,
             (TaskSpec::Transfer(_), UnitResult::Finished { .. }) => self.came.whole += 1,
             _ => {}
@@ -234,8 +276,12 @@ impl World {
                 };
                 UnitResult::Cut(vec![draft])
             }
-            TaskSpec::Slice(_) if lot < self.dies => UnitResult::Failed(Failure::permanent("bad", "it is bad")),
-            TaskSpec::Slice(task) => UnitResult::Sliced(format!("{} {} {}", task.first, task.bytes, task.measures)),
+            TaskSpec::Slice(_) if lot < self.dies => {
+                UnitResult::Failed(Failure::permanent("bad", "it is bad"))
+            }
+            TaskSpec::Slice(task) => {
+                UnitResult::Sliced(format!("{} {} {}", task.first, task.bytes, task.measures))
+            }
             TaskSpec::Assemble(task) => {
                 assert_every_byte(task);
                 success(unit.assets.first())
@@ -246,7 +292,9 @@ impl World {
 
     fn job_state(&mut self) -> JobState {
         let job = self.job;
-        write(&mut self.store, |tx| tx.job(job)).expect("it is there").state
+        write(&mut self.store, |tx| tx.job(job))
+            .expect("it is there")
+            .state
     }
 
     fn run(mut self, cancel_at: Option<u32>) -> Came {
@@ -256,7 +304,10 @@ impl World {
                 let job = self.job;
                 write(&mut self.store, |tx| {
                     let row = tx.job(job)?.expect("it is there");
-                    tx.update_job(&coordinator::store::JobRow { state: JobState::Cancelling, ..row })
+                    tx.update_job(&coordinator::store::JobRow {
+                        state: JobState::Cancelling,
+                        ..row
+                    })
                 });
                 self.came.cancelled = true;
             }
@@ -277,7 +328,11 @@ impl World {
         }
         self.turn();
         let (job, state) = (self.job, self.job_state());
-        let expected = if self.came.cancelled { JobState::Cancelled } else { JobState::Succeeded };
+        let expected = if self.came.cancelled {
+            JobState::Cancelled
+        } else {
+            JobState::Succeeded
+        };
         assert_eq!(state, expected, "{:?}, out: {:?}", self.came, self.out);
         let cuts = write(&mut self.store, |tx| {
             let units = tx.cut_units()?;
@@ -285,10 +340,16 @@ impl World {
             Ok(cuts?.into_iter().flatten().collect::<Vec<_>>())
         });
         assert_eq!(cuts, [], "what is over is forgotten");
-        let row = write(&mut self.store, |tx| tx.units(job, StepNo(0), &[1])).pop().flatten();
+        let row = write(&mut self.store, |tx| tx.units(job, StepNo(0), &[1]))
+            .pop()
+            .flatten();
         let ended = row.map_or(UnitState::Cancelled, |row| row.state);
         if self.came.cancelled && self.came.cut > 0 && ended == UnitState::Cancelled {
-            assert!(self.came.discarded > 0, "what was begun is aborted: {:?}", self.came);
+            assert!(
+                self.came.discarded > 0,
+                "what was begun is aborted: {:?}",
+                self.came
+            );
         }
         if !self.came.cancelled {
             assert_eq!(self.came.succeeded, 2, "each unit once: {:?}", self.came);
@@ -299,15 +360,26 @@ impl World {
 
 /// Whether slices have left nothing to complete.
 fn is_whole(task: &AssembleTask) -> bool {
-    task.drafts.iter().any(|assembly| assembly.receipts.is_empty())
+    task.drafts
+        .iter()
+        .any(|assembly| assembly.receipts.is_empty())
 }
 
 fn assert_every_byte(task: &AssembleTask) {
-    for assembly in task.drafts.iter().filter(|assembly| !assembly.receipts.is_empty()) {
+    for assembly in task
+        .drafts
+        .iter()
+        .filter(|assembly| !assembly.receipts.is_empty())
+    {
         let (mut next, mut measured) = (0, false);
         for receipt in &assembly.receipts {
-            let mut words = receipt.split(' ').map(|word| word.parse().unwrap_or(u64::MAX));
-            let (first, bytes) = (words.next().expect("a number"), words.next().expect("a number"));
+            let mut words = receipt
+                .split(' ')
+                .map(|word| word.parse().unwrap_or(u64::MAX));
+            let (first, bytes) = (
+                words.next().expect("a number"),
+                words.next().expect("a number"),
+            );
             if receipt.ends_with("true") {
                 measured = true;
                 continue;
@@ -339,7 +411,10 @@ fn multipart_unit_is_completed_once_with_every_byte() {
         sum.rejected += came.rejected;
     }
     println!("{sum:?}");
-    assert!(sum.assembled > 100 && sum.whole > 10 && sum.rejected > 100 && sum.slices > 1_000, "{sum:?}");
+    assert!(
+        sum.assembled > 100 && sum.whole > 10 && sum.rejected > 100 && sum.slices > 1_000,
+        "{sum:?}"
+    );
 }
 
 #[test]
@@ -370,6 +445,12 @@ fn single_worker_transfers_units_whole() {
     };
     world.leases.heard(&beat, world.now);
     let (load, now) = (world.leases.load(world.now), world.now);
-    let turn = write(&mut world.store, |tx| world.engine.turn(tx, load, &BTreeSet::new(), now));
-    assert!(matches!(turn.units[0].task.as_ref(), TaskSpec::Transfer(_)), "{:?}", turn.units);
+    let turn = write(&mut world.store, |tx| {
+        world.engine.turn(tx, load, &BTreeSet::new(), now)
+    });
+    assert!(
+        matches!(turn.units[0].task.as_ref(), TaskSpec::Transfer(_)),
+        "{:?}",
+        turn.units
+    );
 }

@@ -69,17 +69,28 @@ impl UnitQueue for Played {
 
 /// Whether a term over these reads ends by itself.
 fn ends(reads: Vec<Result<Collected, QueueError>>) -> bool {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.expect("a runtime starts").block_on(async {
         let (store, _thread) = Store::memory();
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("registers"));
-        let queue = Arc::new(Played { reads: Mutex::new(reads.into()), ..Played::default() });
+        let queue = Arc::new(Played {
+            reads: Mutex::new(reads.into()),
+            ..Played::default()
+        });
         let clock = Arc::new(|| Timestamp(1));
-        let config = CoordinatorConfig { shared: true, ..CoordinatorConfig::default() };
+        let config = CoordinatorConfig {
+            shared: true,
+            ..CoordinatorConfig::default()
+        };
         let coordinator = Coordinator::new(store, queue, clock, metrics, config);
         let stop = CancellationToken::new();
         let running = coordinator.run(stop.clone());
-        let ended = tokio::time::timeout(Duration::from_secs(2), running).await.is_ok();
+        let ended = tokio::time::timeout(Duration::from_secs(2), running)
+            .await
+            .is_ok();
         stop.cancel();
         ended
     })
@@ -88,28 +99,52 @@ fn ends(reads: Vec<Result<Collected, QueueError>>) -> bool {
 /// Units whose ends nobody reads must not be handed out: the term ends with its reports.
 #[test]
 fn term_whose_reports_cannot_be_read_any_more_ends() {
-    assert!(ends(vec![Ok(Collected::default()), Err(QueueError::Closed)]));
+    assert!(ends(vec![
+        Ok(Collected::default()),
+        Err(QueueError::Closed)
+    ]));
 }
 
 #[test]
 fn term_whose_reports_cannot_be_read_for_a_while_continues() {
     let away = || Err(QueueError::Away("restarts".into()));
-    assert!(!ends(vec![away(), Err(QueueError::Refused("password".into())), Ok(Collected::default()), away()]));
+    assert!(!ends(vec![
+        away(),
+        Err(QueueError::Refused("password".into())),
+        Ok(Collected::default()),
+        away()
+    ]));
 }
 
 /// A round of cleaning up asks the transport about every worker that is gone.
 #[test]
 fn turns_continue_while_a_round_of_cleaning_up_lasts() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.expect("a runtime starts").block_on(async {
         let (store, _thread) = Store::memory();
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("registers"));
-        let queue = Arc::new(Played { cleaning_hangs: true, ..Played::default() });
+        let queue = Arc::new(Played {
+            cleaning_hangs: true,
+            ..Played::default()
+        });
         let seconds = AtomicI64::new(0);
         // Every look at the clock finds a second gone.
-        let clock = Arc::new(move || Timestamp(1_000_000 * seconds.fetch_add(1, Ordering::Relaxed)));
-        let config = CoordinatorConfig { shared: true, ..CoordinatorConfig::default() };
-        let coordinator = Coordinator::new(store, Arc::clone(&queue) as Arc<dyn UnitQueue>, clock, metrics, config);
+        let clock =
+            Arc::new(move || Timestamp(1_000_000 * seconds.fetch_add(1, Ordering::Relaxed)));
+        let config = CoordinatorConfig {
+            shared: true,
+            ..CoordinatorConfig::default()
+        };
+        let coordinator = Coordinator::new(
+            store,
+            Arc::clone(&queue) as Arc<dyn UnitQueue>,
+            clock,
+            metrics,
+            config,
+        );
         let stop = CancellationToken::new();
         let (running, looking) = (coordinator.clone(), stop.clone());
         let term = tokio::spawn(async move { running.run(looking).await });
@@ -120,7 +155,9 @@ fn turns_continue_while_a_round_of_cleaning_up_lasts() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), goes_on).await.expect("turns are taken");
+        tokio::time::timeout(Duration::from_secs(60), goes_on)
+            .await
+            .expect("turns are taken");
         assert_eq!(count(&queue.cleaned), 1, "one round at a time");
         stop.cancel();
         term.await.expect("no panic").expect("the term ends well");

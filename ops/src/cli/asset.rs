@@ -51,24 +51,43 @@ pub(crate) enum Command {
 /// Runs the command.
 pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
     match command {
-        Command::Import { manifest, dry_run } => {
-            super::block_on(context.output, async move { import(&context, &manifest, dry_run).await })
-        }
-        Command::List { title, limit, after } => {
+        Command::Import { manifest, dry_run } => super::block_on(context.output, async move {
+            import(&context, &manifest, dry_run).await
+        }),
+        Command::List {
+            title,
+            limit,
+            after,
+        } => {
             let (mut target, mut start) = (Target::open(&context)?, after);
             let page = |limit, after: Option<String>| {
-                let filter = AssetsFilter { title: title.clone(), after: after.or_else(|| start.take()), limit };
+                let filter = AssetsFilter {
+                    title: title.clone(),
+                    after: after.or_else(|| start.take()),
+                    limit,
+                };
                 target.ask::<assets::List>((), filter)
             };
             let shown = pages(limit, page, |asset| asset.asset.clone())?;
             let row = |s: &AssetView| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let size = s.bytes.map(output::bytes).unwrap_or_default();
-                vec![s.asset.clone(), s.title.clone(), s.role.clone(), size, text(&s.verdict), text(&s.hash)]
+                vec![
+                    s.asset.clone(),
+                    s.title.clone(),
+                    s.role.clone(),
+                    size,
+                    text(&s.verdict),
+                    text(&s.hash),
+                ]
             };
-            output::list(context.output, &shown, &["asset", "title", "role", "size", "verdict", "hash"], row, |s| {
-                s.asset.clone()
-            })?;
+            output::list(
+                context.output,
+                &shown,
+                &["asset", "title", "role", "size", "verdict", "hash"],
+                row,
+                |s| s.asset.clone(),
+            )?;
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
@@ -81,13 +100,26 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
 
 fn render(s: &AssetView) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
-    let waived: String = s.waived.iter().map(|w| format!("  {}\n", super::task::waived_line(w))).collect();
+    let waived: String = s
+        .waived
+        .iter()
+        .map(|w| format!("  {}\n", super::task::waived_line(w)))
+        .collect();
     let verdicts: String = s
         .verdicts
         .iter()
-        .map(|v| format!("  {}  {:<10} {} by {}\n", v.judged_at, v.verdict, v.hash, v.policy))
+        .map(|v| {
+            format!(
+                "  {}  {:<10} {} by {}\n",
+                v.judged_at, v.verdict, v.hash, v.policy
+            )
+        })
         .collect();
-    let report = s.report.as_ref().and_then(|r| serde_json::to_string_pretty(r).ok()).unwrap_or_default();
+    let report = s
+        .report
+        .as_ref()
+        .and_then(|r| serde_json::to_string_pretty(r).ok())
+        .unwrap_or_default();
     let tombstones: String = s.tombstones.iter().map(tombstone).collect();
     format!(
         "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{waived}{verdicts}{tombstones}{report}\n",
@@ -131,7 +163,10 @@ enum Destination {
     /// Nowhere: the rows are only checked.
     Nowhere,
     /// Into the database that the settings name.
-    Local(Store, #[expect(dead_code, reason = "its end closes the database")] StoreThread),
+    Local(
+        Store,
+        #[expect(dead_code, reason = "its end closes the database")] StoreThread,
+    ),
     /// To a coordinator.
     Remote(Client),
 }
@@ -147,7 +182,10 @@ struct Importer {
 impl Effects for Importer {
     async fn send(&self, effect: Effect) -> Result<(), Failure> {
         let Effect::Page { page, .. } = effect else {
-            return Err(Failure::permanent("catalogue", "an import sends pages only"));
+            return Err(Failure::permanent(
+                "catalogue",
+                "an import sends pages only",
+            ));
         };
         let broken = |what: String| Failure::permanent("catalogue", what);
         let assets: Vec<_> = page.assets.into_iter().map(|(_, asset)| asset).collect();
@@ -155,14 +193,22 @@ impl Effects for Importer {
         match &self.to {
             Destination::Nowhere => {}
             Destination::Local(store, _) => {
-                let imported = store.write(move |tx| tx.import_assets(&assets, now())).await;
+                let imported = store
+                    .write(move |tx| tx.import_assets(&assets, now()))
+                    .await;
                 imported.map_err(|e| broken(e.to_string()))?;
             }
             Destination::Remote(client) => {
-                client.import(&Import { assets }).await.map_err(|e| broken(e.message))?;
+                client
+                    .import(&Import { assets })
+                    .await
+                    .map_err(|e| broken(e.message))?;
             }
         }
-        self.errors.lock().map_err(|e| broken(e.to_string()))?.extend(page.errors);
+        self.errors
+            .lock()
+            .map_err(|e| broken(e.to_string()))?
+            .extend(page.errors);
         Ok(())
     }
 }
@@ -177,15 +223,32 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
             Destination::Local(store, thread)
         }
     };
-    let importer = Arc::new(Importer { to, errors: Mutex::default(), count: Mutex::default() });
-    let root = path.parent().map_or_else(String::new, |p| p.display().to_string());
-    let source = ScanSource::Manifest { path: path.display().to_string() };
+    let importer = Arc::new(Importer {
+        to,
+        errors: Mutex::default(),
+        count: Mutex::default(),
+    });
+    let root = path
+        .parent()
+        .map_or_else(String::new, |p| p.display().to_string());
+    let source = ScanSource::Manifest {
+        path: path.display().to_string(),
+    };
     let unit = Unit {
-        id: UnitId { job: JobNo(0), step: StepNo::SCAN, part: 0 },
+        id: UnitId {
+            job: JobNo(0),
+            step: StepNo::SCAN,
+            part: 0,
+        },
         epoch: 1,
         attempt: 0,
         kind: Kind::Scan,
-        task: Arc::new(TaskSpec::Scan(ScanTask { source, root, resume: None, page_assets: 2_000 })),
+        task: Arc::new(TaskSpec::Scan(ScanTask {
+            source,
+            root,
+            resume: None,
+            page_assets: 2_000,
+        })),
         assets: Vec::new(),
         deadline: None,
     };
@@ -201,10 +264,24 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
     if let UnitResult::Failed(failure) = worker::task::run(&unit, &task).await {
         return Err(CliError::failed(failure.message));
     }
-    let errors = std::mem::take(&mut *importer.errors.lock().map_err(|e| CliError::failed(e.to_string()))?);
+    let errors = std::mem::take(
+        &mut *importer
+            .errors
+            .lock()
+            .map_err(|e| CliError::failed(e.to_string()))?,
+    );
     for error in &errors {
-        let column = error.column.as_ref().map(|c| format!(", column {c}")).unwrap_or_default();
-        let place = format!("{}: line {}{column}: {}", manifest.display(), error.line, error.message);
+        let column = error
+            .column
+            .as_ref()
+            .map(|c| format!(", column {c}"))
+            .unwrap_or_default();
+        let place = format!(
+            "{}: line {}{column}: {}",
+            manifest.display(),
+            error.line,
+            error.message
+        );
         eprintln!("{}", output::text(&place));
     }
     #[derive(Serialize)]
@@ -213,12 +290,26 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
         errors: usize,
         dry_run: bool,
     }
-    let assets = *importer.count.lock().map_err(|e| CliError::failed(e.to_string()))?;
-    let imported = Imported { assets, errors: errors.len(), dry_run };
+    let assets = *importer
+        .count
+        .lock()
+        .map_err(|e| CliError::failed(e.to_string()))?;
+    let imported = Imported {
+        assets,
+        errors: errors.len(),
+        dry_run,
+    };
     let render = |i: &Imported| {
-        let (assets, rows) = (output::counted(i.assets, "asset"), output::counted(i.errors as u64, "row"));
+        let (assets, rows) = (
+            output::counted(i.assets, "asset"),
+            output::counted(i.errors as u64, "row"),
+        );
         format!("{assets}, {rows} that could not be used\n")
     };
     output::one(context.output, &imported, render, "imported")?;
-    Ok(if errors.is_empty() { Exit::Ok } else { Exit::Failed })
+    Ok(if errors.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
 }

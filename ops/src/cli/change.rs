@@ -48,12 +48,20 @@ pub(crate) fn job<E>(context: &Context, target: &JobTarget) -> CliResult<Exit>
 where
     E: Endpoint<Path = (String,), Query = Nothing, Body = AuditContext, Answer = JobChanged>,
 {
-    show(context, &Target::open(context)?.change::<E>((target.id.clone(),), target.audit.order())?)
+    show(
+        context,
+        &Target::open(context)?.change::<E>((target.id.clone(),), target.audit.order())?,
+    )
 }
 
 /// Shows a job after a change.
 pub(crate) fn show(context: &Context, changed: &JobChanged) -> CliResult<Exit> {
     let would = if changed.dry_run { "would be " } else { "" };
-    output::one(context.output, changed, |s| format!("{}: {would}{}\n", s.job, s.state), &changed.job)?;
+    output::one(
+        context.output,
+        changed,
+        |s| format!("{}: {would}{}\n", s.job, s.state),
+        &changed.job,
+    )?;
     Ok(Exit::Ok)
 }

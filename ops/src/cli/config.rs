@@ -36,12 +36,28 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
                 Origin::File(path) => format!("file {path}"),
                 Origin::Default => "default".to_owned(),
             };
-            Shown { name: name.to_owned(), value: setting.value, origin: show_origin.then_some(origin) }
+            Shown {
+                name: name.to_owned(),
+                value: setting.value,
+                origin: show_origin.then_some(origin),
+            }
         })
         .collect();
-    let columns: &[&str] = if *show_origin { &["name", "value", "origin"] } else { &["name", "value"] };
-    let row =
-        |s: &Shown| [Some(s.name.clone()), Some(s.value.clone()), s.origin.clone()].into_iter().flatten().collect();
+    let columns: &[&str] = if *show_origin {
+        &["name", "value", "origin"]
+    } else {
+        &["name", "value"]
+    };
+    let row = |s: &Shown| {
+        [
+            Some(s.name.clone()),
+            Some(s.value.clone()),
+            s.origin.clone(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    };
     output::list(context.output, &shown, columns, row, |s| s.name.clone())?;
     Ok(Exit::Ok)
 }

@@ -69,8 +69,13 @@ fn connect(server: Server, deployment: String) -> QueueConnector {
         let (server, deployment) = (server.clone(), deployment.clone());
         Box::pin(async move {
             let name = server.name();
-            let queue = RedisQueue::connect(server).await.map_err(|e| e.to_string())?;
-            let queue = queue.belonging_to(deployment).await.map_err(|e| format!("Redis at {name}: {e}"))?;
+            let queue = RedisQueue::connect(server)
+                .await
+                .map_err(|e| e.to_string())?;
+            let queue = queue
+                .belonging_to(deployment)
+                .await
+                .map_err(|e| format!("Redis at {name}: {e}"))?;
             warn_of_eviction(&queue).await;
             Ok(Arc::new(queue) as Arc<dyn UnitQueue>)
         })
@@ -92,21 +97,51 @@ fn member(
     counted(register_process(registry, "coordinator"))?;
     let terms = store.clone();
     let (endpoints, slicing) = limits;
-    let config = CoordinatorConfig { endpoints, slicing, retention, shared: true, ..CoordinatorConfig::default() };
-    config.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let config = CoordinatorConfig {
+        endpoints,
+        slicing,
+        retention,
+        shared: true,
+        ..CoordinatorConfig::default()
+    };
+    config
+        .validate()
+        .map_err(|error| CliError::usage(error.to_string()))?;
     let make: CoordinatorFactory = Arc::new(move |queue| {
         let queue = Arc::new(Timed::new(queue, timings.clone()));
-        Coordinator::new(terms.clone(), queue, Arc::clone(&clock), Arc::clone(&metrics), config.clone())
+        Coordinator::new(
+            terms.clone(),
+            queue,
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            config.clone(),
+        )
     });
-    Ok(Candidate::new(store.clone(), holder, ElectionLimits::default(), connect, make))
+    Ok(Candidate::new(
+        store.clone(),
+        holder,
+        ElectionLimits::default(),
+        connect,
+        make,
+    ))
 }
 
 /// The name of this incarnation, and where a standby sends those who want something changed.
 fn holder(args: &Args, served: &Served) -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let anywhere = served.address.ip().is_unspecified();
-    let here = if anywhere { format!("{host}:{}", served.address.port()) } else { served.address.to_string() };
-    let address = args.advertise.clone().unwrap_or_else(|| format!("http://{here}"));
+    let here = if anywhere {
+        format!("{host}:{}", served.address.port())
+    } else {
+        served.address.to_string()
+    };
+    let address = args
+        .advertise
+        .clone()
+        .unwrap_or_else(|| format!("http://{here}"));
     leader_name(&format!("{host}-{:08x}", fastrand::u32(..)), &address)
 }
 
@@ -116,7 +151,10 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let listen = listen::address(&context)?;
     guard(&context, GRACE)?;
     storage::warn_without_roots(&context.settings, Part::Coordinates)?;
-    let limits = (endpoint_limits(&context.settings)?, slice_limits(&context.settings)?);
+    let limits = (
+        endpoint_limits(&context.settings)?,
+        slice_limits(&context.settings)?,
+    );
     // A file belongs to one coordinator.
     let _data = match database::url(&context.settings) {
         Some(_) => None,
@@ -125,15 +163,26 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let (store, thread) = database::open_store(&context.settings, true)?;
     // A wrong address and the Redis of another deployment are errors now, instead of endless retries.
     let deployment = store.read(|tx| tx.deployment()).await?;
-    redis::belongs(&context, &server, &deployment, &database::name(&context.settings)).await?;
+    redis::belongs(
+        &context,
+        &server,
+        &deployment,
+        &database::name(&context.settings),
+    )
+    .await?;
     let tried = RedisQueue::connect(server.clone()).await;
-    warn_of_eviction(&tried.map_err(|error| redis::unreachable(&context, &error.to_string()))?).await;
+    warn_of_eviction(&tried.map_err(|error| redis::unreachable(&context, &error.to_string()))?)
+        .await;
     let connect = connect(server, deployment);
     let registry = Registry::new();
     // Whom to ask is known once the address is, and the address is part of the member's name.
     let part: Arc<OnceLock<watch::Receiver<Leadership>>> = Arc::default();
     let known = Arc::clone(&part);
-    let role = move || known.get().map_or_else(Leadership::default, |role| role.borrow().clone());
+    let role = move || {
+        known
+            .get()
+            .map_or_else(Leadership::default, |role| role.borrow().clone())
+    };
     let clock = steady(now);
     let hosts = listen::host_names(&context).and(args.advertise.as_deref());
     let state = State {
@@ -144,8 +193,17 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         hosts,
     };
     let retention = database::retention(&context.settings)?;
-    let served = serve(listen, state).map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
-    let member = member(&store, &registry, holder(&args, &served), connect, clock, retention, limits)?;
+    let served = serve(listen, state)
+        .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
+    let member = member(
+        &store,
+        &registry,
+        holder(&args, &served),
+        connect,
+        clock,
+        retention,
+        limits,
+    )?;
     drop(part.set(member.role()));
     eprintln!("coordinator on http://{}", served.address);
     let stop = CancellationToken::new();

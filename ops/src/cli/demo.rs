@@ -60,7 +60,11 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     }
     if args.once {
         embedded.shutdown(Duration::ZERO).await;
-        return Ok(if verdict.right { Exit::Ok } else { Exit::Failed });
+        return Ok(if verdict.right {
+            Exit::Ok
+        } else {
+            Exit::Failed
+        });
     }
     up::serve(&context, embedded).await
 }
@@ -78,11 +82,16 @@ fn compare(planted: &Planted, summary: &Summary) -> Comparison {
         let found = found(fault, summary);
         right &= found;
         let mark = if found { "found " } else { "MISSED" };
-        words += &format!("  {mark}  {:<28} {:<12} {}\n", fault.asset, fault.expect, fault.words);
+        words += &format!(
+            "  {mark}  {:<28} {:<12} {}\n",
+            fault.asset, fault.expect, fault.words
+        );
     }
     for failure in &summary.failures {
         let fault = planted.faults.iter().find(|f| f.asset == failure.asset);
-        let allowed = |check: &String| fault.is_some_and(|f| f.expect == check || f.also.contains(&check.as_str()));
+        let allowed = |check: &String| {
+            fault.is_some_and(|f| f.expect == check || f.also.contains(&check.as_str()))
+        };
         let expected = fault.is_some() && failure.checks.iter().all(allowed);
         if !expected {
             right = false;

@@ -27,11 +27,19 @@ struct Finding {
 }
 
 fn ok(check: &'static str, message: impl Into<String>) -> Finding {
-    Finding { check, state: "ok", message: message.into() }
+    Finding {
+        check,
+        state: "ok",
+        message: message.into(),
+    }
 }
 
 fn bad(check: &'static str, message: impl Into<String>) -> Finding {
-    Finding { check, state: "failed", message: message.into() }
+    Finding {
+        check,
+        state: "failed",
+        message: message.into(),
+    }
 }
 
 /// Arguments of `doctor`.
@@ -61,8 +69,18 @@ pub(crate) async fn run(context: Context, args: &Args) -> CliResult<Exit> {
         findings.push(coordinator(url).await);
     }
     let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
-    output::list(context.output, &findings, &["check", "state", "message"], row, |f| f.check.to_owned())?;
-    Ok(if findings.iter().any(|f| f.state == "failed") { Exit::Failed } else { Exit::Ok })
+    output::list(
+        context.output,
+        &findings,
+        &["check", "state", "message"],
+        row,
+        |f| f.check.to_owned(),
+    )?;
+    Ok(if findings.iter().any(|f| f.state == "failed") {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
 }
 
 /// Whether the storage file can be used, and each root, endpoint and location that is named.
@@ -72,10 +90,22 @@ async fn storage(context: &Context, locations: &[String]) -> Vec<Finding> {
         Ok(settings) => settings,
         Err(error) => return vec![bad("storage file", error.message)],
     };
-    let mut findings: Vec<Finding> = settings.roots.iter().map(|root| endpoint::root(root)).collect();
-    let prefixes: Vec<String> = settings.endpoints.iter().map(|endpoint| endpoint.prefix.clone()).collect();
+    let mut findings: Vec<Finding> = settings
+        .roots
+        .iter()
+        .map(|root| endpoint::root(root))
+        .collect();
+    let prefixes: Vec<String> = settings
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.prefix.clone())
+        .collect();
     if !file.is_empty() {
-        let words = format!("{file}: {} roots, {} endpoints", settings.roots.len(), prefixes.len());
+        let words = format!(
+            "{file}: {} roots, {} endpoints",
+            settings.roots.len(),
+            prefixes.len()
+        );
         findings.insert(0, ok("storage file", words));
     }
     let registry = Registry::new(settings);
@@ -89,7 +119,10 @@ async fn storage(context: &Context, locations: &[String]) -> Vec<Finding> {
 async fn redis(context: &Context, own: Option<String>) -> Finding {
     let asked = async {
         let server = super::redis::server(context)?;
-        let mut link = server.open(Duration::from_secs(5)).await.map_err(|e| CliError::failed(e.to_string()))?;
+        let mut link = server
+            .open(Duration::from_secs(5))
+            .await
+            .map_err(|e| CliError::failed(e.to_string()))?;
         let info: redis::RedisResult<String> = redis::cmd("INFO").query_async(&mut link).await;
         let info = match info {
             // A worker's user may take work and nothing else.
@@ -97,33 +130,49 @@ async fn redis(context: &Context, own: Option<String>) -> Finding {
             info => Some(info.map_err(|e| CliError::failed(e.to_string()))?),
         };
         // A host of workers has no database: there the id may be a setting.
-        let setting = Some(context.settings["deployment"].value.clone()).filter(|id| !id.is_empty());
+        let setting =
+            Some(context.settings["deployment"].value.clone()).filter(|id| !id.is_empty());
         let (own, whose) = match own {
             Some(own) => (Some(own), database::name(&context.settings)),
             None => (setting, "this worker".to_owned()),
         };
-        let marked = super::redis::deployment(&server).await.map_err(CliError::failed)?;
-        if let (Some(own), Ownership::Foreign { found }) =
-            (&own, compare(own.as_deref().unwrap_or(""), marked.as_deref()))
-        {
+        let marked = super::redis::deployment(&server)
+            .await
+            .map_err(CliError::failed)?;
+        if let (Some(own), Ownership::Foreign { found }) = (
+            &own,
+            compare(own.as_deref().unwrap_or(""), marked.as_deref()),
+        ) {
             return Err(super::redis::foreign(&server.name(), &found, own, &whose));
         }
-        let marked = marked.map(|id| format!(", deployment {id}")).unwrap_or_default();
+        let marked = marked
+            .map(|id| format!(", deployment {id}"))
+            .unwrap_or_default();
         Ok::<_, CliError>((server.name(), info, marked))
     };
     match asked.await {
-        Ok((name, None, marked)) => {
-            ok("redis", format!("{name}: it answers; its settings are not for this user to see{marked}"))
-        }
-        Err(error) if error.exit == Exit::Conflict => {
-            bad("redis", format!("{}; {}", error.message, error.hint.unwrap_or_default()))
-        }
-        Err(error) => bad("redis", super::redis::unreachable(context, &error.message).message),
+        Ok((name, None, marked)) => ok(
+            "redis",
+            format!("{name}: it answers; its settings are not for this user to see{marked}"),
+        ),
+        Err(error) if error.exit == Exit::Conflict => bad(
+            "redis",
+            format!("{}; {}", error.message, error.hint.unwrap_or_default()),
+        ),
+        Err(error) => bad(
+            "redis",
+            super::redis::unreachable(context, &error.message).message,
+        ),
         Ok((name, Some(info), marked)) => match transport::health::eviction(&info) {
             Some(warning) => bad("redis", format!("{name}: {warning}")),
             None => {
-                let version = info.lines().find_map(|line| line.trim().strip_prefix("redis_version:"));
-                ok("redis", format!("{name}: version {}{marked}", version.unwrap_or("unknown")))
+                let version = info
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix("redis_version:"));
+                ok(
+                    "redis",
+                    format!("{name}: version {}{marked}", version.unwrap_or("unknown")),
+                )
             }
         },
     }
@@ -135,15 +184,31 @@ fn tool(name: &'static str, program: &str) -> Finding {
         Err(error) => {
             return bad(
                 name,
-                format!("{program}: {error}; install ffmpeg 5.1 or later, or set SHOWRUNNER_{}", name.to_uppercase()),
+                format!(
+                    "{program}: {error}; install ffmpeg 5.1 or later, or set SHOWRUNNER_{}",
+                    name.to_uppercase()
+                ),
             );
         }
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.lines().next().unwrap_or("").split_whitespace().nth(2).unwrap_or("unknown").to_owned();
-    let major: Option<u32> = version.trim_start_matches('n').split('.').next().and_then(|n| n.parse().ok());
+    let version = text
+        .lines()
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or("unknown")
+        .to_owned();
+    let major: Option<u32> = version
+        .trim_start_matches('n')
+        .split('.')
+        .next()
+        .and_then(|n| n.parse().ok());
     match major {
-        Some(major) if major < FFMPEG_MAJOR => bad(name, format!("version {version}; 5.1 or later is needed")),
+        Some(major) if major < FFMPEG_MAJOR => {
+            bad(name, format!("version {version}; 5.1 or later is needed"))
+        }
         _ => ok(name, format!("version {version}")),
     }
 }
@@ -165,12 +230,23 @@ fn permissions(context: &Context) -> Finding {
 
 fn room(context: &Context) -> Finding {
     let data = context.data();
-    let there = data.ancestors().find(|p| p.exists()).map_or_else(|| ".".into(), std::path::Path::to_path_buf);
+    let there = data
+        .ancestors()
+        .find(|p| p.exists())
+        .map_or_else(|| ".".into(), std::path::Path::to_path_buf);
     match rustix::fs::statvfs(&there) {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-            let words = format!("{} free on the disk of {}", output::bytes(free), data.display());
-            if free < FREE_LOW { bad("storage", words) } else { ok("storage", words) }
+            let words = format!(
+                "{} free on the disk of {}",
+                output::bytes(free),
+                data.display()
+            );
+            if free < FREE_LOW {
+                bad("storage", words)
+            } else {
+                ok("storage", words)
+            }
         }
         Err(error) => bad("storage", format!("{}: {error}", there.display())),
     }
@@ -179,9 +255,16 @@ fn room(context: &Context) -> Finding {
 /// The database, and the deployment it belongs to.
 async fn database(context: &Context) -> (Finding, Option<String>) {
     let path = database_path(&context.data());
-    let server = database::url(&context.settings).map(|_| masked(&context.settings)["database"].value.clone());
+    let server = database::url(&context.settings)
+        .map(|_| masked(&context.settings)["database"].value.clone());
     if server.is_none() && !path.exists() {
-        return (ok("database", format!("{} will be made by the first job", path.display())), None);
+        return (
+            ok(
+                "database",
+                format!("{} will be made by the first job", path.display()),
+            ),
+            None,
+        );
     }
     let place = server.unwrap_or_else(|| path.display().to_string());
     let asked = async {
@@ -199,12 +282,18 @@ async fn database(context: &Context) -> (Finding, Option<String>) {
         Ok::<_, CliError>(asked.await?)
     };
     match asked.await {
-        Ok((jobs, aside, id)) if aside.is_empty() => {
-            (ok("database", format!("{place}: {jobs} open jobs, deployment {id}")), Some(id))
-        }
+        Ok((jobs, aside, id)) if aside.is_empty() => (
+            ok(
+                "database",
+                format!("{place}: {jobs} open jobs, deployment {id}"),
+            ),
+            Some(id),
+        ),
         Ok((_, aside, id)) => {
             let aside = aside.join(", ");
-            let message = format!("{place}: this version cannot read these jobs, which are set aside: {aside}");
+            let message = format!(
+                "{place}: this version cannot read these jobs, which are set aside: {aside}"
+            );
             (bad("database", message), Some(id))
         }
         Err(error) => (bad("database", error.message), None),

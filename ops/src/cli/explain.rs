@@ -17,16 +17,25 @@ pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
 }
 
 fn render(e: &JobExplanation) -> String {
-    let mut text = format!("{} is {}, its library is {}; {} units open", e.job, e.state, e.phase, e.units_open);
+    let mut text = format!(
+        "{} is {}, its library is {}; {} units open",
+        e.job, e.state, e.phase, e.units_open
+    );
     if e.units_retrying > 0 {
-        text += &format!(", {} of them pause before another attempt", e.units_retrying);
+        text += &format!(
+            ", {} of them pause before another attempt",
+            e.units_retrying
+        );
     }
     text.push('\n');
     if let Some(message) = &e.message {
         text += &format!("  {message}\n");
     }
     for barrier in &e.barriers {
-        text += &format!("  {} {} is {}: {}\n", barrier.barrier, barrier.key, barrier.state, barrier.message);
+        text += &format!(
+            "  {} {} is {}: {}\n",
+            barrier.barrier, barrier.key, barrier.state, barrier.message
+        );
         for member in &barrier.missing {
             text += &format!("      {member}\n");
         }
@@ -45,7 +54,8 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 /// Explains a unit.
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
-    let explanation = Target::open(context)?.ask::<units::Explain>((job, step, part), Nothing {})?;
+    let explanation =
+        Target::open(context)?.ask::<units::Explain>((job, step, part), Nothing {})?;
     let render = |e: &UnitExplanation| {
         let mut words = format!("{text} is {}: {}\n", e.state, e.message);
         if let Some(since) = &e.since {

@@ -59,13 +59,29 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
         Command::List { job, limit } => list(context, job.as_deref(), *limit),
         Command::Get { cause, limit } => get(context, cause, *limit),
-        Command::Retry { cause, job, select, audit } => {
-            retry::redrive(context, job.as_deref(), audit, select, cause.as_deref())
-        }
-        Command::Waive { cause, until, audit } => {
-            let request = WaiveRequest { until: until.clone(), audit: audit.order() };
-            let waived = Target::open(context)?.change::<failures::Waive>((cause.clone(),), request)?;
-            output::one(context.output, &waived, |w| format!("{cause}: waived by {}\n", w.by), cause)?;
+        Command::Retry {
+            cause,
+            job,
+            select,
+            audit,
+        } => retry::redrive(context, job.as_deref(), audit, select, cause.as_deref()),
+        Command::Waive {
+            cause,
+            until,
+            audit,
+        } => {
+            let request = WaiveRequest {
+                until: until.clone(),
+                audit: audit.order(),
+            };
+            let waived =
+                Target::open(context)?.change::<failures::Waive>((cause.clone(),), request)?;
+            output::one(
+                context.output,
+                &waived,
+                |w| format!("{cause}: waived by {}\n", w.by),
+                cause,
+            )?;
             Ok(Exit::Ok)
         }
     }
@@ -73,22 +89,39 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
 
 fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
-    let page = |limit, after| target.ask::<failures::Assets>((cause.to_owned(),), FailedAssetsFilter { after, limit });
+    let page = |limit, after| {
+        target.ask::<failures::Assets>((cause.to_owned(),), FailedAssetsFilter { after, limit })
+    };
     let id = |failed: &FailedAsset| format!("{}/{}", failed.unit, failed.asset);
     let failed = pages(limit, page, id)?;
     let row = |f: &FailedAsset| {
-        vec![f.asset.clone(), f.title.clone(), f.role.clone(), f.unit.clone(), f.reason.clone(), f.message.clone()]
+        vec![
+            f.asset.clone(),
+            f.title.clone(),
+            f.role.clone(),
+            f.unit.clone(),
+            f.reason.clone(),
+            f.message.clone(),
+        ]
     };
-    output::list(context.output, &failed, &["asset", "title", "role", "unit", "reason", "message"], row, |f| {
-        f.asset.clone()
-    })?;
+    output::list(
+        context.output,
+        &failed,
+        &["asset", "title", "role", "unit", "reason", "message"],
+        row,
+        |f| f.asset.clone(),
+    )?;
     Ok(Exit::Ok)
 }
 
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
     let causes = Target::open(context)?.ask::<failures::List>((), OfJob::new(job, limit))?;
     let row = |c: &CauseView| {
-        let waived = c.waived.as_ref().map(|w| format!("waived by {}", w.by)).unwrap_or_default();
+        let waived = c
+            .waived
+            .as_ref()
+            .map(|w| format!("waived by {}", w.by))
+            .unwrap_or_default();
         vec![
             c.cause.clone(),
             output::count(c.units),
@@ -100,7 +133,9 @@ fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
             c.example.clone(),
         ]
     };
-    let columns = ["cause", "units", "step", "reason", "last", "jobs", "decision", "example"];
+    let columns = [
+        "cause", "units", "step", "reason", "last", "jobs", "decision", "example",
+    ];
     output::list(context.output, &causes, &columns, row, |c| c.cause.clone())?;
     Ok(Exit::Ok)
 }

@@ -44,13 +44,29 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
                     w.reason.clone().unwrap_or_default(),
                 ]
             };
-            let columns = ["worker", "state", "busy slots", "units", "heard of", "reason"];
+            let columns = [
+                "worker",
+                "state",
+                "busy slots",
+                "units",
+                "heard of",
+                "reason",
+            ];
             output::list(context.output, &listed, &columns, row, |w| w.worker.clone())?;
             return Ok(Exit::Ok);
         }
-        Command::Drain(t) => target.change::<workers::Drain>((t.worker.clone(),), t.audit.order())?,
-        Command::Release(t) => target.change::<workers::Release>((t.worker.clone(),), t.audit.order())?,
+        Command::Drain(t) => {
+            target.change::<workers::Drain>((t.worker.clone(),), t.audit.order())?
+        }
+        Command::Release(t) => {
+            target.change::<workers::Release>((t.worker.clone(),), t.audit.order())?
+        }
     };
-    output::one(context.output, &view, |w| format!("{}: {}; {}\n", w.worker, w.state, w.next), &view.worker)?;
+    output::one(
+        context.output,
+        &view,
+        |w| format!("{}: {}; {}\n", w.worker, w.state, w.next),
+        &view.worker,
+    )?;
     Ok(Exit::Ok)
 }

@@ -106,51 +106,93 @@ pub(crate) enum Command {
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
     match command {
-        Command::Submit { file, dry_run, idempotency_key } => {
-            submit(context, &file, dry_run, idempotency_key.as_deref())
-        }
+        Command::Submit {
+            file,
+            dry_run,
+            idempotency_key,
+        } => submit(context, &file, dry_run, idempotency_key.as_deref()),
         Command::List { state, limit } => list(context, state.as_deref(), limit),
         Command::Get { id } => get(context, &id),
         Command::Watch { id } => wait(context, &id, None, true),
         Command::Wait { id, timeout } => {
-            let timeout = timeout.map(|t| Span::parse(&t).map_err(CliError::usage)).transpose()?;
+            let timeout = timeout
+                .map(|t| Span::parse(&t).map_err(CliError::usage))
+                .transpose()?;
             wait(context, &id, timeout.map(|t| t.0), false)
         }
         Command::Pause(target) => change::job::<jobs::Pause>(context, &target),
         Command::Resume(target) => change::job::<jobs::Resume>(context, &target),
         Command::Cancel(target) => change::job::<jobs::Cancel>(context, &target),
-        Command::Priority { target, priority, deadline } => {
-            let request = PriorityRequest { priority, deadline, audit: target.audit.order() };
-            change::show(context, &Target::open(context)?.change::<jobs::Prioritise>((target.id,), request)?)
+        Command::Priority {
+            target,
+            priority,
+            deadline,
+        } => {
+            let request = PriorityRequest {
+                priority,
+                deadline,
+                audit: target.audit.order(),
+            };
+            change::show(
+                context,
+                &Target::open(context)?.change::<jobs::Prioritise>((target.id,), request)?,
+            )
         }
-        Command::Retry { target, select } => retry::job(context, &target.id, &target.audit, &select),
+        Command::Retry { target, select } => {
+            retry::job(context, &target.id, &target.audit, &select)
+        }
         Command::Operations { id, limit } => operation::list(context, Some(&id), limit),
         Command::Explain { id } => explain::job(context, &id),
     }
 }
 
-fn submit(context: &Context, file: &std::path::Path, dry_run: bool, key: Option<&str>) -> CliResult<Exit> {
+fn submit(
+    context: &Context,
+    file: &std::path::Path,
+    dry_run: bool,
+    key: Option<&str>,
+) -> CliResult<Exit> {
     // A generated key also makes a repeated submission after a lost reply the same job.
     let key = key.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let (job, sources) = submit::gather(file, entropy_of(&key))?;
-    let job = NewJob { submission: Some(submission_of(&key)), ..job };
+    let job = NewJob {
+        submission: Some(submission_of(&key)),
+        ..job
+    };
     let submitted = if dry_run && server(context)?.is_none() {
-        Submitted { job: job.id, dry_run }
+        Submitted {
+            job: job.id,
+            dry_run,
+        }
     } else {
         let mut target = Target::open_or_make(context)?;
         let submitted = target.submit(&job, &sources, &key, dry_run)?;
         target.warn_not_running(context);
         submitted
     };
-    let render = |s: &Submitted| if s.dry_run { format!("would submit {}\n", s.job) } else { format!("{}\n", s.job) };
+    let render = |s: &Submitted| {
+        if s.dry_run {
+            format!("would submit {}\n", s.job)
+        } else {
+            format!("{}\n", s.job)
+        }
+    };
     output::one(context.output, &submitted, render, &submitted.job)?;
     Ok(Exit::Ok)
 }
 
 fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
-    let page =
-        |limit, after| target.ask::<jobs::List>((), JobsFilter { state: state.map(str::to_owned), after, limit });
+    let page = |limit, after| {
+        target.ask::<jobs::List>(
+            (),
+            JobsFilter {
+                state: state.map(str::to_owned),
+                after,
+                limit,
+            },
+        )
+    };
     let listed = pages(limit, page, |listed| listed.job.clone())?;
     let row = |l: &JobListed| {
         vec![
@@ -161,7 +203,13 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
             l.ended_at.clone().unwrap_or_default(),
         ]
     };
-    output::list(context.output, &listed, &["job", "state", "assets", "submitted", "ended"], row, |l| l.job.clone())?;
+    output::list(
+        context.output,
+        &listed,
+        &["job", "state", "assets", "submitted", "ended"],
+        row,
+        |l| l.job.clone(),
+    )?;
     Ok(Exit::Ok)
 }
 
@@ -190,7 +238,12 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
                 let line = progress_line(&progress);
                 if show && line != shown {
                     match context.output {
-                        Format::Jsonl => output::one(context.output, &progress, |_| String::new(), &progress.job)?,
+                        Format::Jsonl => output::one(
+                            context.output,
+                            &progress,
+                            |_| String::new(),
+                            &progress.job,
+                        )?,
                         _ => eprintln!("{}", output::text(&line)),
                     }
                     shown = line;
@@ -206,8 +259,10 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
             target.warn_not_running(context);
         }
         if timeout.is_some_and(|t| started.elapsed() >= t) {
-            return Err(CliError::new(Exit::Timeout, format!("job {id} is still {state}"))
-                .hint(format!("showrunner job explain {id}")));
+            return Err(
+                CliError::new(Exit::Timeout, format!("job {id} is still {state}"))
+                    .hint(format!("showrunner job explain {id}")),
+            );
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -226,9 +281,17 @@ fn progress_line(s: &Progress) -> String {
         s.state, u.total, u.dead, u.failed
     );
     for unit in s.running.iter().take(RUNNING_SHOWN) {
-        let of = unit.total.map(|total| format!(" of {}", output::bytes(total))).unwrap_or_default();
+        let of = unit
+            .total
+            .map(|total| format!(" of {}", output::bytes(total)))
+            .unwrap_or_default();
         let rate = output::bytes(unit.bytes_per_second);
-        text += &format!("\n  {}  {}{of}, {rate}/s, {}", unit.unit, output::bytes(unit.bytes), unit.worker);
+        text += &format!(
+            "\n  {}  {}{of}, {rate}/s, {}",
+            unit.unit,
+            output::bytes(unit.bytes),
+            unit.worker
+        );
     }
     if let Some(more) = s.running.len().checked_sub(RUNNING_SHOWN + 1) {
         text += &format!("\n  and {} more", more + 1);

@@ -26,16 +26,26 @@ impl ListenArgs {
     pub(crate) fn flags(&self, flags: &mut BTreeMap<&str, String>) {
         flags.extend(self.listen.clone().map(|listen| ("listen", listen)));
         flags.extend(self.insecure.then(|| ("insecure", "true".to_owned())));
-        flags.extend((!self.allow_host.is_empty()).then(|| ("allow_host", self.allow_host.join(","))));
+        flags.extend(
+            (!self.allow_host.is_empty()).then(|| ("allow_host", self.allow_host.join(","))),
+        );
     }
 }
 
 /// Names by which the API may be addressed: this machine's, and those of the settings.
 pub(crate) fn host_names(context: &Context) -> HostNames {
-    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let node = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let short = node.split('.').next().unwrap_or_default().to_owned();
-    let listed = context.settings["allow_host"].value.split(',').map(str::trim);
-    HostNames::default().and([node.as_str(), short.as_str()]).and(listed)
+    let listed = context.settings["allow_host"]
+        .value
+        .split(',')
+        .map(str::trim);
+    HostNames::default()
+        .and([node.as_str(), short.as_str()])
+        .and(listed)
 }
 
 /// The address to listen on. One that other machines reach needs `--insecure`, because the API has no login.
@@ -45,13 +55,18 @@ pub(crate) fn address(context: &Context) -> CliResult<&str> {
         "true" => true,
         "" | "false" => false,
         other => {
-            return Err(CliError::usage(format!("SHOWRUNNER_INSECURE is {other:?}")).hint("true or false"));
+            return Err(
+                CliError::usage(format!("SHOWRUNNER_INSECURE is {other:?}")).hint("true or false")
+            );
         }
     };
     let addresses = listen.to_socket_addrs().map_err(|error| {
-        CliError::usage(format!("cannot listen on {listen}: {error}")).hint("an address and a port: 127.0.0.1:8470")
+        CliError::usage(format!("cannot listen on {listen}: {error}"))
+            .hint("an address and a port: 127.0.0.1:8470")
     })?;
-    let local = addresses.into_iter().all(|address| address.ip().is_loopback());
+    let local = addresses
+        .into_iter()
+        .all(|address| address.ip().is_loopback());
     if local {
         return Ok(listen);
     }

@@ -12,7 +12,11 @@ use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 pub(super) struct LogFields(DefaultFields);
 
 impl<'writer> FormatFields<'writer> for LogFields {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
         let mut plain = String::new();
         self.0.format_fields(Writer::new(&mut plain), fields)?;
         writer.write_str(&output::line(&plain))
@@ -81,10 +85,19 @@ mod tests {
     fn names_in_log_lines_steer_no_terminal() {
         for ansi in [false, true] {
             let lines = Lines::default();
-            let builder = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(ansi);
-            tracing::subscriber::with_default(builder.fmt_fields(LogFields::default()).finish(), log);
+            let builder = tracing_subscriber::fmt()
+                .with_writer(lines.clone())
+                .with_ansi(ansi);
+            tracing::subscriber::with_default(
+                builder.fmt_fields(LogFields::default()).finish(),
+                log,
+            );
             let text = lines.text();
-            assert_eq!((text.lines().count(), text.contains("\\u{202e}gpj")), (1, true), "{text:?}");
+            assert_eq!(
+                (text.lines().count(), text.contains("\\u{202e}gpj")),
+                (1, true),
+                "{text:?}"
+            );
             for steering in ["\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}"] {
                 assert!(!text.contains(steering), "{text:?}");
             }
@@ -95,10 +108,15 @@ mod tests {
     fn names_in_json_log_lines_keep_their_value_and_steer_no_terminal() {
         let lines = Lines::default();
         let inside = lines.clone();
-        let builder = tracing_subscriber::fmt().json().with_writer(move || JsonLog(inside.clone()));
+        let builder = tracing_subscriber::fmt()
+            .json()
+            .with_writer(move || JsonLog(inside.clone()));
         tracing::subscriber::with_default(builder.finish(), log);
         let text = lines.text();
-        assert!(!text.trim_end().contains(char::is_control) && !text.contains('\u{202e}'), "{text:?}");
+        assert!(
+            !text.trim_end().contains(char::is_control) && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
         let value: serde_json::Value = serde_json::from_str(&text).expect("one document");
         assert_eq!(value["fields"]["name"], NAME);
     }

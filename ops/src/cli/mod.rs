@@ -166,9 +166,16 @@ pub fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let words = error.render().to_string();
-            let first = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let first = words
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
             let refused = CliError::usage(first).hint("showrunner help");
-            drop(crate::output::error(wanted_format(std::env::args()), &refused));
+            drop(crate::output::error(
+                wanted_format(std::env::args()),
+                &refused,
+            ));
             return ExitCode::from(Exit::Usage as u8);
         }
     };
@@ -189,11 +196,16 @@ fn wanted_format(args: impl Iterator<Item = String>) -> Format {
     let mut wanted = Format::Table;
     let mut named = false;
     for arg in args {
-        let value = match arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o").filter(|v| !v.is_empty())) {
+        let value = match arg
+            .strip_prefix("--output=")
+            .or_else(|| arg.strip_prefix("-o").filter(|v| !v.is_empty()))
+        {
             Some(value) => Some(value.trim_start_matches('=')),
             None => named.then_some(arg.as_str()),
         };
-        wanted = value.and_then(|value| Format::from_str(value, true).ok()).unwrap_or(wanted);
+        wanted = value
+            .and_then(|value| Format::from_str(value, true).ok())
+            .unwrap_or(wanted);
         named = arg == "-o" || arg == "--output";
     }
     wanted
@@ -209,7 +221,10 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         ("database_ca", cli.global.database_ca),
         ("database_password_file", cli.global.database_password_file),
     ];
-    let mut flags: BTreeMap<&str, String> = flags.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+    let mut flags: BTreeMap<&str, String> = flags
+        .into_iter()
+        .filter_map(|(k, v)| Some((k, v?)))
+        .collect();
     match &cli.command {
         Command::Run(args) => args.limits.flags(&mut flags),
         Command::Up(args) => args.flags(&mut flags),
@@ -219,14 +234,21 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
     }
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let settings = settings::resolve(&flags, cli.global.profile.as_deref(), &env)?;
-    let context = Context { settings, output: cli.global.output, quiet: cli.global.quiet };
+    let context = Context {
+        settings,
+        output: cli.global.output,
+        quiet: cli.global.quiet,
+    };
     let format = cli.global.output;
     match cli.command {
         Command::Demo(args) => block_on(format, demo::run(context, args)),
         Command::Run(args) => block_on(format, run::run(context, args)),
         Command::Up(args) => block_on(format, up::run(context, args)),
         Command::Coordinator(args) => block_on(format, coordinator::run(context, args)),
-        Command::Worker(worker::Args { command: Some(command), .. }) => fleet::run(&context, &command),
+        Command::Worker(worker::Args {
+            command: Some(command),
+            ..
+        }) => fleet::run(&context, &command),
         Command::Worker(args) => block_on(format, worker::run(context, args)),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Schema(args) => schema::run(&args),
@@ -257,7 +279,10 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
     if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
             tracing::debug!(%error, "the limit of open files stays as it is");
         }
@@ -279,18 +304,32 @@ fn log_filter(quiet: bool, verbose: u8, named: Option<String>) -> tracing_subscr
         (_, 1) => ("info".into(), ",actix_http=off"),
         _ => ("debug".into(), ""),
     };
-    let level = format!("{level}{more},tokio_postgres::query=info,tokio_postgres::simple_query=info");
+    let level =
+        format!("{level}{more},tokio_postgres::query=info,tokio_postgres::simple_query=info");
     tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "warn".into())
 }
 
 fn start_logging(global: &Global) {
-    let filter = log_filter(global.quiet, global.verbose, std::env::var("SHOWRUNNER_LOG").ok());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let filter = log_filter(
+        global.quiet,
+        global.verbose,
+        std::env::var("SHOWRUNNER_LOG").ok(),
+    );
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false);
     if global.log_format == "json" {
-        builder.json().with_writer(|| JsonLog(crate::log::stderr())).init();
+        builder
+            .json()
+            .with_writer(|| JsonLog(crate::log::stderr()))
+            .init();
     } else {
         let ansi = std::env::var_os("NO_COLOR").is_none() && crate::output::interactive();
-        builder.with_writer(crate::log::stderr).with_ansi(ansi).fmt_fields(LogFields::default()).init();
+        builder
+            .with_writer(crate::log::stderr)
+            .with_ansi(ansi)
+            .fmt_fields(LogFields::default())
+            .init();
     }
 }
 
@@ -317,11 +356,18 @@ mod tests {
 
     #[test]
     fn log_filter_everything_asked_for_leaves_values_of_statements_out() {
-        for (verbose, named) in [(3, None), (0, Some("trace".to_owned())), (0, Some("debug".to_owned()))] {
+        for (verbose, named) in [
+            (3, None),
+            (0, Some("trace".to_owned())),
+            (0, Some("debug".to_owned())),
+        ] {
             let subscriber = tracing_subscriber::registry().with(log_filter(false, verbose, named));
             let (ours, statements) = tracing::subscriber::with_default(subscriber, || {
                 let ours = tracing::enabled!(target: "coordinator", tracing::Level::DEBUG);
-                (ours, tracing::enabled!(target: "tokio_postgres::query", tracing::Level::DEBUG))
+                (
+                    ours,
+                    tracing::enabled!(target: "tokio_postgres::query", tracing::Level::DEBUG),
+                )
             });
             assert_eq!((ours, statements), (true, false), "{verbose}");
         }

@@ -54,8 +54,12 @@ where
     E: Endpoint<Path = (i64,), Query = Nothing, Body = AuditContext, Answer = OperationView>,
 {
     let view = Target::open(context)?.change::<E>((target.operation,), target.audit.order())?;
-    let render =
-        |v: &OperationView| format!("operation {}: {}, {} of {} units\n", v.operation, v.state, v.done, v.eligible);
+    let render = |v: &OperationView| {
+        format!(
+            "operation {}: {}, {} of {} units\n",
+            v.operation, v.state, v.done, v.eligible
+        )
+    };
     output::one(context.output, &view, render, &target.operation.to_string())?;
     Ok(Exit::Ok)
 }
@@ -76,7 +80,19 @@ pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResul
             o.reason.clone(),
         ]
     };
-    let columns = ["operation", "at", "by", "action", "job", "state", "done", "filter", "reason"];
-    output::list(context.output, &listed, &columns, row, |o| o.operation.to_string())?;
+    let columns = [
+        "operation",
+        "at",
+        "by",
+        "action",
+        "job",
+        "state",
+        "done",
+        "filter",
+        "reason",
+    ];
+    output::list(context.output, &listed, &columns, row, |o| {
+        o.operation.to_string()
+    })?;
     Ok(Exit::Ok)
 }

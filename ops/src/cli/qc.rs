@@ -48,9 +48,20 @@ struct Waived {
 
 impl Waived {
     fn words(&self) -> String {
-        let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-        let expired = if self.holds { "" } else { " (expired: it counts no more)" };
-        format!("{:<13} waived by {}{until}: {}{expired}", self.check, self.by, self.reason)
+        let until = self
+            .until
+            .as_ref()
+            .map(|until| format!(" until {until}"))
+            .unwrap_or_default();
+        let expired = if self.holds {
+            ""
+        } else {
+            " (expired: it counts no more)"
+        };
+        format!(
+            "{:<13} waived by {}{until}: {}{expired}",
+            self.check, self.by, self.reason
+        )
     }
 }
 
@@ -66,37 +77,61 @@ struct Shown {
 impl Shown {
     fn of(report: Report, waivers: &[WrittenWaiver], now: Timestamp) -> Shown {
         let file = report.file.clone();
-        let delivery = JudgedContent { asset: &file, title: "", policy: &report.policy, hash: &report.hash };
+        let delivery = JudgedContent {
+            asset: &file,
+            title: "",
+            policy: &report.policy,
+            hash: &report.hash,
+        };
         let of_check = |check: String| {
-            let covering = waivers.iter().filter(|written| written.waiver.scope.covers(&check, &delivery));
+            let covering = waivers
+                .iter()
+                .filter(|written| written.waiver.scope.covers(&check, &delivery));
             let best = covering.max_by_key(|written| written.waiver.holds(now))?;
             let (by, reason) = (best.by.clone(), best.reason.clone());
             let until = best.waiver.until.map(|until| until.to_string());
-            Some(Waived { check, by, reason, until, holds: best.waiver.holds(now) })
+            Some(Waived {
+                check,
+                by,
+                reason,
+                until,
+                holds: best.waiver.holds(now),
+            })
         };
-        let waived = report.blocking_checks().into_iter().filter_map(of_check).collect();
+        let waived = report
+            .blocking_checks()
+            .into_iter()
+            .filter_map(of_check)
+            .collect();
         Shown { report, waived }
     }
 
     /// Whether the file is accepted: everything passed, or every blocking check is waived.
     fn is_accepted(&self) -> bool {
-        let held = |check: &String| self.waived.iter().any(|waived| waived.holds && waived.check == *check);
+        let held = |check: &String| {
+            self.waived
+                .iter()
+                .any(|waived| waived.holds && waived.check == *check)
+        };
         let blocking = self.report.blocking_checks();
         self.report.verdict == Verdict::Pass || (!blocking.is_empty() && blocking.iter().all(held))
     }
 }
 
 fn read_waivers(path: Option<&Path>) -> CliResult<Vec<WrittenWaiver>> {
-    let Some(path) = path else { return Ok(Vec::new()) };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
     waivers::read(&path.display().to_string(), &text, &CHECK_IDS).map_err(CliError::from)
 }
 
 /// Runs the command. One report a file; exit 1 when any file does not pass and is not waived.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let policy = load_policy(&args.policy).map_err(|problem| CliError::from(vec![problem]))?;
-    let spec: DeliverySpec = serde_json::from_str(&policy.policy).map_err(|e| CliError::failed(e.to_string()))?;
+    let spec: DeliverySpec =
+        serde_json::from_str(&policy.policy).map_err(|e| CliError::failed(e.to_string()))?;
     let waivers = read_waivers(args.waivers.as_deref())?;
     let tools = Tools {
         ffmpeg: context.settings["ffmpeg"].value.clone(),
@@ -111,7 +146,8 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     });
     let (mut all_pass, mut inspected, mut documents) = (true, Vec::new(), Vec::new());
     for file in &args.files {
-        let failed = |failure: Failure| CliError::failed(format!("{}: {}", file.display(), failure.message));
+        let failed =
+            |failure: Failure| CliError::failed(format!("{}: {}", file.display(), failure.message));
         let subject = MediaUnderTest::bare(file);
         // Verdict and pictures are of one open file, also when another one takes its name.
         let media = Arc::new(Media::open(file, &subject.file).map_err(failed)?);
@@ -131,18 +167,30 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         }
         if !args.report.is_empty() {
             let with_stills = args.report.iter().any(Wanted::wants_stills);
-            let stills = if with_stills { stills(&media, &shown.report, &tools, &cancel).await } else { Vec::new() };
+            let stills = if with_stills {
+                stills(&media, &shown.report, &tools, &cancel).await
+            } else {
+                Vec::new()
+            };
             inspected.push(Inspected {
                 waivers: shown.waived.iter().map(Waived::words).collect(),
                 report: shown.report,
-                sheet: sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()).unwrap_or_default(),
+                sheet: sheet
+                    .and_then(|sheet| serde_json::from_str(&sheet).ok())
+                    .unwrap_or_default(),
                 stills,
                 target: spec.qc.loudness.as_ref().map(|check| check.target.0),
             });
         }
     }
     if !documents.is_empty() {
-        output::list(context.output, &documents, &[], |_| Vec::new(), |_| String::new())?;
+        output::list(
+            context.output,
+            &documents,
+            &[],
+            |_| Vec::new(),
+            |_| String::new(),
+        )?;
     }
     for wanted in &args.report {
         wanted.write(&inspected).map_err(CliError::failed)?;
@@ -152,7 +200,12 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
 
 /// A picture for each finding that has a time: from the middle of its first stretch. A still takes the decoder a moment, and
 /// a file that is wrong everywhere must not take hours.
-async fn stills(media: &Media, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Option<Vec<u8>>> {
+async fn stills(
+    media: &Media,
+    report: &Report,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Vec<Option<Vec<u8>>> {
     const STILLS_MAX: usize = 20;
     let mut stills = Vec::new();
     for finding in report.findings.iter().take(STILLS_MAX) {

@@ -40,16 +40,25 @@ impl RedisArgs {
             ("redis_key", &self.redis_key),
             ("redis_password_file", &self.redis_password_file),
         ];
-        flags.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        flags.extend(
+            given
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?))),
+        );
     }
 }
 
 /// The server that the settings name.
 pub(crate) fn server(context: &Context) -> CliResult<Server> {
     let value = |name: &str| context.settings[name].value.clone();
-    let path = |name: &str| Some(value(name)).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = |name: &str| {
+        Some(value(name))
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if value("redis").is_empty() {
-        return Err(CliError::usage("no Redis given").hint("--redis redis://127.0.0.1/ or SHOWRUNNER_REDIS"));
+        return Err(CliError::usage("no Redis given")
+            .hint("--redis redis://127.0.0.1/ or SHOWRUNNER_REDIS"));
     }
     let settings = Settings {
         url: value("redis"),
@@ -71,7 +80,11 @@ pub(crate) async fn deployment(server: &Server) -> Result<Option<String>, String
 }
 
 async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, String> {
-    match ::redis::cmd("GET").arg(keys::DEPLOYMENT).query_async(connection).await {
+    match ::redis::cmd("GET")
+        .arg(keys::DEPLOYMENT)
+        .query_async(connection)
+        .await
+    {
         Err(error) if error.code() == Some("NOPERM") => Ok(None),
         asked => asked.map_err(|e| e.to_string()),
     }
@@ -113,8 +126,15 @@ pub(crate) async fn replaced(server: Server, mut own: Option<String>) -> CliErro
 }
 
 /// Refuses a server that is marked with another deployment than `own`, which is that of `whose`.
-pub(crate) async fn belongs(context: &Context, server: &Server, own: &str, whose: &str) -> CliResult<()> {
-    let found = deployment(server).await.map_err(|why| unreachable(context, &why))?;
+pub(crate) async fn belongs(
+    context: &Context,
+    server: &Server,
+    own: &str,
+    whose: &str,
+) -> CliResult<()> {
+    let found = deployment(server)
+        .await
+        .map_err(|why| unreachable(context, &why))?;
     match compare(own, found.as_deref()) {
         Ownership::Own | Ownership::Unmarked => Ok(()),
         Ownership::Foreign { found } => Err(foreign(&server.name(), &found, own, whose)),
@@ -136,6 +156,7 @@ pub(crate) fn foreign(redis: &str, found: &str, own: &str, whose: &str) -> CliEr
 /// Says which server could not be used; its credentials are not shown.
 pub(crate) fn unreachable(context: &Context, why: &str) -> CliError {
     let shown = masked(&context.settings)["redis"].value.clone();
-    CliError::failed(format!("Redis at {shown}: {why}"))
-        .hint("is it running and reachable, and are user and password right? try: redis-cli -u URL ping")
+    CliError::failed(format!("Redis at {shown}: {why}")).hint(
+        "is it running and reachable, and are user and password right? try: redis-cli -u URL ping",
+    )
 }

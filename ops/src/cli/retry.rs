@@ -48,14 +48,24 @@ impl Select {
             all: self.all,
             only: self.only.clone(),
             corrections,
-            rate: self.rate.as_deref().map(parse_rate).transpose().map_err(CliError::usage)?,
+            rate: self
+                .rate
+                .as_deref()
+                .map(parse_rate)
+                .transpose()
+                .map_err(CliError::usage)?,
             audit: audit.order(),
         })
     }
 }
 
 /// Retries units of one job.
-pub(crate) fn job(context: &Context, id: &str, audit: &AuditArgs, select: &Select) -> CliResult<Exit> {
+pub(crate) fn job(
+    context: &Context,
+    id: &str,
+    audit: &AuditArgs,
+    select: &Select,
+) -> CliResult<Exit> {
     let request = select.request(audit, Vec::new())?;
     let retried = Target::open(context)?.retry(id, &request)?;
     show(context, &retried)
@@ -69,24 +79,42 @@ pub(crate) fn redrive(
     select: &Select,
     cause: Option<&str>,
 ) -> CliResult<Exit> {
-    let request = select.request(audit, cause.map(|cause| format!("cause={cause}")).into_iter().collect())?;
+    let request = select.request(
+        audit,
+        cause
+            .map(|cause| format!("cause={cause}"))
+            .into_iter()
+            .collect(),
+    )?;
     let retried = Target::open(context)?.redrive(job, &request)?;
     show(context, &retried)
 }
 
 fn show(context: &Context, retried: &Retried) -> CliResult<Exit> {
-    let name = retried.operation.map_or_else(|| retried.job.clone(), |no| no.to_string());
+    let name = retried
+        .operation
+        .map_or_else(|| retried.job.clone(), |no| no.to_string());
     output::one(context.output, retried, render, &name)?;
     Ok(Exit::Ok)
 }
 
 fn render(r: &Retried) -> String {
-    let job = if r.job.is_empty() { String::new() } else { format!("{}: ", r.job) };
+    let job = if r.job.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", r.job)
+    };
     let would = if r.dry_run { "would run" } else { "will run" };
     let so_far = if r.counting { " so far" } else { "" };
-    let mut text = format!("{job}{} of {} matching units{so_far} {would} again\n", r.units, r.matched);
+    let mut text = format!(
+        "{job}{} of {} matching units{so_far} {would} again\n",
+        r.units, r.matched
+    );
     if r.corrected > 0 {
-        text.push_str(&format!("  with corrected input for {} assets\n", r.corrected));
+        text.push_str(&format!(
+            "  with corrected input for {} assets\n",
+            r.corrected
+        ));
     }
     for not in &r.ineligible {
         text.push_str(&format!("  {} not: {}\n", not.units, not.why));
@@ -107,10 +135,12 @@ fn set(pairs: &[String]) -> CliResult<Correction> {
     let mut correction = Correction::default();
     for pair in pairs {
         let Some((key, value)) = pair.split_once('=') else {
-            return Err(CliError::usage(format!("--set {pair:?} is not key=value")).hint("asset.location=PATH"));
+            return Err(CliError::usage(format!("--set {pair:?} is not key=value"))
+                .hint("asset.location=PATH"));
         };
         let field = key.strip_prefix("asset.").unwrap_or(key);
-        put(&mut correction, field, value).map_err(|why| CliError::usage(format!("--set {key}: {why}")))?;
+        put(&mut correction, field, value)
+            .map_err(|why| CliError::usage(format!("--set {key}: {why}")))?;
     }
     Ok(correction)
 }
@@ -124,10 +154,18 @@ fn put(correction: &mut Correction, field: &str, value: &str) -> Result<(), Stri
         "location" => correction.location = Some(value.to_owned()),
         "hash" => correction.hash = Some(value.to_owned()),
         "bytes" => {
-            let bytes = value.trim().parse().map_err(|_| format!("{value:?} is not a number of bytes"))?;
+            let bytes = value
+                .trim()
+                .parse()
+                .map_err(|_| format!("{value:?} is not a number of bytes"))?;
             correction.bytes = Some(bytes);
         }
-        _ => return Err(format!("{field:?} cannot be corrected; {}", protocol::yaml::suggest(field, &KNOWN))),
+        _ => {
+            return Err(format!(
+                "{field:?} cannot be corrected; {}",
+                protocol::yaml::suggest(field, &KNOWN)
+            ));
+        }
     }
     Ok(())
 }
@@ -135,36 +173,60 @@ fn put(correction: &mut Correction, field: &str, value: &str) -> Result<(), Stri
 fn read_corrections(path: &Path) -> CliResult<Vec<Correction>> {
     let wrong = |why: String| CliError::usage(format!("{}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let lines = text
+        .lines()
+        .zip(1..)
+        .filter(|(line, _)| !line.trim().is_empty());
     let mut corrections = Vec::new();
     if text.trim_start().starts_with('{') {
         for (line, number) in lines {
             // The text of the line stays out: a wrong path must not show what another file holds.
             let read: Result<Correction, _> = serde_json::from_str(line);
             let known = KNOWN.join(", ");
-            corrections.push(read.map_err(|_| wrong(format!("line {number} is no JSON object with only {known}")))?);
+            corrections.push(read.map_err(|_| {
+                wrong(format!("line {number} is no JSON object with only {known}"))
+            })?);
         }
     } else {
         let mut lines = lines;
-        let header = lines.next().map(|(line, _)| fields(line.trim_start_matches('\u{feff}'))).unwrap_or_default();
-        if let Some(at) = header.iter().position(|field| !KNOWN.contains(&field.trim())) {
+        let header = lines
+            .next()
+            .map(|(line, _)| fields(line.trim_start_matches('\u{feff}')))
+            .unwrap_or_default();
+        if let Some(at) = header
+            .iter()
+            .position(|field| !KNOWN.contains(&field.trim()))
+        {
             let known = KNOWN.join(", ");
-            return Err(wrong(format!("column {} of the header cannot be corrected; known: {known}", at + 1)));
+            return Err(wrong(format!(
+                "column {} of the header cannot be corrected; known: {known}",
+                at + 1
+            )));
         }
         for (line, number) in lines {
             let values = fields(line);
             if values.len() != header.len() {
                 let (found, wanted) = (values.len(), header.len());
-                return Err(wrong(format!("line {number}: {found} fields, the header has {wanted}")));
+                return Err(wrong(format!(
+                    "line {number}: {found} fields, the header has {wanted}"
+                )));
             }
             let mut correction = Correction::default();
-            for (field, value) in header.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
-                put(&mut correction, field.trim(), &value).map_err(|why| wrong(format!("line {number}: {why}")))?;
+            for (field, value) in header
+                .iter()
+                .zip(values)
+                .filter(|(_, value)| !value.is_empty())
+            {
+                put(&mut correction, field.trim(), &value)
+                    .map_err(|why| wrong(format!("line {number}: {why}")))?;
             }
             corrections.push(correction);
         }
     }
-    match corrections.iter().position(|correction| correction.asset.is_empty()) {
+    match corrections
+        .iter()
+        .position(|correction| correction.asset.is_empty())
+    {
         Some(at) => Err(wrong(format!("row {} names no asset", at + 1))),
         None => Ok(corrections),
     }
@@ -202,7 +264,12 @@ mod tests {
     #[test]
     fn file_of_another_kind_is_not_quoted() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        for text in ["SECRET,b\nc,d\n", "{\"SECRET\": 1}\n", "{SECRET\n", "asset\nSECRET,x\n"] {
+        for text in [
+            "SECRET,b\nc,d\n",
+            "{\"SECRET\": 1}\n",
+            "{SECRET\n",
+            "asset\nSECRET,x\n",
+        ] {
             std::fs::write(file.path(), text).expect("written");
             let error = read_corrections(file.path()).expect_err(text);
             assert!(!error.message.contains("SECRET"), "{}", error.message);
@@ -213,9 +280,15 @@ mod tests {
 
     #[test]
     fn what_is_set_is_checked() {
-        let pairs = ["asset.location=new/{file}".to_owned(), "asset.bytes=12".to_owned()];
+        let pairs = [
+            "asset.location=new/{file}".to_owned(),
+            "asset.bytes=12".to_owned(),
+        ];
         let correction = set(&pairs).expect("reads");
-        assert_eq!((correction.location.as_deref(), correction.bytes), (Some("new/{file}"), Some(12)));
+        assert_eq!(
+            (correction.location.as_deref(), correction.bytes),
+            (Some("new/{file}"), Some(12))
+        );
         assert!(set(&["asset.lokation=x".into()]).is_err());
         assert!(set(&["asset.bytes=many".into()]).is_err());
         assert!(set(&["location".into()]).is_err());

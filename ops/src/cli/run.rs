@@ -35,8 +35,10 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let result = run_job(&context, &embedded, job, args.fresh).await;
     embedded.shutdown(GRACE).await;
     let Some(summary) = result? else {
-        return Err(CliError::new(Exit::Interrupted, "interrupted; what was done is kept")
-            .hint("run the same command again: it continues where this one stopped"));
+        return Err(
+            CliError::new(Exit::Interrupted, "interrupted; what was done is kept")
+                .hint("run the same command again: it continues where this one stopped"),
+        );
     };
     output::one(context.output, &summary, account, &summary.job)?;
     Ok(exit_of(&summary))
@@ -62,12 +64,23 @@ pub(crate) async fn run_job(
     }
 }
 
-async fn submit_or_resume(embedded: &Embedded, job: NewJob, fresh: bool) -> CliResult<(JobNo, Option<String>)> {
+async fn submit_or_resume(
+    embedded: &Embedded,
+    job: NewJob,
+    fresh: bool,
+) -> CliResult<(JobNo, Option<String>)> {
     let found = embedded
         .store
         .write(move |tx| {
-            let open = if fresh { Vec::new() } else { tx.jobs(true, u32::MAX)? };
-            match open.into_iter().find(|row| row.digest == job.digest && row.state != JobState::Cancelling) {
+            let open = if fresh {
+                Vec::new()
+            } else {
+                tx.jobs(true, u32::MAX)?
+            };
+            match open
+                .into_iter()
+                .find(|row| row.digest == job.digest && row.state != JobState::Cancelling)
+            {
                 Some(mut row) => {
                     if row.state == JobState::Paused {
                         row.state = JobState::Running;

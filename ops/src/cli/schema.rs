@@ -39,8 +39,9 @@ pub(crate) struct Args {
 
 /// Profiles by name, each with the settings that there are.
 fn profiles() -> Schema {
-    let settings: serde_json::Map<String, serde_json::Value> =
-        settings::names().map(|name| (name.to_owned(), json!({ "type": "string" }))).collect();
+    let settings: serde_json::Map<String, serde_json::Value> = settings::names()
+        .map(|name| (name.to_owned(), json!({ "type": "string" })))
+        .collect();
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Profiles",
@@ -113,8 +114,14 @@ mod tests {
     fn schema_of_jobs_names_the_default_of_attempts() {
         let schema = serde_json::to_value(schemars::schema_for!(JobFile)).expect("serialisable");
         let said = &schema["$defs"]["RetryFile"]["properties"]["attempts"]["description"];
-        let (moving, measuring) = (RetryPolicy::default().attempts_max, RetryPolicy::measuring().attempts_max);
+        let (moving, measuring) = (
+            RetryPolicy::default().attempts_max,
+            RetryPolicy::measuring().attempts_max,
+        );
         let default = format!("default {moving}; {measuring} for `qc` and `noop`");
-        assert!(said.as_str().is_some_and(|said| said.contains(&default)), "{said}");
+        assert!(
+            said.as_str().is_some_and(|said| said.contains(&default)),
+            "{said}"
+        );
     }
 }

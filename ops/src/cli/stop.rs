@@ -23,7 +23,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {
@@ -45,8 +48,12 @@ pub(crate) async fn stop_signal() {
 /// Ends the process with exit code 130 at the second signal to stop, and when it has not ended `grace` and some seconds
 /// after the first. The thread has a runtime of its own: all others may be stuck.
 pub(crate) fn guard(context: &Context, grace: Duration) -> CliResult<()> {
-    let failed = |error: io::Error| CliError::failed(format!("a thread cannot be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let failed =
+        |error: io::Error| CliError::failed(format!("a thread cannot be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
     let mut signals = {
         let _entered = runtime.enter();
         Signals::new().map_err(failed)?
@@ -64,11 +71,17 @@ pub(crate) fn guard(context: &Context, grace: Duration) -> CliResult<()> {
         std::process::exit(Exit::Interrupted as i32);
     };
     let thread = std::thread::Builder::new().name("stop".to_owned());
-    thread.spawn(move || runtime.block_on(wait)).map(drop).map_err(failed)
+    thread
+        .spawn(move || runtime.block_on(wait))
+        .map(drop)
+        .map_err(failed)
 }
 
 /// Runs a command to its end. Actors live on this thread, everything else on the multi-thread runtime behind it.
-pub(super) fn block_on(format: Format, work: impl Future<Output = CliResult<Exit>>) -> CliResult<Exit> {
+pub(super) fn block_on(
+    format: Format,
+    work: impl Future<Output = CliResult<Exit>>,
+) -> CliResult<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -78,18 +91,35 @@ pub(super) fn block_on(format: Format, work: impl Future<Output = CliResult<Exit
     let ended = match &result {
         Ok(exit) => (*exit, None),
         Err(error) => {
-            let CliError { exit, message, hint, passing } = error;
+            let CliError {
+                exit,
+                message,
+                hint,
+                passing,
+            } = error;
             let (message, hint) = (message.clone(), hint.clone());
-            (*exit, Some(CliError { exit: *exit, message, hint, passing: *passing }))
+            (
+                *exit,
+                Some(CliError {
+                    exit: *exit,
+                    message,
+                    hint,
+                    passing: *passing,
+                }),
+            )
         }
     };
     // Dropping the runtime waits for its threads. Without this thread it would wait for ever.
-    drop(std::thread::Builder::new().name("end".to_owned()).spawn(move || {
-        std::thread::sleep(THREADS);
-        let (exit, error) = ended;
-        error.iter().for_each(|error| report(format, error));
-        std::process::exit(exit as i32);
-    }));
+    drop(
+        std::thread::Builder::new()
+            .name("end".to_owned())
+            .spawn(move || {
+                std::thread::sleep(THREADS);
+                let (exit, error) = ended;
+                error.iter().for_each(|error| report(format, error));
+                std::process::exit(exit as i32);
+            }),
+    );
     drop(system);
     result
 }

@@ -8,7 +8,9 @@ use base64::Engine;
 use coordinator::http::endpoint::{Endpoint, Nothing};
 use coordinator::http::tasks;
 use coordinator::review::waivers::CheckWaived;
-use coordinator::review::{DecisionOutcome, TaskEvent, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiverScope};
+use coordinator::review::{
+    DecisionOutcome, TaskEvent, TaskPicture, TaskRequest, TaskView, TasksFilter, WaiverScope,
+};
 use std::path::{Path, PathBuf};
 
 /// Commands of `task`.
@@ -102,14 +104,31 @@ impl From<ReachWord> for WaiverScope {
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
-    let plain = |audit: &AuditArgs| TaskRequest { audit: audit.order(), ..TaskRequest::default() };
+    let plain = |audit: &AuditArgs| TaskRequest {
+        audit: audit.order(),
+        ..TaskRequest::default()
+    };
     match command {
-        Command::List { state, kind, job, asset, title, limit } => {
+        Command::List {
+            state,
+            kind,
+            job,
+            asset,
+            title,
+            limit,
+        } => {
             let filter = control_filter(state, kind, job, asset, title);
             let mut target = Target::open(context)?;
             let page = |limit, after: Option<String>| {
                 let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
-                target.ask::<tasks::List>((), TasksFilter { after, limit, ..filter.clone() })
+                target.ask::<tasks::List>(
+                    (),
+                    TasksFilter {
+                        after,
+                        limit,
+                        ..filter.clone()
+                    },
+                )
             };
             list(context, &pages(limit, page, |task| task.task.to_string())?)
         }
@@ -121,8 +140,19 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
         Command::Pictures { task, to } => pictures(context, task, to.as_deref()),
         Command::Approve { task, audit } => settle::<tasks::Approve>(context, task, plain(&audit)),
         Command::Reject { task, audit } => settle::<tasks::Reject>(context, task, plain(&audit)),
-        Command::Waive { task, checks, reach, until, audit } => {
-            let request = TaskRequest { checks, reach: reach.into(), until, audit: audit.order() };
+        Command::Waive {
+            task,
+            checks,
+            reach,
+            until,
+            audit,
+        } => {
+            let request = TaskRequest {
+                checks,
+                reach: reach.into(),
+                until,
+                audit: audit.order(),
+            };
             settle::<tasks::Waive>(context, task, request)
         }
     }
@@ -135,7 +165,15 @@ fn control_filter(
     asset: Option<String>,
     title: Option<String>,
 ) -> TasksFilter {
-    TasksFilter { state, kind, job, asset, title, after: 0, limit: 0 }
+    TasksFilter {
+        state,
+        kind,
+        job,
+        asset,
+        title,
+        after: 0,
+        limit: 0,
+    }
 }
 
 fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
@@ -147,59 +185,120 @@ fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
             t.state.clone(),
             t.asset.clone(),
             t.title.clone(),
-            t.supplier.clone().or_else(|| t.role.clone()).unwrap_or_default(),
+            t.supplier
+                .clone()
+                .or_else(|| t.role.clone())
+                .unwrap_or_default(),
             t.round.to_string(),
-            if t.overdue { format!("{due} overdue") } else { due },
-            if t.checks.is_empty() { t.message.clone() } else { t.checks.join(", ") },
+            if t.overdue {
+                format!("{due} overdue")
+            } else {
+                due
+            },
+            if t.checks.is_empty() {
+                t.message.clone()
+            } else {
+                t.checks.join(", ")
+            },
         ]
     };
-    let columns = ["task", "kind", "state", "asset", "title", "with", "round", "due", "about"];
+    let columns = [
+        "task", "kind", "state", "asset", "title", "with", "round", "due", "about",
+    ];
     output::list(context.output, tasks, &columns, row, |t| t.task.to_string())?;
     Ok(Exit::Ok)
 }
 
 fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Exit> {
     let found = Target::open(context)?.ask::<tasks::Pictures>((task,), Nothing {})?;
-    let names: Vec<String> = found.iter().enumerate().map(|(n, picture)| file_name(task, n + 1, picture)).collect();
+    let names: Vec<String> = found
+        .iter()
+        .enumerate()
+        .map(|(n, picture)| file_name(task, n + 1, picture))
+        .collect();
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|e| CliError::failed(format!("{}: {e}", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|e| CliError::failed(format!("{}: {e}", folder.display())))?;
         for (picture, name) in found.iter().zip(&names) {
             let path = folder.join(name);
-            let written = base64::engine::general_purpose::STANDARD.decode(&picture.image).map_err(|e| e.to_string());
-            let written = written.and_then(|bytes| std::fs::write(&path, bytes).map_err(|e| e.to_string()));
+            let written = base64::engine::general_purpose::STANDARD
+                .decode(&picture.image)
+                .map_err(|e| e.to_string());
+            let written =
+                written.and_then(|bytes| std::fs::write(&path, bytes).map_err(|e| e.to_string()));
             written.map_err(|why| CliError::failed(format!("{}: {why}", path.display())))?;
         }
     }
     let named: Vec<(&TaskPicture, String)> = found.iter().zip(names).collect();
     if matches!(context.output, Format::Json | Format::Jsonl) {
-        output::list(context.output, &found, &[], |_| Vec::new(), |picture| picture.kind.clone())?;
+        output::list(
+            context.output,
+            &found,
+            &[],
+            |_| Vec::new(),
+            |picture| picture.kind.clone(),
+        )?;
         return Ok(Exit::Ok);
     }
     let row = |(picture, name): &(&TaskPicture, String)| {
-        let at = picture.at.map_or_else(String::new, |at| format!("{at:.2} s"));
-        vec![name.clone(), picture.kind.clone(), picture.check.clone().unwrap_or_default(), at]
+        let at = picture
+            .at
+            .map_or_else(String::new, |at| format!("{at:.2} s"));
+        vec![
+            name.clone(),
+            picture.kind.clone(),
+            picture.check.clone().unwrap_or_default(),
+            at,
+        ]
     };
-    output::list(context.output, &named, &["file", "kind", "check", "at"], row, |(_, name)| name.clone())?;
+    output::list(
+        context.output,
+        &named,
+        &["file", "kind", "check", "at"],
+        row,
+        |(_, name)| name.clone(),
+    )?;
     Ok(Exit::Ok)
 }
 
 /// `task-3-1-black.jpg`: nothing of it comes from the worker but words that are known.
 fn file_name(task: i64, n: usize, picture: &TaskPicture) -> String {
     let word = picture.check.as_deref().unwrap_or(&picture.kind);
-    let word: String = word.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').collect();
-    let extension = if picture.media_type == "image/png" { "png" } else { "jpg" };
+    let word: String = word
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || *c == '_')
+        .collect();
+    let extension = if picture.media_type == "image/png" {
+        "png"
+    } else {
+        "jpg"
+    };
     format!("task-{task}-{n}-{word}.{extension}")
 }
 
 /// A waiver in one line.
 pub(crate) fn waived_line(w: &CheckWaived) -> String {
-    let until = w.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    let expired = if w.holds { "" } else { " (expired: it counts no more)" };
-    format!("{} waived by {}{until}: {}{expired}", w.check, w.by, w.reason)
+    let until = w
+        .until
+        .as_ref()
+        .map(|until| format!(" until {until}"))
+        .unwrap_or_default();
+    let expired = if w.holds {
+        ""
+    } else {
+        " (expired: it counts no more)"
+    };
+    format!(
+        "{} waived by {}{until}: {}{expired}",
+        w.check, w.by, w.reason
+    )
 }
 
 fn event_line(event: &TaskEvent) -> String {
-    format!("{}  {:<11} {:<12} {}", event.at, event.event, event.by, event.reason)
+    format!(
+        "{}  {:<11} {:<12} {}",
+        event.at, event.event, event.by, event.reason
+    )
 }
 
 fn render(t: &TaskView) -> String {
@@ -211,7 +310,10 @@ fn render(t: &TaskView) -> String {
         t.state,
         t.asset,
         t.title,
-        t.supplier.clone().or_else(|| t.role.clone()).unwrap_or_else(|| "-".into()),
+        t.supplier
+            .clone()
+            .or_else(|| t.role.clone())
+            .unwrap_or_else(|| "-".into()),
         text(&t.policy),
         text(&t.hash),
         t.round,
@@ -219,7 +321,11 @@ fn render(t: &TaskView) -> String {
         text(&t.due_at),
         if t.overdue { " (overdue)" } else { "" },
         text(&t.ended_at),
-        if t.units.is_empty() { "-".to_owned() } else { t.units.join(", ") },
+        if t.units.is_empty() {
+            "-".to_owned()
+        } else {
+            t.units.join(", ")
+        },
         t.message,
     );
     for waived in &t.waived {
@@ -244,7 +350,11 @@ fn render_decision(d: &DecisionOutcome) -> String {
     let would = if d.dry_run { "would be " } else { "" };
     let mut text = format!("task {}: {would}{}", d.task, d.state);
     if d.units > 0 {
-        let go = if d.dry_run { "would continue" } else { "continue" };
+        let go = if d.dry_run {
+            "would continue"
+        } else {
+            "continue"
+        };
         text.push_str(&format!("; {} units {go}", d.units));
     }
     if !d.standing.is_empty() && d.state == "open" {

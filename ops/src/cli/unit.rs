@@ -50,17 +50,33 @@ pub(crate) enum Command {
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     match command {
-        Command::List { job, state, step, limit } => list(context, job, state.as_deref(), step.as_deref(), *limit),
+        Command::List {
+            job,
+            state,
+            step,
+            limit,
+        } => list(context, job, state.as_deref(), step.as_deref(), *limit),
         Command::Get { unit } => get(context, unit),
         Command::Explain { unit } => explain::unit(context, unit),
         Command::Log { unit, limit } => log(context, unit, *limit),
     }
 }
 
-fn list(context: &Context, job: &str, state: Option<&str>, step: Option<&str>, limit: u32) -> CliResult<Exit> {
+fn list(
+    context: &Context,
+    job: &str,
+    state: Option<&str>,
+    step: Option<&str>,
+    limit: u32,
+) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
     let page = |limit, after| {
-        let filter = UnitsFilter { state: state.map(str::to_owned), step: step.map(str::to_owned), after, limit };
+        let filter = UnitsFilter {
+            state: state.map(str::to_owned),
+            step: step.map(str::to_owned),
+            after,
+            limit,
+        };
         target.ask::<units::List>((job.to_owned(),), filter)
     };
     show(context, &pages(limit, page, |unit| unit.unit.clone())?)
@@ -86,21 +102,36 @@ fn log(context: &Context, unit: &str, limit: u32) -> CliResult<Exit> {
         let after = after.and_then(|epoch| epoch.parse().ok());
         target.ask::<units::Log>(at.clone(), UnitLogFilter { after, limit })
     };
-    let executions = pages(limit, page, |execution: &Execution| execution.epoch.to_string())?;
+    let executions = pages(limit, page, |execution: &Execution| {
+        execution.epoch.to_string()
+    })?;
     let row = |e: &Execution| {
         vec![
             e.epoch.to_string(),
             e.result.clone(),
             e.worker.clone(),
             e.ended_at.clone(),
-            e.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            e.seconds
+                .map(|seconds| format!("{seconds:.1}"))
+                .unwrap_or_default(),
             e.assets_failed.to_string(),
             e.reason.clone().unwrap_or_default(),
             e.message.clone().unwrap_or_default(),
         ]
     };
-    let columns = ["epoch", "result", "worker", "ended", "seconds", "assets failed", "reason", "message"];
-    output::list(context.output, &executions, &columns, row, |e| e.epoch.to_string())?;
+    let columns = [
+        "epoch",
+        "result",
+        "worker",
+        "ended",
+        "seconds",
+        "assets failed",
+        "reason",
+        "message",
+    ];
+    output::list(context.output, &executions, &columns, row, |e| {
+        e.epoch.to_string()
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -117,7 +148,15 @@ fn show(context: &Context, units: &[UnitView]) -> CliResult<Exit> {
             u.title.clone(),
         ]
     };
-    let columns = ["unit", "kind", "state", "failed attempts", "assets", "first asset", "title"];
+    let columns = [
+        "unit",
+        "kind",
+        "state",
+        "failed attempts",
+        "assets",
+        "first asset",
+        "title",
+    ];
     output::list(context.output, units, &columns, row, |u| u.unit.clone())?;
     Ok(Exit::Ok)
 }

@@ -40,19 +40,31 @@ pub(crate) async fn run(context: Context, _: Args) -> CliResult<Exit> {
 
 /// Serves until a signal or a failure.
 pub(crate) async fn serve(context: &Context, embedded: Embedded) -> CliResult<Exit> {
-    let state = State { hosts: listen::host_names(context), ..embedded.api() };
+    let state = State {
+        hosts: listen::host_names(context),
+        ..embedded.api()
+    };
     let listen = &context.settings["listen"].value;
     let served = match coordinator::http::serve(listen, state) {
         Ok(served) => served,
         Err(error) => {
             // Dropped instead, its threads would keep the process from ending.
             embedded.shutdown(Duration::ZERO).await;
-            return Err(CliError::failed(format!("cannot listen on {listen}: {error}"))
-                .hint("--listen 127.0.0.1:0 takes any free port"));
+            return Err(
+                CliError::failed(format!("cannot listen on {listen}: {error}"))
+                    .hint("--listen 127.0.0.1:0 takes any free port"),
+            );
         }
     };
-    eprintln!("showrunner serves {} on http://{}", context.data().display(), served.address);
-    eprintln!("submit with: showrunner job submit job.yaml --data {}", context.data().display());
+    eprintln!(
+        "showrunner serves {} on http://{}",
+        context.data().display(),
+        served.address
+    );
+    eprintln!(
+        "submit with: showrunner job submit job.yaml --data {}",
+        context.data().display()
+    );
     let exit = tokio::select! {
         () = stop_signal() => Exit::Ok,
         () = embedded.failed() => Exit::Failed,

@@ -73,7 +73,13 @@ struct Mistake {
 impl From<Problem> for Mistake {
     fn from(problem: Problem) -> Mistake {
         let (line, column) = problem.at.unzip();
-        Mistake { file: problem.file, line, column, message: problem.message, hint: problem.hint }
+        Mistake {
+            file: problem.file,
+            line,
+            column,
+            message: problem.message,
+            hint: problem.hint,
+        }
     }
 }
 
@@ -100,7 +106,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
             }
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
-                exit = if missing && exit != Exit::Usage { Exit::NotFound } else { Exit::Usage };
+                exit = if missing && exit != Exit::Usage {
+                    Exit::NotFound
+                } else {
+                    Exit::Usage
+                };
                 (None, vec![Problem::new(&file, error.to_string())])
             }
         };
@@ -111,7 +121,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
             Format::Json | Format::Jsonl => problems.into_iter().map(Mistake::from).collect(),
             _ => {
                 if !problems.is_empty() {
-                    eprintln!("{}", output::text(&CliError::from(problems.clone()).to_string()));
+                    eprintln!(
+                        "{}",
+                        output::text(&CliError::from(problems.clone()).to_string())
+                    );
                 } else if !context.quiet {
                     let words = format!("{file}: {} ok\n", kind.map_or("", FileKind::as_str));
                     output::one(Format::Table, &(), |()| words, "")?;
@@ -119,10 +132,21 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
                 continue;
             }
         };
-        validated.push(Validated { file, kind: kind.map(FileKind::as_str), ok: problems.is_empty(), problems });
+        validated.push(Validated {
+            file,
+            kind: kind.map(FileKind::as_str),
+            ok: problems.is_empty(),
+            problems,
+        });
     }
     if matches!(context.output, Format::Json | Format::Jsonl) {
-        output::list(context.output, &validated, &[], |_| Vec::new(), |v| v.file.clone())?;
+        output::list(
+            context.output,
+            &validated,
+            &[],
+            |_| Vec::new(),
+            |v| v.file.clone(),
+        )?;
     }
     Ok(exit)
 }
@@ -132,9 +156,17 @@ fn problems(kind: FileKind, path: &Path, file: &str, source: &str) -> Vec<Proble
     match kind {
         FileKind::Job => submit::problems(path),
         FileKind::Spec => submit::load_policy(file).err().into_iter().collect(),
-        FileKind::Storage => StorageSettings::read(file, source).err().into_iter().collect(),
-        FileKind::Waivers => waivers::read(file, source, &spec::CHECK_IDS).err().unwrap_or_default(),
-        FileKind::Profiles => settings::read_profiles(file, source).err().into_iter().collect(),
+        FileKind::Storage => StorageSettings::read(file, source)
+            .err()
+            .into_iter()
+            .collect(),
+        FileKind::Waivers => waivers::read(file, source, &spec::CHECK_IDS)
+            .err()
+            .unwrap_or_default(),
+        FileKind::Profiles => settings::read_profiles(file, source)
+            .err()
+            .into_iter()
+            .collect(),
     }
 }
 

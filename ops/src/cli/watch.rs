@@ -33,7 +33,10 @@ pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliRe
         draw(&bar, &row, &steps, rate);
         if row.state.has_ended() {
             bar.finish_and_clear();
-            let account = embedded.store.write(move |tx| summary(tx, &Workflows::default(), job, now())).await?;
+            let account = embedded
+                .store
+                .write(move |tx| summary(tx, &Workflows::default(), job, now()))
+                .await?;
             return Ok(WatchEnd::Ended(Box::new(account)));
         }
         tokio::select! {
@@ -51,8 +54,13 @@ pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliRe
 }
 
 async fn look(embedded: &Embedded, job: JobNo) -> CliResult<(JobRow, Vec<StepRow>)> {
-    let looked = embedded.store.write(move |tx| Ok((tx.job(job)?, tx.steps(job)?))).await?;
-    let row = looked.0.ok_or_else(|| CliError::failed("the job is no longer in the database"))?;
+    let looked = embedded
+        .store
+        .write(move |tx| Ok((tx.job(job)?, tx.steps(job)?)))
+        .await?;
+    let row = looked
+        .0
+        .ok_or_else(|| CliError::failed("the job is no longer in the database"))?;
     Ok((row, looked.1))
 }
 
@@ -61,18 +69,27 @@ fn bar(quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{spinner} {msg}\n  [{bar:40}] {pos}/{len} units  {per_sec}  {elapsed}");
+    let style = ProgressStyle::with_template(
+        "{spinner} {msg}\n  [{bar:40}] {pos}/{len} units  {per_sec}  {elapsed}",
+    );
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
 
 fn draw(bar: &ProgressBar, row: &JobRow, steps: &[StepRow], moved: Rate) {
     let total: u64 = steps.iter().map(|s| s.total).sum();
-    let ended: u64 = steps.iter().map(|s| s.succeeded + s.dead + s.cancelled).sum();
+    let ended: u64 = steps
+        .iter()
+        .map(|s| s.succeeded + s.dead + s.cancelled)
+        .sum();
     let dead: u64 = steps.iter().map(|s| s.dead).sum();
     bar.set_length(total.max(1));
     bar.set_position(ended);
-    let failed = if dead > 0 { format!(", {dead} dead") } else { String::new() };
+    let failed = if dead > 0 {
+        format!(", {dead} dead")
+    } else {
+        String::new()
+    };
     bar.set_message(format!(
         "{}: {} ({} assets, {}, {}/s{failed})",
         row.name,
@@ -129,21 +146,39 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     }
     write_work(out, s)?;
     let (failures, waived) = (s.failures.len() as u64, s.waived.len() as u64);
-    let counts: Vec<String> =
-        [(failures, output::counted(failures, "failure")), (waived, format!("{} waived", output::count(waived)))]
-            .into_iter()
-            .filter_map(|(n, words)| (n > 0).then_some(words))
-            .collect();
+    let counts: Vec<String> = [
+        (failures, output::counted(failures, "failure")),
+        (waived, format!("{} waived", output::count(waived))),
+    ]
+    .into_iter()
+    .filter_map(|(n, words)| (n > 0).then_some(words))
+    .collect();
     if !counts.is_empty() {
         writeln!(out, "\n{}", counts.join(", "))?;
     }
     for failure in s.failures.iter().take(50) {
-        let asset = if failure.asset.is_empty() { "(unit)" } else { &failure.asset };
-        writeln!(out, "  {asset}  [{}: {}]  {}", failure.step, reason(failure), failure.message)?;
+        let asset = if failure.asset.is_empty() {
+            "(unit)"
+        } else {
+            &failure.asset
+        };
+        writeln!(
+            out,
+            "  {asset}  [{}: {}]  {}",
+            failure.step,
+            reason(failure),
+            failure.message
+        )?;
         write_waived(out, failure)?;
     }
     for waived in &s.waived {
-        writeln!(out, "  {}  [{}: {}]  accepted", waived.asset, waived.step, reason(waived))?;
+        writeln!(
+            out,
+            "  {}  [{}: {}]  accepted",
+            waived.asset,
+            waived.step,
+            reason(waived)
+        )?;
         write_waived(out, waived)?;
     }
     if s.failures.len() > 50 {
@@ -156,10 +191,18 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
 fn write_work(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     let t = s.transfer;
     if t.copied + t.present > 0 {
-        let line = format!("{} copied ({})", output::count(t.copied), output::bytes(t.copied_bytes));
+        let line = format!(
+            "{} copied ({})",
+            output::count(t.copied),
+            output::bytes(t.copied_bytes)
+        );
         let present = match t.present {
             0 => String::new(),
-            n => format!(", {} already present ({})", output::count(n), output::bytes(t.present_bytes)),
+            n => format!(
+                ", {} already present ({})",
+                output::count(n),
+                output::bytes(t.present_bytes)
+            ),
         };
         writeln!(out, "  {:<20} transfer  {line}{present}", "")?;
     }
@@ -167,19 +210,34 @@ fn write_work(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
         let (judged, decoded) = (output::count(s.qc.judged), output::count(s.qc.decoded));
         let failed = part(", ", s.qc.failed, " failed");
         let waived = part(", ", s.qc.waived, " waived");
-        writeln!(out, "  {:<20} qc        {judged} judged, {decoded} decoded{failed}{waived}", "")?;
+        writeln!(
+            out,
+            "  {:<20} qc        {judged} judged, {decoded} decoded{failed}{waived}",
+            ""
+        )?;
     }
     Ok(())
 }
 
 fn write_waived(out: &mut Vec<u8>, failure: &FailureSummary) -> std::io::Result<()> {
-    failure.waived.iter().try_for_each(|waived| writeln!(out, "    {}", super::task::waived_line(waived)))
+    failure
+        .waived
+        .iter()
+        .try_for_each(|waived| writeln!(out, "    {}", super::task::waived_line(waived)))
 }
 
 fn reason(failure: &FailureSummary) -> String {
-    if failure.checks.is_empty() { failure.reason.clone() } else { failure.checks.join(", ") }
+    if failure.checks.is_empty() {
+        failure.reason.clone()
+    } else {
+        failure.checks.join(", ")
+    }
 }
 
 fn part(before: &str, n: u64, after: &str) -> String {
-    if n == 0 { String::new() } else { format!("{before}{}{after}", output::count(n)) }
+    if n == 0 {
+        String::new()
+    } else {
+        format!("{before}{}{after}", output::count(n))
+    }
 }

@@ -68,18 +68,28 @@ impl Args {
 /// The kinds of these names.
 fn kinds(names: &[String]) -> CliResult<Vec<Kind>> {
     let known = Kind::ALL.map(Kind::as_str);
-    let unknown =
-        |name: &str| CliError::usage(format!("unknown kind {name:?}")).hint(protocol::yaml::suggest(name, &known));
-    names.iter().map(|name| Kind::parse(name).ok_or_else(|| unknown(name))).collect()
+    let unknown = |name: &str| {
+        CliError::usage(format!("unknown kind {name:?}"))
+            .hint(protocol::yaml::suggest(name, &known))
+    };
+    names
+        .iter()
+        .map(|name| Kind::parse(name).ok_or_else(|| unknown(name)))
+        .collect()
 }
 
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
     storage::warn_without_roots(&context.settings, Part::Works)?;
-    let grace = protocol::quantity::Span::parse(&args.grace).map_err(CliError::usage)?.0;
+    let grace = protocol::quantity::Span::parse(&args.grace)
+        .map_err(CliError::usage)?
+        .0;
     guard(&context, grace)?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let mut config = worker_config(&context.settings, &host)?;
     if !args.kinds.is_empty() {
         let kinds = kinds(&args.kinds)?;
@@ -88,9 +98,15 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let expected = redis::expected(&context, &server).await?;
     let replaced = redis::replaced(server.clone(), expected);
     let away = |why: String| redis::unreachable(&context, &why);
-    let beating = Beating::start().map_err(|e| CliError::failed(format!("a thread cannot be started: {e}")))?;
-    let pulse = beating.pulse(server.clone(), config.worker.clone()).await.map_err(away)?;
-    let queue = RedisQueue::connect(server, config.worker.clone()).await.map_err(away)?;
+    let beating = Beating::start()
+        .map_err(|e| CliError::failed(format!("a thread cannot be started: {e}")))?;
+    let pulse = beating
+        .pulse(server.clone(), config.worker.clone())
+        .await
+        .map_err(away)?;
+    let queue = RedisQueue::connect(server, config.worker.clone())
+        .await
+        .map_err(away)?;
     let (registry, metrics) = (Registry::new(), counted(WorkerMetrics::new())?);
     let queue = counted(Timed::new(queue, &registry))?;
     eprintln!("worker {}", config.worker);
@@ -98,13 +114,22 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let token = stop.clone();
     let give_up: Arc<dyn Fn() + Send + Sync> = Arc::new(move || token.cancel());
     let runtime = tokio::runtime::Handle::current();
-    let worker = Worker::start(config, Arc::new(queue), runtime, Some(pulse), give_up, metrics.clone());
+    let worker = Worker::start(
+        config,
+        Arc::new(queue),
+        runtime,
+        Some(pulse),
+        give_up,
+        metrics.clone(),
+    );
     counted(metrics.register(&registry, worker.vitals().clone()))?;
     counted(register_process(&registry, "worker"))?;
     let departure = Arc::clone(&worker.vitals().departure);
     if let Some(text) = &args.leaves_at {
         let at = Timestamp::parse(text);
-        let at = at.ok_or_else(|| CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment")))?;
+        let at = at.ok_or_else(|| {
+            CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment"))
+        })?;
         departure.announce(at, now());
     }
     if let Some(notice) = args.notice.clone() {
@@ -144,22 +169,37 @@ struct Beating(Option<tokio::runtime::Runtime>);
 impl Beating {
     fn start() -> std::io::Result<Beating> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("heartbeat").enable_all().build().map(|runtime| Beating(Some(runtime)))
+        builder
+            .worker_threads(1)
+            .thread_name("heartbeat")
+            .enable_all()
+            .build()
+            .map(|runtime| Beating(Some(runtime)))
     }
 
     /// A connection that lives there.
     async fn pulse(&self, server: transport::Server, worker: WorkerId) -> Result<Pulse, String> {
-        let runtime = self.0.as_ref().map(|runtime| runtime.handle().clone()).ok_or("it has ended")?;
+        let runtime = self
+            .0
+            .as_ref()
+            .map(|runtime| runtime.handle().clone())
+            .ok_or("it has ended")?;
         let connecting = runtime.spawn(RedisQueue::connect(server, worker));
         let queue = connecting.await.map_err(|e| e.to_string())??;
-        Ok(Pulse { queue: Arc::new(queue), runtime })
+        Ok(Pulse {
+            queue: Arc::new(queue),
+            runtime,
+        })
     }
 }
 
 impl Drop for Beating {
     fn drop(&mut self) {
         // Its last message is not waited for.
-        self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+        self.0
+            .take()
+            .into_iter()
+            .for_each(tokio::runtime::Runtime::shutdown_background);
     }
 }
 

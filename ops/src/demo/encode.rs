@@ -25,26 +25,39 @@ pub(super) fn make(item: &Item, path: &Path, ffmpeg: &str) -> Result<(), DemoErr
     part.push(".part");
     let part = Path::new(&part);
     let made = match item.media {
-        Media::Subtitle { .. } => fs::write(part, subtitle()).map_err(|error| DemoError::io(part, error)),
+        Media::Subtitle { .. } => {
+            fs::write(part, subtitle()).map_err(|error| DemoError::io(part, error))
+        }
         Media::Master | Media::Proxy | Media::Audio { .. } => encode(item, part, ffmpeg),
     };
-    made.and_then(|()| if item.plant == Some(Plant::Truncated) { truncate(part) } else { Ok(()) })
-        .and_then(|()| fs::rename(part, path).map_err(|error| DemoError::io(path, error)))
-        .inspect_err(|_| {
-            // The first error is reported; the next run overwrites the rest.
-            drop(fs::remove_file(part));
-        })
+    made.and_then(|()| {
+        if item.plant == Some(Plant::Truncated) {
+            truncate(part)
+        } else {
+            Ok(())
+        }
+    })
+    .and_then(|()| fs::rename(part, path).map_err(|error| DemoError::io(path, error)))
+    .inspect_err(|_| {
+        // The first error is reported; the next run overwrites the rest.
+        drop(fs::remove_file(part));
+    })
 }
 
 fn encode(item: &Item, part: &Path, ffmpeg: &str) -> Result<(), DemoError> {
     let mut command = bare_command(ffmpeg);
-    command.args("-hide_banner -nostdin -v error -y -threads 1 -filter_threads 1 -fflags +bitexact".split(' '));
+    command.args(
+        "-hide_banner -nostdin -v error -y -threads 1 -filter_threads 1 -fflags +bitexact"
+            .split(' '),
+    );
     if let Some((width, height)) = item.size() {
         command.args(["-f", "lavfi", "-i", &picture(item, width, height)]);
     }
     command.args(["-f", "lavfi", "-i", &sound(item)]);
     let options = match item.media {
-        Media::Master => "-c:v libx264 -preset ultrafast -crf 18 -pix_fmt yuv420p -g 50 -c:a pcm_s16le -f mov",
+        Media::Master => {
+            "-c:v libx264 -preset ultrafast -crf 18 -pix_fmt yuv420p -g 50 -c:a pcm_s16le -f mov"
+        }
         Media::Proxy => {
             "-c:v libx264 -preset ultrafast -crf 24 -pix_fmt yuv420p -g 50 -c:a aac -b:a 128k -movflags +faststart -f mp4"
         }
@@ -53,21 +66,38 @@ fn encode(item: &Item, part: &Path, ffmpeg: &str) -> Result<(), DemoError> {
     if item.size().is_some() {
         // No frame refers back to before a fault, and colours are what the picture says they are.
         command.args("-x264-params threads=1".split(' '));
-        command.args("-color_range tv -color_primaries bt709 -color_trc bt709 -colorspace bt709".split(' '));
+        command.args(
+            "-color_range tv -color_primaries bt709 -color_trc bt709 -colorspace bt709".split(' '),
+        );
         command.args("-flags:v +bitexact".split(' '));
     }
-    command.args(options.split(' ')).args(["-flags:a", "+bitexact"]).arg(part);
+    command
+        .args(options.split(' '))
+        .args(["-flags:a", "+bitexact"])
+        .arg(part);
     let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .output()
-        .map_err(|source| DemoError::Ffmpeg { program: ffmpeg.to_owned(), source })?;
+        .map_err(|source| DemoError::Ffmpeg {
+            program: ffmpeg.to_owned(),
+            source,
+        })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said: String = said.lines().last().unwrap_or("no message").chars().take(300).collect();
-    Err(DemoError::Encode { file: item.path(), said })
+    let said: String = said
+        .lines()
+        .last()
+        .unwrap_or("no message")
+        .chars()
+        .take(300)
+        .collect();
+    Err(DemoError::Encode {
+        file: item.path(),
+        said,
+    })
 }
 
 fn picture(item: &Item, width: u32, height: u32) -> String {
@@ -99,14 +129,23 @@ fn sound(item: &Item) -> String {
     };
     // Some hertz between titles and languages make every file another one, and no meter sees a difference.
     let hertz = 1000 + 2 * item.title + usize::from(item.media.language() == "en");
-    format!("aevalsrc='{left}*sin(2*PI*{hertz}*t)|{right}*sin(2*PI*{hertz}*t)':s=48000:d={seconds}:c=stereo")
+    format!(
+        "aevalsrc='{left}*sin(2*PI*{hertz}*t)|{right}*sin(2*PI*{hertz}*t)':s=48000:d={seconds}:c=stereo"
+    )
 }
 
 /// Cuts a file as a broken upload does: its index at the front promises what is no longer there.
 fn truncate(path: &Path) -> Result<(), DemoError> {
-    let file = fs::OpenOptions::new().write(true).open(path).map_err(|error| DemoError::io(path, error))?;
-    let length = file.metadata().map_err(|error| DemoError::io(path, error))?.len();
-    file.set_len(length * 3 / 5).map_err(|error| DemoError::io(path, error))
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .map_err(|error| DemoError::io(path, error))?;
+    let length = file
+        .metadata()
+        .map_err(|error| DemoError::io(path, error))?
+        .len();
+    file.set_len(length * 3 / 5)
+        .map_err(|error| DemoError::io(path, error))
 }
 
 fn subtitle() -> &'static str {
@@ -116,6 +155,12 @@ fn subtitle() -> &'static str {
 
 /// Whether `program` can be run at all; asked once, so that the answer does not come from every file.
 pub(super) fn check(program: &str) -> Result<(), DemoError> {
-    let status = bare_command(program).arg("-version").stdin(Stdio::null()).output();
-    status.map(drop).map_err(|source| DemoError::Ffmpeg { program: program.to_owned(), source })
+    let status = bare_command(program)
+        .arg("-version")
+        .stdin(Stdio::null())
+        .output();
+    status.map(drop).map_err(|source| DemoError::Ffmpeg {
+        program: program.to_owned(),
+        source,
+    })
 }

@@ -22,25 +22,39 @@ const ENCODERS: usize = 2;
 /// files in it is left alone.
 pub fn make(dir: &Path, ffmpeg: &str) -> Result<Planted, DemoError> {
     let faults = ITEMS.iter().filter_map(Item::fault).collect();
-    let mut planted = Planted { job: dir.join("job.yaml"), assets: ITEMS.len(), faults, reused: true };
+    let mut planted = Planted {
+        job: dir.join("job.yaml"),
+        assets: ITEMS.len(),
+        faults,
+        reused: true,
+    };
     let marker = dir.join(MARKER);
     let library = dir.join("library");
-    let delivered: Vec<(&Item, PathBuf)> =
-        ITEMS.iter().filter(|item| text::is_delivered(item)).map(|item| (item, library.join(item.path()))).collect();
+    let delivered: Vec<(&Item, PathBuf)> = ITEMS
+        .iter()
+        .filter(|item| text::is_delivered(item))
+        .map(|item| (item, library.join(item.path())))
+        .collect();
     let complete = format!("{VERSION} complete\n");
     let said = fs::read_to_string(&marker).unwrap_or_default();
-    if said == complete && planted.job.is_file() && delivered.iter().all(|(_, path)| path.is_file()) {
+    if said == complete && planted.job.is_file() && delivered.iter().all(|(_, path)| path.is_file())
+    {
         return Ok(planted);
     }
     planted.reused = false;
     if said.is_empty() && !is_empty(dir)? {
-        return Err(DemoError::NotOurs { dir: dir.to_owned() });
+        return Err(DemoError::NotOurs {
+            dir: dir.to_owned(),
+        });
     }
     encode::check(ffmpeg)?;
     write(&marker, &format!("{VERSION} being made\n"))?;
     // A file with this version's name is complete: it got the name last. Another version's files are made again.
     let keep = said.starts_with(&format!("{VERSION} "));
-    let wanted: Vec<_> = delivered.into_iter().filter(|(_, path)| !(keep && path.is_file())).collect();
+    let wanted: Vec<_> = delivered
+        .into_iter()
+        .filter(|(_, path)| !(keep && path.is_file()))
+        .collect();
     make_all(&wanted, ffmpeg)?;
     let manifest = text::manifest(&library).map_err(|error| DemoError::io(&library, error))?;
     write(&library.join("manifest.csv"), &manifest)?;
@@ -59,7 +73,10 @@ fn is_empty(dir: &Path) -> Result<bool, DemoError> {
 }
 
 fn write(path: &Path, content: &str) -> Result<(), DemoError> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, content));
+    let written = path
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(path, content));
     written.map_err(|error| DemoError::io(path, error))
 }
 
@@ -71,7 +88,9 @@ fn make_all(wanted: &[(&Item, PathBuf)], ffmpeg: &str) -> Result<(), DemoError> 
         while let Some((item, path)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(error) = encode::make(item, path, ffmpeg) {
                 next.store(wanted.len(), Ordering::Relaxed);
-                let mut first = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut first = failed
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 first.get_or_insert(error);
             }
         }
@@ -81,7 +100,10 @@ fn make_all(wanted: &[(&Item, PathBuf)], ffmpeg: &str) -> Result<(), DemoError> 
             scope.spawn(work);
         }
     });
-    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    match failed
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    {
         Some(error) => Err(error),
         None => Ok(()),
     }

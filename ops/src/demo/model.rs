@@ -89,6 +89,9 @@ pub enum DemoError {
 
 impl DemoError {
     pub(super) fn io(path: &Path, source: std::io::Error) -> DemoError {
-        DemoError::Io { path: path.to_owned(), source }
+        DemoError::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 }

@@ -50,10 +50,25 @@ pub(super) fn manifest(library: &Path) -> std::io::Result<String> {
         let title = &TITLES[item.title];
         let (series, season, episode) = title.series.unwrap_or_default();
         let bytes = fs::metadata(library.join(measured(item).path()))?.len();
-        let seconds = item.declared_seconds().map(|seconds| seconds.to_string()).unwrap_or_default();
-        let (width, height) = item.declared_size().map(|(w, h)| (w.to_string(), h.to_string())).unwrap_or_default();
-        let rate = if item.declared_size().is_some() { "25" } else { "" };
-        let (id, role, language, path) = (item.id(), item.media.role(), item.media.language(), item.path());
+        let seconds = item
+            .declared_seconds()
+            .map(|seconds| seconds.to_string())
+            .unwrap_or_default();
+        let (width, height) = item
+            .declared_size()
+            .map(|(w, h)| (w.to_string(), h.to_string()))
+            .unwrap_or_default();
+        let rate = if item.declared_size().is_some() {
+            "25"
+        } else {
+            ""
+        };
+        let (id, role, language, path) = (
+            item.id(),
+            item.media.role(),
+            item.media.language(),
+            item.path(),
+        );
         let row = writeln!(
             text,
             "{id},{},{},{series},{season},{episode},broadcast,{role},{language},{path},{bytes},{seconds},{rate},{width},{height}",

@@ -48,12 +48,36 @@ pub(super) struct Title {
 }
 
 pub(super) const TITLES: [Title; 6] = [
-    Title { id: "harbour-lights", name: "Harbour Lights", series: None },
-    Title { id: "north-pass", name: "North Pass", series: None },
-    Title { id: "the-long-field", name: "The Long Field", series: None },
-    Title { id: "glass-river", name: "Glass River", series: None },
-    Title { id: "night-ferry-s01e01", name: "Night Ferry: Departure", series: Some(("night-ferry", "1", "1")) },
-    Title { id: "night-ferry-s01e02", name: "Night Ferry: Open Water", series: Some(("night-ferry", "1", "2")) },
+    Title {
+        id: "harbour-lights",
+        name: "Harbour Lights",
+        series: None,
+    },
+    Title {
+        id: "north-pass",
+        name: "North Pass",
+        series: None,
+    },
+    Title {
+        id: "the-long-field",
+        name: "The Long Field",
+        series: None,
+    },
+    Title {
+        id: "glass-river",
+        name: "Glass River",
+        series: None,
+    },
+    Title {
+        id: "night-ferry-s01e01",
+        name: "Night Ferry: Departure",
+        series: Some(("night-ferry", "1", "1")),
+    },
+    Title {
+        id: "night-ferry-s01e02",
+        name: "Night Ferry: Open Water",
+        series: Some(("night-ferry", "1", "2")),
+    },
 ];
 
 const DE: Media = Media::Audio { language: "de" };
@@ -89,11 +113,19 @@ pub(super) const ITEMS: [Item; 24] = [
 ];
 
 const fn clean(title: usize, media: Media) -> Item {
-    Item { title, media, plant: None }
+    Item {
+        title,
+        media,
+        plant: None,
+    }
 }
 
 const fn wrong(title: usize, media: Media, plant: Plant) -> Item {
-    Item { title, media, plant: Some(plant) }
+    Item {
+        title,
+        media,
+        plant: Some(plant),
+    }
 }
 
 impl Item {
@@ -105,7 +137,11 @@ impl Item {
     /// Path of its file, relative to the library.
     pub(super) fn path(&self) -> String {
         let title = TITLES[self.title].id;
-        format!("{title}/{title}_{}.{}", self.media.suffix().replace('-', "_"), self.media.extension())
+        format!(
+            "{title}/{title}_{}.{}",
+            self.media.suffix().replace('-', "_"),
+            self.media.extension()
+        )
     }
 
     /// Picture size as declared.
@@ -119,7 +155,11 @@ impl Item {
 
     /// Picture size as made.
     pub(super) fn size(&self) -> Option<(u32, u32)> {
-        if self.plant == Some(Plant::Resolution) { Some((480, 270)) } else { self.declared_size() }
+        if self.plant == Some(Plant::Resolution) {
+            Some((480, 270))
+        } else {
+            self.declared_size()
+        }
     }
 
     /// Running time as declared; a subtitle declares none.
@@ -133,31 +173,75 @@ impl Item {
 
     /// The truth about it for those who check the findings.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let (step, expect, also, words): (Step, &'static str, &'static [&'static str], &'static str) = match self
-            .plant?
-        {
-            Plant::Black => (Step::Check, "black", &[], "two seconds of black picture in the middle"),
-            Plant::Freeze => (Step::Check, "freeze", &[], "the picture is frozen for two and a half seconds"),
-            Plant::DeadChannel => {
-                (Step::Check, "dead_channel", &["silence", "phase"], "the right channel carries nothing")
-            }
-            Plant::Loud => (Step::Check, "loudness", &[], "nine LU too loud: -14 LUFS instead of -23"),
-            Plant::DeclaredDuration => {
-                (Step::Check, "duration", &[], "the manifest declares five seconds more than the file has")
-            }
+        let (step, expect, also, words): (
+            Step,
+            &'static str,
+            &'static [&'static str],
+            &'static str,
+        ) = match self.plant? {
+            Plant::Black => (
+                Step::Check,
+                "black",
+                &[],
+                "two seconds of black picture in the middle",
+            ),
+            Plant::Freeze => (
+                Step::Check,
+                "freeze",
+                &[],
+                "the picture is frozen for two and a half seconds",
+            ),
+            Plant::DeadChannel => (
+                Step::Check,
+                "dead_channel",
+                &["silence", "phase"],
+                "the right channel carries nothing",
+            ),
+            Plant::Loud => (
+                Step::Check,
+                "loudness",
+                &[],
+                "nine LU too loud: -14 LUFS instead of -23",
+            ),
+            Plant::DeclaredDuration => (
+                Step::Check,
+                "duration",
+                &[],
+                "the manifest declares five seconds more than the file has",
+            ),
             Plant::Truncated => (
                 Step::Check,
                 "decode",
                 &["truncated", "av_length", "duration", "freeze", "silence"],
                 "the file breaks off after three fifths of its bytes",
             ),
-            Plant::Resolution => (Step::Check, "resolution", &[], "480x270 was delivered, 640x360 is declared"),
-            Plant::AvLength => {
-                (Step::Check, "av_length", &["silence"], "the sound ends a second and a half before the picture")
-            }
-            Plant::Missing => (Step::Land, "source_missing", &[], "the manifest lists a file that was not delivered"),
+            Plant::Resolution => (
+                Step::Check,
+                "resolution",
+                &[],
+                "480x270 was delivered, 640x360 is declared",
+            ),
+            Plant::AvLength => (
+                Step::Check,
+                "av_length",
+                &["silence"],
+                "the sound ends a second and a half before the picture",
+            ),
+            Plant::Missing => (
+                Step::Land,
+                "source_missing",
+                &[],
+                "the manifest lists a file that was not delivered",
+            ),
         };
-        Some(Fault { asset: self.id(), title: TITLES[self.title].id.to_owned(), step, expect, also, words })
+        Some(Fault {
+            asset: self.id(),
+            title: TITLES[self.title].id.to_owned(),
+            step,
+            expect,
+            also,
+            words,
+        })
     }
 }
 
@@ -181,7 +265,9 @@ impl Media {
     fn suffix(self) -> String {
         match self {
             Media::Master | Media::Proxy => self.role().to_owned(),
-            Media::Audio { language } | Media::Subtitle { language } => format!("{}-{language}", self.role()),
+            Media::Audio { language } | Media::Subtitle { language } => {
+                format!("{}-{language}", self.role())
+            }
         }
     }
 

@@ -16,26 +16,44 @@ pub(crate) fn write(reports: &[&Report]) -> String {
 fn suite(report: &Report) -> String {
     let (mut cases, mut failures, mut errors, mut tests) = (String::new(), 0, 0, 0);
     for check in CHECK_IDS {
-        let found: Vec<&Finding> = report.findings.iter().filter(|finding| finding.check == check).collect();
+        let found: Vec<&Finding> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.check == check)
+            .collect();
         let unknown = report.not_measured.iter().any(|known| known == check);
         if found.is_empty() && !unknown {
             continue;
         }
         tests += 1;
-        let failed = found.iter().any(|finding| finding.severity == Severity::Mandatory);
-        let messages: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+        let failed = found
+            .iter()
+            .any(|finding| finding.severity == Severity::Mandatory);
+        let messages: Vec<&str> = found
+            .iter()
+            .map(|finding| finding.message.as_str())
+            .collect();
         let inside = if failed {
             failures += 1;
             format!("<failure message=\"{}\"/>", escaped(&messages.join("; ")))
         } else if unknown {
             errors += 1;
-            let why = report.reasons.get(check).or_else(|| report.reasons.get("file")).map_or("", String::as_str);
+            let why = report
+                .reasons
+                .get(check)
+                .or_else(|| report.reasons.get("file"))
+                .map_or("", String::as_str);
             format!("<error message=\"not measured: {}\"/>", escaped(why))
         } else {
-            format!("<system-out>warning: {}</system-out>", escaped(&messages.join("; ")))
+            format!(
+                "<system-out>warning: {}</system-out>",
+                escaped(&messages.join("; "))
+            )
         };
-        cases +=
-            &format!("    <testcase classname=\"{}\" name=\"{check}\">{inside}</testcase>\n", escaped(&report.policy));
+        cases += &format!(
+            "    <testcase classname=\"{}\" name=\"{check}\">{inside}</testcase>\n",
+            escaped(&report.policy)
+        );
     }
     // A case of its own for the verdict: a file that passes everything would be an empty suite, which some readers drop.
     let verdict = match report.verdict {
@@ -72,8 +90,17 @@ mod tests {
         }))
         .expect("a report");
         let text = write(&[&report]);
-        assert!(text.contains("tests=\"4\" failures=\"1\" errors=\"1\""), "{text}");
-        assert!(text.contains("a&#10;&quot;&lt;b&gt;&amp;.mov") && text.contains("1 &lt; 2"), "{text}");
-        assert!(text.contains("not measured: no sound") && text.contains("warning: still"), "{text}");
+        assert!(
+            text.contains("tests=\"4\" failures=\"1\" errors=\"1\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("a&#10;&quot;&lt;b&gt;&amp;.mov") && text.contains("1 &lt; 2"),
+            "{text}"
+        );
+        assert!(
+            text.contains("not measured: no sound") && text.contains("warning: still"),
+            "{text}"
+        );
     }
 }

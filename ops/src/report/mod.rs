@@ -32,9 +32,10 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Wanted, String> {
         match text.split_once('=') {
-            Some((kind @ ("html" | "junit"), path)) if !path.is_empty() => {
-                Ok(Wanted { html: kind == "html", path: path.into() })
-            }
+            Some((kind @ ("html" | "junit"), path)) if !path.is_empty() => Ok(Wanted {
+                html: kind == "html",
+                path: path.into(),
+            }),
             _ => Err("write html=PATH or junit=PATH".to_owned()),
         }
     }
@@ -51,9 +52,15 @@ impl Wanted {
         let text = if self.html {
             page::write(inspected)
         } else {
-            junit::write(&inspected.iter().map(|file| &file.report).collect::<Vec<_>>())
+            junit::write(
+                &inspected
+                    .iter()
+                    .map(|file| &file.report)
+                    .collect::<Vec<_>>(),
+            )
         };
-        std::fs::write(&self.path, text).map_err(|error| format!("{}: {error}", self.path.display()))
+        std::fs::write(&self.path, text)
+            .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }
 
@@ -81,7 +88,11 @@ mod tests {
 
     #[test]
     fn a_report_names_its_kind_and_place() {
-        assert!("html=a.html".parse::<Wanted>().is_ok_and(|wanted| wanted.wants_stills()));
+        assert!(
+            "html=a.html"
+                .parse::<Wanted>()
+                .is_ok_and(|wanted| wanted.wants_stills())
+        );
         assert!(
             "junit=a=b.xml"
                 .parse::<Wanted>()

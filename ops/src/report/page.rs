@@ -25,9 +25,21 @@ pub(crate) fn write(inspected: &[Inspected]) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>QC report</title><style>{STYLE}</style></head><body>\n<h1>QC report</h1>\n"
     );
-    let count = |verdict: Verdict| inspected.iter().filter(|file| file.report.verdict == verdict).count();
-    let (pass, fail, unknown) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::ToolError));
-    text += &format!("<p>{} files: {pass} pass, {fail} fail, {unknown} could not be judged.</p>\n", inspected.len());
+    let count = |verdict: Verdict| {
+        inspected
+            .iter()
+            .filter(|file| file.report.verdict == verdict)
+            .count()
+    };
+    let (pass, fail, unknown) = (
+        count(Verdict::Pass),
+        count(Verdict::Fail),
+        count(Verdict::ToolError),
+    );
+    text += &format!(
+        "<p>{} files: {pass} pass, {fail} fail, {unknown} could not be judged.</p>\n",
+        inspected.len()
+    );
     for file in inspected {
         text += &section(file);
     }
@@ -56,8 +68,15 @@ fn section(file: &Inspected) -> String {
         text += "</table>\n";
     }
     for check in &report.not_measured {
-        let why = report.reasons.get(check).or_else(|| report.reasons.get("file")).map_or("", String::as_str);
-        text += &format!("<p class=\"warning\">{check} was not measured: {}</p>\n", escaped(why));
+        let why = report
+            .reasons
+            .get(check)
+            .or_else(|| report.reasons.get("file"))
+            .map_or("", String::as_str);
+        text += &format!(
+            "<p class=\"warning\">{check} was not measured: {}</p>\n",
+            escaped(why)
+        );
     }
     for recorded in report.recorded.values() {
         text += &format!("<p>{}</p>\n", escaped(recorded));
@@ -66,10 +85,22 @@ fn section(file: &Inspected) -> String {
 }
 
 fn row(finding: &Finding, still: Option<&[u8]>) -> String {
-    let severity = if finding.severity == Severity::Mandatory { "mandatory" } else { "warning" };
-    let at: Vec<String> = finding.ranges.iter().take(10).map(|[start, end]| format!("{start:.2}–{end:.2} s")).collect();
-    let more =
-        if finding.ranges.len() > 10 { format!("<br>and {} more", finding.ranges.len() - 10) } else { String::new() };
+    let severity = if finding.severity == Severity::Mandatory {
+        "mandatory"
+    } else {
+        "warning"
+    };
+    let at: Vec<String> = finding
+        .ranges
+        .iter()
+        .take(10)
+        .map(|[start, end]| format!("{start:.2}–{end:.2} s"))
+        .collect();
+    let more = if finding.ranges.len() > 10 {
+        format!("<br>and {} more", finding.ranges.len() - 10)
+    } else {
+        String::new()
+    };
     let picture = still.map_or(String::new(), |jpeg| {
         let data = base64::engine::general_purpose::STANDARD.encode(jpeg);
         format!("<img alt=\"the picture there\" src=\"data:image/jpeg;base64,{data}\">")
@@ -85,18 +116,29 @@ fn row(finding: &Finding, still: Option<&[u8]>) -> String {
 /// Short-term loudness of each programme, with the target where the spec has one.
 fn curves(file: &Inspected) -> String {
     let mut text = String::new();
-    let programmes = file.sheet["facts"]["pass"]["audio"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let programmes = file.sheet["facts"]["pass"]["audio"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for programme in programmes {
-        let values: Vec<f64> =
-            programme["curve"]["values"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let values: Vec<f64> = programme["curve"]["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect();
         let step = programme["curve"]["step"].as_f64().unwrap_or(1.0);
         if values.len() < 2 {
             continue;
         }
-        let y = |lufs: f64| (SCALE.0 - lufs.clamp(SCALE.1, SCALE.0)) / (SCALE.0 - SCALE.1) * CURVE.1;
+        let y =
+            |lufs: f64| (SCALE.0 - lufs.clamp(SCALE.1, SCALE.0)) / (SCALE.0 - SCALE.1) * CURVE.1;
         let x = |n: usize| n as f64 / (values.len() - 1) as f64 * CURVE.0;
-        let points: Vec<String> =
-            values.iter().enumerate().map(|(n, value)| format!("{:.1},{:.1}", x(n), y(*value))).collect();
+        let points: Vec<String> = values
+            .iter()
+            .enumerate()
+            .map(|(n, value)| format!("{:.1},{:.1}", x(n), y(*value)))
+            .collect();
         let target = file.target.map_or(String::new(), |target| {
             let at = y(target);
             format!(
@@ -104,7 +146,9 @@ fn curves(file: &Inspected) -> String {
                 CURVE.0
             )
         });
-        let integrated = programme["loudness"].as_f64().map_or("not measured".to_owned(), |is| format!("{is:.1} LUFS"));
+        let integrated = programme["loudness"]
+            .as_f64()
+            .map_or("not measured".to_owned(), |is| format!("{is:.1} LUFS"));
         text += &format!(
             "<p class=\"small\">Short-term loudness from channel {}, {} to {} LUFS over {:.0} s; programme {integrated}</p>\n\
              <svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"loudness\">{target}<polyline fill=\"none\" stroke=\"#2457a6\" stroke-width=\"1.5\" points=\"{}\"/></svg>\n",

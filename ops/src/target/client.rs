@@ -32,10 +32,12 @@ impl Client {
     pub(crate) fn new(url: &str) -> CliResult<Client> {
         let shown = mask_url(url);
         let wrong = |why: String| {
-            CliError::usage(format!("server {shown:?}: {why}")).hint("http://127.0.0.1:8470 or https://HOST")
+            CliError::usage(format!("server {shown:?}: {why}"))
+                .hint("http://127.0.0.1:8470 or https://HOST")
         };
         let mut base = Url::parse(url).map_err(|e| wrong(e.to_string()))?;
-        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !base.has_host() {
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !base.has_host()
+        {
             return Err(wrong("not an http or https address".into()));
         }
         base.set_query(None);
@@ -53,7 +55,11 @@ impl Client {
         self.request_at(method, ["api", "v1"].iter().chain(path))
     }
 
-    fn request_at(&self, method: Method, segments: impl IntoIterator<Item = impl AsRef<str>>) -> RequestBuilder {
+    fn request_at(
+        &self,
+        method: Method,
+        segments: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -62,11 +68,19 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> CliResult<T> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            let wrong = |error| CliError::failed(format!("{}: an answer cannot be read: {error}", self.shown));
+            let wrong = |error| {
+                CliError::failed(format!("{}: an answer cannot be read: {error}", self.shown))
+            };
             return serde_json::from_slice(&body).map_err(wrong);
         }
         match serde_json::from_slice::<Problem>(&body) {
@@ -78,8 +92,13 @@ impl Client {
                     404 => "not_found",
                     _ => "unavailable",
                 };
-                let problem = Problem::new(code, format!("{} answers {status}: {}", self.shown, text.trim()));
-                Err(problem.hint("is this the address of a showrunner coordinator?").into())
+                let problem = Problem::new(
+                    code,
+                    format!("{} answers {status}: {}", self.shown, text.trim()),
+                );
+                Err(problem
+                    .hint("is this the address of a showrunner coordinator?")
+                    .into())
             }
         }
     }
@@ -89,16 +108,24 @@ impl Client {
         while let Some(deeper) = why.source() {
             why = deeper;
         }
-        let why = if error.is_timeout() { "no answer in time".to_owned() } else { why.to_string() };
-        let mut failed = CliError::failed(format!("the coordinator at {} cannot be reached: {why}", self.shown))
-            .hint("is it running (showrunner up, showrunner coordinator) and is --server right?");
+        let why = if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else {
+            why.to_string()
+        };
+        let mut failed = CliError::failed(format!(
+            "the coordinator at {} cannot be reached: {why}",
+            self.shown
+        ))
+        .hint("is it running (showrunner up, showrunner coordinator) and is --server right?");
         failed.passing = true;
         failed
     }
 
     /// Adds a page of assets to the catalogue.
     pub(crate) async fn import(&self, page: &Import) -> CliResult<Imported> {
-        self.answer(self.request(Method::POST, &["assets", "import"]).json(page)).await
+        self.answer(self.request(Method::POST, &["assets", "import"]).json(page))
+            .await
     }
 
     /// The part that the coordinator plays.
@@ -109,8 +136,13 @@ impl Client {
     async fn submit(&self, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
         let mut tried = 1;
         loop {
-            let request = self.request(Method::POST, &["jobs"]).query(&[("dry_run", dry_run)]);
-            match self.answer(request.header("Idempotency-Key", key).json(sources)).await {
+            let request = self
+                .request(Method::POST, &["jobs"])
+                .query(&[("dry_run", dry_run)]);
+            match self
+                .answer(request.header("Idempotency-Key", key).json(sources))
+                .await
+            {
                 Err(error) if error.passing && tried < TRIES => tokio::time::sleep(PAUSE).await,
                 answer => return answer,
             }
@@ -128,22 +160,45 @@ pub(crate) struct Remote {
 impl Remote {
     /// Creates a client as [`Client::new`] does.
     pub(crate) fn new(url: &str) -> CliResult<Remote> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
-        Ok(Remote { client: Client::new(url)?, runtime })
+        Ok(Remote {
+            client: Client::new(url)?,
+            runtime,
+        })
     }
 
     /// Sends a request of the table.
     pub(crate) fn send<E: Endpoint>(&self, ask: &Ask<E>) -> CliResult<E::Answer> {
-        let method = if E::CHANGES { Method::POST } else { Method::GET };
-        let request = self.client.request_at(method, ask.segments()).query(&ask.query);
-        let request = if E::CHANGES { request.json(&ask.body) } else { request };
+        let method = if E::CHANGES {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let request = self
+            .client
+            .request_at(method, ask.segments())
+            .query(&ask.query);
+        let request = if E::CHANGES {
+            request.json(&ask.body)
+        } else {
+            request
+        };
         self.runtime.block_on(self.client.answer(request))
     }
 
     /// Asks for a change.
-    pub(crate) fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> CliResult<T> {
-        self.runtime.block_on(self.client.answer(self.client.request(Method::POST, path).json(body)))
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> CliResult<T> {
+        self.runtime.block_on(
+            self.client
+                .answer(self.client.request(Method::POST, path).json(body)),
+        )
     }
 
     /// Asks for a change of what a query names.
@@ -153,12 +208,22 @@ impl Remote {
         query: &impl Serialize,
         body: &impl Serialize,
     ) -> CliResult<T> {
-        let request = self.client.request(Method::POST, path).query(query).json(body);
+        let request = self
+            .client
+            .request(Method::POST, path)
+            .query(query)
+            .json(body);
         self.runtime.block_on(self.client.answer(request))
     }
 
     /// Hands a job in.
-    pub(crate) fn submit(&self, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
-        self.runtime.block_on(self.client.submit(sources, key, dry_run))
+    pub(crate) fn submit(
+        &self,
+        sources: &Sources,
+        key: &str,
+        dry_run: bool,
+    ) -> CliResult<Submitted> {
+        self.runtime
+            .block_on(self.client.submit(sources, key, dry_run))
     }
 }

@@ -36,11 +36,14 @@ pub(crate) fn server(context: &Context) -> CliResult<Option<&str>> {
     if server.value.is_empty() {
         return Ok(None);
     }
-    let local = ["data", "database"].into_iter().find(|name| context.settings[name].origin == Origin::Flag);
+    let local = ["data", "database"]
+        .into_iter()
+        .find(|name| context.settings[name].origin == Origin::Flag);
     match (&server.origin, local) {
-        (Origin::Flag, Some(name)) => {
-            Err(CliError::usage(format!("both --server and --{name} are given")).hint("name the one to ask"))
-        }
+        (Origin::Flag, Some(name)) => Err(CliError::usage(format!(
+            "both --server and --{name} are given"
+        ))
+        .hint("name the one to ask")),
         (_, Some(_)) => Ok(None),
         (_, None) => Ok(Some(&server.value)),
     }
@@ -51,7 +54,10 @@ impl Target {
     pub(crate) fn open(context: &Context) -> CliResult<Target> {
         match server(context)? {
             Some(url) => Ok(Target::Remote(Remote::new(url)?)),
-            None => Ok(Target::Local(Box::new(database::open(&context.settings, false)?))),
+            None => Ok(Target::Local(Box::new(database::open(
+                &context.settings,
+                false,
+            )?))),
         }
     }
 
@@ -60,7 +66,10 @@ impl Target {
         if let Some(url) = server(context)? {
             return Ok(Target::Remote(Remote::new(url)?));
         }
-        Ok(Target::Local(Box::new(database::open(&context.settings, true)?)))
+        Ok(Target::Local(Box::new(database::open(
+            &context.settings,
+            true,
+        )?)))
     }
 
     /// Warns when no coordinator runs over the data directory, since a job does not run by itself.
@@ -68,21 +77,37 @@ impl Target {
         let data = context.data();
         let here = matches!(self, Target::Local(_)) && database::url(&context.settings).is_none();
         if here && !context.quiet && !DataDir::is_coordinated(&data) {
-            eprintln!("no coordinator runs over {0}; start one with: showrunner up --data {0}", data.display());
+            eprintln!(
+                "no coordinator runs over {0}; start one with: showrunner up --data {0}",
+                data.display()
+            );
         }
     }
 
     /// Hands a job in. The same key never makes a second job.
-    pub(crate) fn submit(&mut self, job: &NewJob, sources: &Sources, key: &str, dry_run: bool) -> CliResult<Submitted> {
+    pub(crate) fn submit(
+        &mut self,
+        job: &NewJob,
+        sources: &Sources,
+        key: &str,
+        dry_run: bool,
+    ) -> CliResult<Submitted> {
         match self {
-            Target::Local(_) if dry_run => Ok(Submitted { job: job.id.clone(), dry_run }),
+            Target::Local(_) if dry_run => Ok(Submitted {
+                job: job.id.clone(),
+                dry_run,
+            }),
             Target::Local(db) => answered(db.write(|tx| outcome(submit(tx, job)))),
             Target::Remote(remote) => remote.submit(sources, key, dry_run),
         }
     }
 
     /// Answers a request that changes nothing.
-    pub(crate) fn ask<E: Endpoint<Body = Nothing>>(&mut self, path: E::Path, query: E::Query) -> CliResult<E::Answer> {
+    pub(crate) fn ask<E: Endpoint<Body = Nothing>>(
+        &mut self,
+        path: E::Path,
+        query: E::Query,
+    ) -> CliResult<E::Answer> {
         let ask = Ask::<E>::new(path, query, Nothing {}, now())?;
         match self {
             Target::Local(db) => answered(db.read(|tx| outcome(E::answer(tx, &ask)))),
@@ -112,10 +137,16 @@ impl Target {
     }
 
     /// Runs dead units again, of one job or of all.
-    pub(crate) fn redrive(&mut self, job: Option<&str>, request: &RetryRequest) -> CliResult<Retried> {
+    pub(crate) fn redrive(
+        &mut self,
+        job: Option<&str>,
+        request: &RetryRequest,
+    ) -> CliResult<Retried> {
         match self {
             Target::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
-            Target::Remote(remote) => remote.post_for(&["failures", "retry"], &[("job", job)], request),
+            Target::Remote(remote) => {
+                remote.post_for(&["failures", "retry"], &[("job", job)], request)
+            }
         }
     }
 }
@@ -124,12 +155,15 @@ impl Target {
 fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliResult<Retried> {
     let workflows = Workflows::default();
     if command::needs_preview(request) {
-        let previewed = answered(db.read(|tx| outcome(command::preview(tx, &workflows, among, request, now()))))?;
+        let previewed = answered(
+            db.read(|tx| outcome(command::preview(tx, &workflows, among, request, now()))),
+        )?;
         if request.audit.dry_run {
             return Ok(previewed);
         }
     }
-    let operation = answered(db.write(|tx| outcome(command::retry(tx, &workflows, among, request, now()))))?;
+    let operation =
+        answered(db.write(|tx| outcome(command::retry(tx, &workflows, among, request, now()))))?;
     while db.write(|tx| command::carry_on(tx, &workflows, operation, now()))? {}
     answered(db.read(|tx| outcome(command::retried(tx, operation))))
 }
@@ -146,7 +180,9 @@ pub(crate) fn pages<T>(
 ) -> CliResult<Vec<T>> {
     let mut all: Vec<T> = Vec::new();
     loop {
-        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX)).min(PAGE_MAX);
+        let left = limit
+            .saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX))
+            .min(PAGE_MAX);
         if left == 0 {
             return Ok(all);
         }
@@ -168,6 +204,11 @@ impl From<Problem> for CliError {
             429 | 500.. => Exit::Failed,
             _ => Exit::Usage,
         };
-        CliError { exit, message: problem.message, hint: problem.hint, passing: exit == Exit::Failed }
+        CliError {
+            exit,
+            message: problem.message,
+            hint: problem.hint,
+            passing: exit == Exit::Failed,
+        }
     }
 }

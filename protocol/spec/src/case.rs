@@ -78,22 +78,33 @@ impl<'a> Case<'a> {
         if !self.role.has_picture() {
             return Err(CheckOutcome::NotApplicable);
         }
-        self.facts.video.as_ref().ok_or_else(|| CheckOutcome::unknown("there is no picture in it"))
+        self.facts
+            .video
+            .as_ref()
+            .ok_or_else(|| CheckOutcome::unknown("there is no picture in it"))
     }
 
     /// What the decode measured of the picture.
     pub(crate) fn measured_picture(&self) -> Result<&'a VideoPass, CheckOutcome> {
         self.picture()?;
-        self.trusted()?.video.as_ref().ok_or_else(|| CheckOutcome::unknown("no picture could be decoded"))
+        self.trusted()?
+            .video
+            .as_ref()
+            .ok_or_else(|| CheckOutcome::unknown("no picture could be decoded"))
     }
 
     /// What the decode measured of the sound, by programme; not empty.
     pub(crate) fn measured_audio(&self) -> Result<&'a [AudioPass], CheckOutcome> {
         self.sound()?;
         let measured = &self.trusted()?.audio;
-        let decoded: usize = measured.iter().map(|programme| programme.streams.len()).sum();
+        let decoded: usize = measured
+            .iter()
+            .map(|programme| programme.streams.len())
+            .sum();
         if decoded < self.facts.audio.len() {
-            return Err(CheckOutcome::unknown("not every sound stream could be decoded"));
+            return Err(CheckOutcome::unknown(
+                "not every sound stream could be decoded",
+            ));
         }
         Ok(measured)
     }
@@ -111,7 +122,9 @@ impl<'a> Case<'a> {
 
     /// The decode, unless something makes all of its measurements worthless.
     pub(crate) fn trusted(&self) -> Result<&'a Pass, CheckOutcome> {
-        let Some(pass) = &self.facts.pass else { return Err(CheckOutcome::unknown("it was not decoded")) };
+        let Some(pass) = &self.facts.pass else {
+            return Err(CheckOutcome::unknown("it was not decoded"));
+        };
         if let Some(why) = &pass.broken {
             return Err(CheckOutcome::unknown(why.clone()));
         }
@@ -123,7 +136,13 @@ impl<'a> Case<'a> {
     }
 
     /// A finding of this check.
-    pub(crate) fn finding(&self, measured: Value, limit: Value, unit: &str, message: String) -> Finding {
+    pub(crate) fn finding(
+        &self,
+        measured: Value,
+        limit: Value,
+        unit: &str,
+        message: String,
+    ) -> Finding {
         Finding {
             check: self.check.to_owned(),
             severity: self.severity,
@@ -139,24 +158,50 @@ impl<'a> Case<'a> {
 
     /// A finding about words that differ.
     pub(crate) fn differs(&self, what: &str, is: &str, want: &str) -> Finding {
-        self.finding(is.into(), want.into(), "", format!("{what} is {is}, {want} is demanded"))
+        self.finding(
+            is.into(),
+            want.into(),
+            "",
+            format!("{what} is {is}, {want} is demanded"),
+        )
     }
 
     /// A finding about stretches that are too long: the longest is the measured value.
     pub(crate) fn too_long(&self, what: &str, found: &[Stretch], longest: f64) -> Finding {
-        let most = found.iter().map(|stretch| stretch.seconds()).fold(0.0, f64::max);
-        let first: Vec<String> = found.iter().take(3).map(|s| format!("{:.2} s to {:.2} s", s.start, s.end)).collect();
-        let more = if found.len() > 3 { format!(" and {} more", found.len() - 3) } else { String::new() };
-        let message = format!("{what} {}{more}: {most:.2} s at most, {longest:.2} s allowed", first.join(", "));
+        let most = found
+            .iter()
+            .map(|stretch| stretch.seconds())
+            .fold(0.0, f64::max);
+        let first: Vec<String> = found
+            .iter()
+            .take(3)
+            .map(|s| format!("{:.2} s to {:.2} s", s.start, s.end))
+            .collect();
+        let more = if found.len() > 3 {
+            format!(" and {} more", found.len() - 3)
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{what} {}{more}: {most:.2} s at most, {longest:.2} s allowed",
+            first.join(", ")
+        );
         let mut finding = self.finding(rounded(most), rounded(longest), "s", message);
-        finding.ranges = found.iter().map(|s| [round(s.start), round(s.end)]).collect();
+        finding.ranges = found
+            .iter()
+            .map(|s| [round(s.start), round(s.end)])
+            .collect();
         finding
     }
 }
 
 /// Stretches longer than allowed. A thousandth of a second is beyond what any time base resolves.
 pub(crate) fn longer_than(stretches: &[Stretch], longest: f64) -> Vec<Stretch> {
-    stretches.iter().copied().filter(|stretch| stretch.seconds() > longest + 0.001).collect()
+    stretches
+        .iter()
+        .copied()
+        .filter(|stretch| stretch.seconds() > longest + 0.001)
+        .collect()
 }
 
 /// Rounds seconds and decibels to a thousandth, as findings show them.

@@ -41,12 +41,18 @@ impl Component {
 
     /// Number of channels that the sound must have, from the full form or the short form.
     pub fn audio_channels(&self) -> Option<u32> {
-        self.audio.as_ref().and_then(|a| a.channels).or(self.channels)
+        self.audio
+            .as_ref()
+            .and_then(|a| a.channels)
+            .or(self.channels)
     }
 
     /// Samples per second demanded.
     pub fn audio_sample_rate(&self) -> Option<u32> {
-        self.audio.as_ref().and_then(|a| a.sample_rate).or(self.sample_rate)
+        self.audio
+            .as_ref()
+            .and_then(|a| a.sample_rate)
+            .or(self.sample_rate)
     }
 
     /// Whether anything is demanded of its sound, so that a file without sound cannot satisfy it.

@@ -28,13 +28,15 @@ impl Count {
             digits => digits.parse().ok(),
         };
         let count = match text.split_once("..") {
-            Some((min, max)) if !(min.trim().is_empty() && max.trim().is_empty()) => {
-                read(min, 0).zip(read(max, u32::MAX)).map(|(min, max)| Count { min, max })
-            }
+            Some((min, max)) if !(min.trim().is_empty() && max.trim().is_empty()) => read(min, 0)
+                .zip(read(max, u32::MAX))
+                .map(|(min, max)| Count { min, max }),
             Some(_) => None,
             None => text.trim().parse().ok().map(Count::exactly),
         };
-        count.filter(|count| count.min <= count.max).ok_or_else(wrong)
+        count
+            .filter(|count| count.min <= count.max)
+            .ok_or_else(wrong)
     }
 
     /// Whether `n` is such a number.
@@ -66,10 +68,14 @@ impl<'de> Deserialize<'de> for Count {
                 Count::parse(text).map_err(E::custom)
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<Count, E> {
-                u32::try_from(n).map(Count::exactly).map_err(|_| E::custom(format!("{n} is too many")))
+                u32::try_from(n)
+                    .map(Count::exactly)
+                    .map_err(|_| E::custom(format!("{n} is too many")))
             }
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Count, E> {
-                u32::try_from(n).map(Count::exactly).map_err(|_| E::custom(format!("{n} is not a number of things")))
+                u32::try_from(n)
+                    .map(Count::exactly)
+                    .map_err(|_| E::custom(format!("{n} is not a number of things")))
             }
         }
         deserializer.deserialize_any(Reader)
@@ -79,7 +85,11 @@ impl<'de> Deserialize<'de> for Count {
 impl Serialize for Count {
     /// One number stays a number, so that digests of older specs stay what they were.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.min == self.max { serializer.serialize_u32(self.min) } else { serializer.collect_str(self) }
+        if self.min == self.max {
+            serializer.serialize_u32(self.min)
+        } else {
+            serializer.collect_str(self)
+        }
     }
 }
 
@@ -105,12 +115,21 @@ mod tests {
     fn one_number_and_open_ranges() {
         let read = |text| protocol::yaml::read::<Count>("f", text);
         assert_eq!(read("8"), Ok(Count::exactly(8)));
-        assert_eq!(read("2.."), Ok(Count { min: 2, max: u32::MAX }));
+        assert_eq!(
+            read("2.."),
+            Ok(Count {
+                min: 2,
+                max: u32::MAX
+            })
+        );
         assert_eq!(read("..16"), Ok(Count { min: 0, max: 16 }));
         for wrong in ["..", "16..4", "-1", "many", "4294967296", "1..x"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(serde_json::to_string(&Count::exactly(1)).expect("writes"), "1");
+        assert_eq!(
+            serde_json::to_string(&Count::exactly(1)).expect("writes"),
+            "1"
+        );
     }
 
     proptest! {

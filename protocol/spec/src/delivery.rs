@@ -74,7 +74,9 @@ pub struct Rating {
 impl DeliverySpec {
     /// The component an asset of this role is judged by.
     pub fn component(&self, role: Role) -> Option<&Component> {
-        self.components.iter().find(|component| component.role == role)
+        self.components
+            .iter()
+            .find(|component| component.role == role)
     }
 
     /// Digest of what is judged (`qc` and `components`): SHA-256 in hexadecimal of their JSON with sorted keys. Half of a
@@ -82,7 +84,10 @@ impl DeliverySpec {
     pub fn digest(&self) -> String {
         // serde_json keeps objects in a sorted map, which makes the text canonical.
         let judged = serde_json::json!({ "qc": self.qc, "components": self.components });
-        Sha256::digest(judged.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(judged.to_string().as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -122,11 +127,24 @@ ratings:     { DE: { system: FSK } }
     #[test]
     fn reads_the_published_example() {
         let spec = read(EXAMPLE).expect("valid");
-        let master = spec.component(Role::Master).and_then(|c| c.video.clone()).expect("there");
+        let master = spec
+            .component(Role::Master)
+            .and_then(|c| c.video.clone())
+            .expect("there");
         assert_eq!(master.frame_rate, Some(FrameRate { num: 25, den: 1 }));
-        assert_eq!(spec.component(Role::Audio).and_then(Component::audio_channels), Some(2));
-        assert_eq!(spec.qc.silence.as_ref().map(|s| (s.noise, s.per_channel)), Some((Decibels(-60.0), true)));
-        assert_eq!(spec.qc.decode.as_ref().map(|d| d.severity), Some(Severity::Mandatory));
+        assert_eq!(
+            spec.component(Role::Audio)
+                .and_then(Component::audio_channels),
+            Some(2)
+        );
+        assert_eq!(
+            spec.qc.silence.as_ref().map(|s| (s.noise, s.per_channel)),
+            Some((Decibels(-60.0), true))
+        );
+        assert_eq!(
+            spec.qc.decode.as_ref().map(|d| d.severity),
+            Some(Severity::Mandatory)
+        );
         assert_eq!(spec.approvals[0].subject, Some(Role::Master));
     }
 
@@ -134,13 +152,21 @@ ratings:     { DE: { system: FSK } }
     fn a_resolved_spec_survives_json() {
         let spec = read(EXAMPLE).expect("valid");
         let text = serde_json::to_string(&spec).expect("writes");
-        assert_eq!(serde_json::from_str::<DeliverySpec>(&text).expect("reads"), spec);
+        assert_eq!(
+            serde_json::from_str::<DeliverySpec>(&text).expect("reads"),
+            spec
+        );
     }
 
     #[test]
     fn the_digest_follows_what_is_judged_and_nothing_else() {
         let spec = read(EXAMPLE).expect("valid");
-        let same = read(&EXAMPLE.replace("hd-broadcast", "other").replace("0.5s", "500ms")).expect("valid");
+        let same = read(
+            &EXAMPLE
+                .replace("hd-broadcast", "other")
+                .replace("0.5s", "500ms"),
+        )
+        .expect("valid");
         let stricter = read(&EXAMPLE.replace("longest: 0.5s", "longest: 0.4s")).expect("valid");
         assert_eq!(spec.digest().len(), 64);
         assert_eq!(spec.digest(), same.digest());
@@ -149,16 +175,26 @@ ratings:     { DE: { system: FSK } }
 
     #[test]
     fn a_wrong_key_names_its_place_and_the_right_one() {
-        let text = read("spec: a\nqc:\n  blak: { longest: 1s }\n").expect_err("key").to_string();
-        assert!(text.starts_with("spec.yaml:3:3: unknown key \"blak\"") && text.contains("`black`"), "{text}");
-        let text = read("spec: a\ncomponents: [ { role: mastre } ]\n").expect_err("role").to_string();
+        let text = read("spec: a\nqc:\n  blak: { longest: 1s }\n")
+            .expect_err("key")
+            .to_string();
+        assert!(
+            text.starts_with("spec.yaml:3:3: unknown key \"blak\"") && text.contains("`black`"),
+            "{text}"
+        );
+        let text = read("spec: a\ncomponents: [ { role: mastre } ]\n")
+            .expect_err("role")
+            .to_string();
         assert!(text.contains("`master`"), "{text}");
     }
 
     #[test]
     fn every_check_has_a_place_in_the_policy_and_a_published_schema() {
-        let schema = serde_json::to_value(schemars::schema_for!(DeliverySpec)).expect("serialisable");
-        let properties = schema["$defs"]["QcPolicy"]["properties"].as_object().expect("an object");
+        let schema =
+            serde_json::to_value(schemars::schema_for!(DeliverySpec)).expect("serialisable");
+        let properties = schema["$defs"]["QcPolicy"]["properties"]
+            .as_object()
+            .expect("an object");
         for id in CHECK_IDS {
             assert!(properties.contains_key(id), "{id}");
         }

@@ -16,7 +16,10 @@ pub(crate) fn stretches(text: &str, start_key: &str, end_key: &str, end: f64) ->
         }
     }
     if let Some(start) = open {
-        found.push(Stretch { start, end: end.max(start) });
+        found.push(Stretch {
+            start,
+            end: end.max(start),
+        });
     }
     found.retain(|stretch| stretch.end >= stretch.start);
     found
@@ -43,14 +46,25 @@ mod tests {
         let text = "frame:100  pts:51200   pts_time:4\nlavfi.freezedetect.freeze_start=3\nframe:1 pts:1 pts_time:5\n\
                     lavfi.freezedetect.freeze_duration=2\nlavfi.freezedetect.freeze_end=5\n\
                     frame:2 pts:2 pts_time:8\nlavfi.freezedetect.freeze_start=7.5\n";
-        let found = stretches(text, "lavfi.freezedetect.freeze_start", "lavfi.freezedetect.freeze_end", 10.0);
+        let found = stretches(
+            text,
+            "lavfi.freezedetect.freeze_start",
+            "lavfi.freezedetect.freeze_end",
+            10.0,
+        );
         assert_eq!(pairs(&found), [(3.0, 5.0), (7.5, 10.0)]);
     }
 
     #[test]
     fn torn_and_strange_lines_are_not_numbers() {
         assert!(
-            stretches("lavfi.black_start=nan\nlavfi.black_start=\nxx=3\n=\n", "lavfi.black_start", "e", 9.0).is_empty()
+            stretches(
+                "lavfi.black_start=nan\nlavfi.black_start=\nxx=3\n=\n",
+                "lavfi.black_start",
+                "e",
+                9.0
+            )
+            .is_empty()
         );
     }
 }

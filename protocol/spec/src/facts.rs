@@ -76,7 +76,13 @@ impl FactSheet {
             audio: Vec::new(),
             ..pass.clone()
         });
-        Some(FactSheet { video: Some(video), other_video: Vec::new(), audio: Vec::new(), pass, ..self.clone() })
+        Some(FactSheet {
+            video: Some(video),
+            other_video: Vec::new(),
+            audio: Vec::new(),
+            pass,
+            ..self.clone()
+        })
     }
 }
 
@@ -194,7 +200,11 @@ impl AudioPass {
     /// Which channels are below `noise` in dB as a whole; `None` when their levels are not known.
     pub fn dead_channels(&self, noise: f64) -> Option<Vec<bool>> {
         let rms = self.rms.as_ref().filter(|rms| !rms.is_empty())?;
-        Some(rms.iter().map(|level| level.is_none_or(|level| level < noise)).collect())
+        Some(
+            rms.iter()
+                .map(|level| level.is_none_or(|level| level < noise))
+                .collect(),
+        )
     }
 }
 

@@ -21,13 +21,19 @@ pub fn resolve(
         let path = relative_to(inheriting, &parent);
         if chain.contains(&path) || chain.len() >= DEPTH_MAX {
             let path_of_chain = format!("{} → {path}", chain.join(" → "));
-            let what = if chain.contains(&path) { "a spec inherits itself" } else { "too long a chain of specs" };
+            let what = if chain.contains(&path) {
+                "a spec inherits itself"
+            } else {
+                "too long a chain of specs"
+            };
             return Err(Problem::new(inheriting, format!("{what}: {path_of_chain}"))
                 .near(&child_source, &parent)
                 .hint("take one `inherits:` away"));
         }
         child_source = load(&path).map_err(|problem| Problem {
-            hint: problem.hint.or_else(|| Some(format!("{inheriting} inherits it"))),
+            hint: problem
+                .hint
+                .or_else(|| Some(format!("{inheriting} inherits it"))),
             ..problem
         })?;
         let below = document(&path, &child_source)?;
@@ -54,7 +60,11 @@ fn document(file: &str, source: &str) -> Result<Map<String, Value>, Problem> {
         return Err(Problem::new(file, "a spec is a mapping").hint("start with `spec: NAME`"));
     };
     match yaml::read::<DeliverySpec>(file, source) {
-        Err(problem) if !(map.contains_key("inherits") && problem.message.starts_with("missing key")) => Err(problem),
+        Err(problem)
+            if !(map.contains_key("inherits") && problem.message.starts_with("missing key")) =>
+        {
+            Err(problem)
+        }
         _ => Ok(map),
     }
 }
@@ -69,7 +79,10 @@ fn relative_to(file: &str, named: &str) -> String {
     for part in named.split('/') {
         match part {
             "." | "" => {}
-            ".." if parts.last().is_some_and(|last| !matches!(*last, ".." | "" | ".")) => {
+            ".." if parts
+                .last()
+                .is_some_and(|last| !matches!(*last, ".." | "" | ".")) =>
+            {
                 parts.pop();
             }
             part => parts.push(part),
@@ -83,7 +96,9 @@ fn merge(parent: Map<String, Value>, child: Map<String, Value>) -> Map<String, V
     let mut merged = parent;
     for (key, value) in child {
         let value = match (merged.remove(&key), value) {
-            (Some(Value::Object(below)), Value::Object(above)) => Value::Object(merge(below, above)),
+            (Some(Value::Object(below)), Value::Object(above)) => {
+                Value::Object(merge(below, above))
+            }
             // `freeze:` with nothing after it keeps the parent's limits.
             (Some(below), Value::Null) => below,
             (_, above) => above,
@@ -95,12 +110,21 @@ fn merge(parent: Map<String, Value>, child: Map<String, Value>) -> Map<String, V
 
 /// Regular expressions are checked when the spec is read, before any unit runs.
 fn check_patterns(file: &str, source: &str, spec: &DeliverySpec) -> Result<(), Problem> {
-    let Some(naming) = &spec.qc.naming else { return Ok(()) };
-    regex::Regex::new(&naming.pattern).map(drop).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or("not a regular expression").trim().to_owned();
-        Problem::new(file, format!("naming.pattern: {reason}")).near(source, &naming.pattern)
-    })
+    let Some(naming) = &spec.qc.naming else {
+        return Ok(());
+    };
+    regex::Regex::new(&naming.pattern)
+        .map(drop)
+        .map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason
+                .lines()
+                .last()
+                .unwrap_or("not a regular expression")
+                .trim()
+                .to_owned();
+            Problem::new(file, format!("naming.pattern: {reason}")).near(source, &naming.pattern)
+        })
 }
 
 #[cfg(test)]
@@ -111,7 +135,10 @@ mod tests {
     fn run(files: &[(&str, &str)]) -> Result<DeliverySpec, Problem> {
         let files: BTreeMap<&str, &str> = files.iter().copied().collect();
         let mut load = |name: &str| {
-            files.get(name).map(|text| (*text).to_owned()).ok_or_else(|| Problem::new(name, "no such file"))
+            files
+                .get(name)
+                .map(|text| (*text).to_owned())
+                .ok_or_else(|| Problem::new(name, "no such file"))
         };
         resolve("specs/child.yaml", files["specs/child.yaml"], &mut load)
     }
@@ -127,7 +154,10 @@ mod tests {
         ])
         .expect("valid");
         let black = spec.qc.black.expect("inherited");
-        assert_eq!((black.longest.to_string().as_str(), black.area.0), ("2s", 0.9));
+        assert_eq!(
+            (black.longest.to_string().as_str(), black.area.0),
+            ("2s", 0.9)
+        );
         assert_eq!(spec.qc.container.expect("there").any.0, ["mxf"]);
         assert!(spec.qc.decode.is_some() && spec.spec == "child" && spec.inherits.is_none());
     }
@@ -135,12 +165,21 @@ mod tests {
     #[test]
     fn a_limit_may_come_from_the_grandparent() {
         let spec = run(&[
-            ("specs/child.yaml", "spec: c\ninherits: a/b.yaml\nqc:\n  freeze: { noise: -50dB }\n"),
+            (
+                "specs/child.yaml",
+                "spec: c\ninherits: a/b.yaml\nqc:\n  freeze: { noise: -50dB }\n",
+            ),
             ("specs/a/b.yaml", "spec: b\ninherits: ../base.yaml\n"),
-            ("specs/base.yaml", "spec: base\nqc: { freeze: { longest: 3s } }\n"),
+            (
+                "specs/base.yaml",
+                "spec: base\nqc: { freeze: { longest: 3s } }\n",
+            ),
         ])
         .expect("valid");
-        assert_eq!(spec.qc.freeze.map(|f| (f.longest.to_string(), f.noise.0)), Some(("3s".into(), -50.0)));
+        assert_eq!(
+            spec.qc.freeze.map(|f| (f.longest.to_string(), f.noise.0)),
+            Some(("3s".into(), -50.0))
+        );
     }
 
     #[test]
@@ -152,7 +191,10 @@ mod tests {
         .expect_err("circle")
         .to_string();
         assert!(text.starts_with("specs/b.yaml:2:"), "{text}");
-        assert!(text.contains("specs/child.yaml → specs/b.yaml → specs/child.yaml"), "{text}");
+        assert!(
+            text.contains("specs/child.yaml → specs/b.yaml → specs/child.yaml"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -163,23 +205,40 @@ mod tests {
         ])
         .expect_err("wrong key")
         .to_string();
-        assert!(text.starts_with("specs/b.yaml:3:3:") && text.contains("`black`"), "{text}");
-        let text = run(&[("specs/child.yaml", "spec: c\ninherits: gone.yaml\n")]).expect_err("missing").to_string();
-        assert!(text.contains("specs/gone.yaml") && text.contains("specs/child.yaml inherits it"), "{text}");
+        assert!(
+            text.starts_with("specs/b.yaml:3:3:") && text.contains("`black`"),
+            "{text}"
+        );
+        let text = run(&[("specs/child.yaml", "spec: c\ninherits: gone.yaml\n")])
+            .expect_err("missing")
+            .to_string();
+        assert!(
+            text.contains("specs/gone.yaml") && text.contains("specs/child.yaml inherits it"),
+            "{text}"
+        );
         let text = run(&[
-            ("specs/child.yaml", "spec: c\ninherits: b.yaml\nqc: { black: { area: 90% } }\n"),
+            (
+                "specs/child.yaml",
+                "spec: c\ninherits: b.yaml\nqc: { black: { area: 90% } }\n",
+            ),
             ("specs/b.yaml", "spec: b\n"),
         ])
         .expect_err("no limit anywhere")
         .to_string();
-        assert!(text.contains("longest") && text.contains("specs/b.yaml"), "{text}");
+        assert!(
+            text.contains("longest") && text.contains("specs/b.yaml"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_broken_pattern_is_found_when_the_spec_is_read() {
-        let text = run(&[("specs/child.yaml", "spec: c\nqc:\n  naming: { pattern: '([a-z' }\n")])
-            .expect_err("regex")
-            .to_string();
+        let text = run(&[(
+            "specs/child.yaml",
+            "spec: c\nqc:\n  naming: { pattern: '([a-z' }\n",
+        )])
+        .expect_err("regex")
+        .to_string();
         assert!(text.starts_with("specs/child.yaml:3:"), "{text}");
     }
 }

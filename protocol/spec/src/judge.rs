@@ -31,13 +31,16 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
         match (check.judge)(&of_check(&all, check, spec)) {
             CheckOutcome::NotApplicable if unmeasured.contains(&check.id) => {
                 not_measured.push(check.id.to_owned());
-                let why =
-                    format!("only its name says that it is of role {role}: declare the role, or exclude the file");
+                let why = format!(
+                    "only its name says that it is of role {role}: declare the role, or exclude the file"
+                );
                 reasons.insert(check.id.to_owned(), why);
             }
             CheckOutcome::NotApplicable => {}
             // The outcome of a check on an unreadable file is not about the media.
-            CheckOutcome::Judged(_) if facts.unreadable.is_some() => not_measured.push(check.id.to_owned()),
+            CheckOutcome::Judged(_) if facts.unreadable.is_some() => {
+                not_measured.push(check.id.to_owned())
+            }
             CheckOutcome::Judged(found) => findings.extend(found),
             CheckOutcome::NotMeasured(why) => {
                 not_measured.push(check.id.to_owned());
@@ -47,24 +50,44 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
             }
         }
     }
-    judge_other_pictures(facts, spec, media, role, &mut findings, &mut |check, why| {
-        if !not_measured.iter().any(|known| known == check) {
-            not_measured.push(check.to_owned());
-            reasons.insert(check.to_owned(), why);
-        }
-    });
+    judge_other_pictures(
+        facts,
+        spec,
+        media,
+        role,
+        &mut findings,
+        &mut |check, why| {
+            if !not_measured.iter().any(|known| known == check) {
+                not_measured.push(check.to_owned());
+                reasons.insert(check.to_owned(), why);
+            }
+        },
+    );
     // NaN or infinity got past a check: the measurement is worthless, and so would be a verdict.
     findings.retain(|finding| {
-        let broken = finding.measured.is_null() || finding.ranges.iter().flatten().any(|edge| !edge.is_finite());
+        let broken = finding.measured.is_null()
+            || finding
+                .ranges
+                .iter()
+                .flatten()
+                .any(|edge| !edge.is_finite());
         if broken {
             not_measured.push(finding.check.clone());
-            reasons.insert(finding.check.clone(), "the measurement is not a number".to_owned());
+            reasons.insert(
+                finding.check.clone(),
+                "the measurement is not a number".to_owned(),
+            );
         }
         !broken
     });
     findings.sort_by_key(|finding| finding.severity != Severity::Mandatory);
-    let failed = findings.iter().any(|finding| finding.severity == Severity::Mandatory);
-    let verdict = match (failed, facts.unreadable.is_some() || !not_measured.is_empty()) {
+    let failed = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Mandatory);
+    let verdict = match (
+        failed,
+        facts.unreadable.is_some() || !not_measured.is_empty(),
+    ) {
         (true, _) => Verdict::Fail,
         (false, true) => Verdict::ToolError,
         (false, false) => Verdict::Pass,
@@ -79,7 +102,11 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
         not_measured,
         reasons,
         recorded: recorded(spec, media, role),
-        essence: facts.pass.as_ref().map(|pass| pass.essence.clone()).unwrap_or_default(),
+        essence: facts
+            .pass
+            .as_ref()
+            .map(|pass| pass.essence.clone())
+            .unwrap_or_default(),
         bytes: facts.bytes,
         tools: facts.tools.clone(),
     }
@@ -88,7 +115,10 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
 /// Ids of the checks that a spec demands of some file. A component demands its streams.
 fn demanded(spec: &DeliverySpec) -> Vec<&'static str> {
     let mut demanded = spec.qc.demanded();
-    let streams = spec.components.iter().any(|component| component.video.is_some() || component.wants_sound());
+    let streams = spec
+        .components
+        .iter()
+        .any(|component| component.video.is_some() || component.wants_sound());
     if streams && !demanded.contains(&STREAMS) {
         demanded.push(STREAMS);
     }
@@ -108,16 +138,20 @@ fn judge_other_pictures(
         return;
     }
     for n in 0..facts.other_video.len() {
-        let Some(sheet) = facts.of_other_picture(n) else { continue };
+        let Some(sheet) = facts.of_other_picture(n) else {
+            continue;
+        };
         let stream = sheet.video.as_ref().map(|video| video.index);
         let all = case(&sheet, spec, media, role);
         for check in CHECKS.iter().filter(|check| check.is_of_each_picture()) {
             match (check.judge)(&of_check(&all, check, spec)) {
                 CheckOutcome::NotApplicable => {}
                 CheckOutcome::NotMeasured(why) => unknown(check.id, why),
-                CheckOutcome::Judged(found) => {
-                    findings.extend(found.into_iter().map(|finding| Finding { stream, ..finding }))
-                }
+                CheckOutcome::Judged(found) => findings.extend(
+                    found
+                        .into_iter()
+                        .map(|finding| Finding { stream, ..finding }),
+                ),
             }
         }
     }
@@ -127,29 +161,52 @@ fn judge_other_pictures(
 fn recorded(spec: &DeliverySpec, media: &MediaUnderTest, role: Role) -> BTreeMap<String, String> {
     let asked = spec.qc.photosensitivity.is_some() && role.has_picture();
     let certificate = photosensitivity::certificate(media).filter(|_| asked);
-    let recorded =
-        certificate.map(|number| format!("certificate {number}, as declared by the source; not measured here"));
-    recorded.map(|text| ("photosensitivity".to_owned(), text)).into_iter().collect()
+    let recorded = certificate.map(|number| {
+        format!("certificate {number}, as declared by the source; not measured here")
+    });
+    recorded
+        .map(|text| ("photosensitivity".to_owned(), text))
+        .into_iter()
+        .collect()
 }
 
 /// The input of every check of these facts.
-fn case<'a>(facts: &'a FactSheet, spec: &'a DeliverySpec, media: &'a MediaUnderTest, role: Role) -> Case<'a> {
+fn case<'a>(
+    facts: &'a FactSheet,
+    spec: &'a DeliverySpec,
+    media: &'a MediaUnderTest,
+    role: Role,
+) -> Case<'a> {
     let component = spec.component(role);
     let others_bring_it = role != Role::Audio && spec.component(Role::Audio).is_some();
     let separate_sound = others_bring_it && component.is_some_and(|c| !c.wants_sound());
-    Case { facts, demands: &spec.qc, component, media, role, separate_sound, check: "", severity: Severity::default() }
+    Case {
+        facts,
+        demands: &spec.qc,
+        component,
+        media,
+        role,
+        separate_sound,
+        check: "",
+        severity: Severity::default(),
+    }
 }
 
 /// The same for one check, whose findings have its id and severity.
 fn of_check<'a>(case: &Case<'a>, check: &CheckEntry, spec: &DeliverySpec) -> Case<'a> {
-    Case { check: check.id, severity: spec.qc.severity(check.id), ..*case }
+    Case {
+        check: check.id,
+        severity: spec.qc.severity(check.id),
+        ..*case
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::{
-        AudioPass, AudioStream, Container, MediaConch, MediaInfo, Pass, Structure, TimedText, VideoPass, VideoStream,
+        AudioPass, AudioStream, Container, MediaConch, MediaInfo, Pass, Structure, TimedText,
+        VideoPass, VideoStream,
     };
     use crate::measure::levels::Levels;
     use crate::measure::loudness_curve::{Curve, Peak};
@@ -196,7 +253,8 @@ qc:
 
     fn spec_with(from: &str, to: &str) -> DeliverySpec {
         assert!(SPEC.contains(from), "{from}");
-        protocol::yaml::read("s.yaml", &SPEC.replace(from, to)).unwrap_or_else(|problem| panic!("{problem}"))
+        protocol::yaml::read("s.yaml", &SPEC.replace(from, to))
+            .unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     fn subject() -> MediaUnderTest {
@@ -232,7 +290,11 @@ qc:
         let seen = VideoPass {
             frames: 250,
             end: 10.0,
-            scan: Some(Scan { progressive: 250, decided: 250, ..Scan::default() }),
+            scan: Some(Scan {
+                progressive: 250,
+                decided: 250,
+                ..Scan::default()
+            }),
             black: Some(vec![]),
             freeze: Some(vec![]),
             levels: Some(Levels::default()),
@@ -250,8 +312,14 @@ qc:
             dc_offset: Some(vec![Some(0.0), Some(0.0)]),
             loudness: Some(-23.0),
             loudness_range: Some(5.0),
-            short_term: Some(Peak { at: 4.0, value: -20.0 }),
-            momentary: Some(Peak { at: 4.0, value: -18.0 }),
+            short_term: Some(Peak {
+                at: 4.0,
+                value: -20.0,
+            }),
+            momentary: Some(Peak {
+                at: 4.0,
+                value: -18.0,
+            }),
             curve: Curve::default(),
             true_peak: Some(-20.0),
             out_of_phase: Some(vec![]),
@@ -260,7 +328,11 @@ qc:
             bytes: 1,
             hash: Some(format!("xxh128:{}", "0".repeat(32))),
             declared_hash: Some(format!("xxh128:{}", "0".repeat(32))),
-            container: Some(Container { names: vec!["mp4".into()], duration: Some(10.0), ..Container::default() }),
+            container: Some(Container {
+                names: vec!["mp4".into()],
+                duration: Some(10.0),
+                ..Container::default()
+            }),
             video: Some(video),
             audio: vec![AudioStream {
                 index: 1,
@@ -271,12 +343,19 @@ qc:
                 ..Default::default()
             }],
             structure: Structure::Whole,
-            pass: Some(Pass { video: Some(seen), audio: vec![heard], ..Pass::default() }),
+            pass: Some(Pass {
+                video: Some(seen),
+                audio: vec![heard],
+                ..Pass::default()
+            }),
             mediainfo: Some(MediaInfo {
                 trouble: None,
                 facts: [("General.Format".to_owned(), "MPEG-4".to_owned())].into(),
             }),
-            mediaconch: Some(MediaConch { policy: "<policy/>".into(), ..MediaConch::default() }),
+            mediaconch: Some(MediaConch {
+                policy: "<policy/>".into(),
+                ..MediaConch::default()
+            }),
             ..FactSheet::default()
         }
     }
@@ -286,16 +365,27 @@ qc:
     }
 
     fn seen(facts: &mut FactSheet) -> &mut VideoPass {
-        facts.pass.as_mut().and_then(|pass| pass.video.as_mut()).expect("there")
+        facts
+            .pass
+            .as_mut()
+            .and_then(|pass| pass.video.as_mut())
+            .expect("there")
     }
 
     fn heard(facts: &mut FactSheet) -> &mut AudioPass {
-        facts.pass.as_mut().and_then(|pass| pass.audio.first_mut()).expect("there")
+        facts
+            .pass
+            .as_mut()
+            .and_then(|pass| pass.audio.first_mut())
+            .expect("there")
     }
 
     /// A second picture stream like the first one, changed.
     fn other(facts: &mut FactSheet, change: fn(&mut VideoStream)) {
-        let mut stream = VideoStream { index: 7, ..facts.video.clone().expect("there") };
+        let mut stream = VideoStream {
+            index: 7,
+            ..facts.video.clone().expect("there")
+        };
         change(&mut stream);
         facts.other_video.push(stream);
         let pass = facts.pass.as_mut().expect("there");
@@ -316,64 +406,137 @@ qc:
     type Fault = (&'static str, fn(&mut FactSheet));
 
     const FAULTS: [Fault; 35] = [
-        ("container", |f| f.container.as_mut().expect("there").names = vec!["mxf".into()]),
+        ("container", |f| {
+            f.container.as_mut().expect("there").names = vec!["mxf".into()]
+        }),
         ("codec", |f| video(f).codec = "mpeg4".into()),
         ("codec", |f| video(f).profile = Some("Main".into())),
         ("codec", |f| f.audio[0].codec = "mp3".into()),
-        ("resolution", |f| (video(f).width, video(f).height) = (1280, 720)),
+        ("resolution", |f| {
+            (video(f).width, video(f).height) = (1280, 720)
+        }),
         ("aspect", |f| video(f).sar = Some(Ratio { num: 4, den: 3 })),
-        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (FrameRate::reduced(24, 1), None)),
-        ("frame_rate", |f| (seen(f).odd_frames, seen(f).jitter) = (9, 0.4)),
-        ("field_order", |f| video(f).field_order = Some(FieldOrder::Tff)),
-        ("field_order", |f| seen(f).scan = Some(Scan { tff: 250, decided: 250, ..Scan::default() })),
+        ("frame_rate", |f| {
+            (video(f).base_rate, video(f).average_rate) = (FrameRate::reduced(24, 1), None)
+        }),
+        ("frame_rate", |f| {
+            (seen(f).odd_frames, seen(f).jitter) = (9, 0.4)
+        }),
+        ("field_order", |f| {
+            video(f).field_order = Some(FieldOrder::Tff)
+        }),
+        ("field_order", |f| {
+            seen(f).scan = Some(Scan {
+                tff: 250,
+                decided: 250,
+                ..Scan::default()
+            })
+        }),
         ("color", |f| video(f).range = Some("pc".into())),
         ("color", |f| video(f).matrix = Some("smpte170m".into())),
         ("color", |f| video(f).pix_fmt = Some("yuv422p10le".into())),
-        ("levels", |f| seen(f).levels = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("levels", |f| {
+            seen(f).levels = Some(Levels {
+                share: 0.02,
+                pictures: vec![(1.0, 0.02)],
+            })
+        }),
         ("duration", |f| (seen(f).end, heard(f).end) = (9.9, 9.9)),
         ("av_length", |f| heard(f).end = 8.0),
         ("decode", |f| f.pass.as_mut().expect("there").errors = 1),
-        ("truncated", |f| f.structure = Structure::Cut("no footer".into())),
+        ("truncated", |f| {
+            f.structure = Structure::Cut("no footer".into())
+        }),
         ("black", |f| seen(f).black = stretch(1.0, 1.6)),
         ("freeze", |f| seen(f).freeze = stretch(1.0, 2.2)),
-        ("silence", |f| heard(f).silence = Some(vec![vec![Stretch { start: 1.0, end: 2.5 }]; 2])),
-        ("dead_channel", |f| heard(f).rms = Some(vec![Some(-26.0), None])),
+        ("silence", |f| {
+            heard(f).silence = Some(vec![
+                vec![Stretch {
+                    start: 1.0,
+                    end: 2.5
+                }];
+                2
+            ])
+        }),
+        ("dead_channel", |f| {
+            heard(f).rms = Some(vec![Some(-26.0), None])
+        }),
         ("loudness", |f| heard(f).loudness = Some(-24.1)),
         ("true_peak", |f| heard(f).true_peak = Some(-0.9)),
         ("phase", |f| heard(f).out_of_phase = stretch(0.0, 2.1)),
-        ("checksum", |f| f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))),
-        ("gamut", |f| seen(f).gamut = Some(Levels { share: 0.02, pictures: vec![(1.0, 0.02)] })),
+        ("checksum", |f| {
+            f.declared_hash = Some(format!("xxh128:{}", "1".repeat(32)))
+        }),
+        ("gamut", |f| {
+            seen(f).gamut = Some(Levels {
+                share: 0.02,
+                pictures: vec![(1.0, 0.02)],
+            })
+        }),
         ("loudness_range", |f| heard(f).loudness_range = Some(20.1)),
-        ("short_term", |f| heard(f).short_term = Some(Peak { at: 5.0, value: -17.9 })),
-        ("momentary", |f| heard(f).momentary = Some(Peak { at: 5.0, value: -14.9 })),
-        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), Some(-0.002)])),
+        ("short_term", |f| {
+            heard(f).short_term = Some(Peak {
+                at: 5.0,
+                value: -17.9,
+            })
+        }),
+        ("momentary", |f| {
+            heard(f).momentary = Some(Peak {
+                at: 5.0,
+                value: -14.9,
+            })
+        }),
+        ("dc_offset", |f| {
+            heard(f).dc_offset = Some(vec![Some(0.0), Some(-0.002)])
+        }),
         ("layout", |f| f.audio[0].layout = Some("5.1".into())),
         ("streams", |f| other(f, |_| ())),
-        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").facts.clear()),
-        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").failed = vec!["a rule".into()]),
+        ("mediainfo", |f| {
+            f.mediainfo.as_mut().expect("there").facts.clear()
+        }),
+        ("mediaconch", |f| {
+            f.mediaconch.as_mut().expect("there").failed = vec!["a rule".into()]
+        }),
     ];
 
     #[test]
     fn each_fault_is_found_by_its_check_and_by_no_other() {
         let spec = spec();
         let clean_report = judge(&clean(), &spec, &subject(), Role::Master);
-        assert_eq!((clean_report.verdict, clean_report.findings.len()), (Verdict::Pass, 0), "{clean_report:?}");
+        assert_eq!(
+            (clean_report.verdict, clean_report.findings.len()),
+            (Verdict::Pass, 0),
+            "{clean_report:?}"
+        );
         for (check, spoil) in FAULTS {
             let mut facts = clean();
             spoil(&mut facts);
             let report = judge(&facts, &spec, &subject(), Role::Master);
             assert_eq!(report.verdict, Verdict::Fail, "{check}: {report:?}");
-            assert!(report.findings.iter().all(|f| f.check == check), "{check}: {report:?}");
+            assert!(
+                report.findings.iter().all(|f| f.check == check),
+                "{check}: {report:?}"
+            );
         }
-        let named = MediaUnderTest { file: "dir/Clip 1.mp4".into(), ..subject() };
-        assert_eq!(judge(&clean(), &spec, &named, Role::Master).failed_checks(), ["naming"]);
+        let named = MediaUnderTest {
+            file: "dir/Clip 1.mp4".into(),
+            ..subject()
+        };
+        assert_eq!(
+            judge(&clean(), &spec, &named, Role::Master).failed_checks(),
+            ["naming"]
+        );
     }
 
     /// Measurements taken away one by one: QC-1 says that none of them may leave a pass behind.
     const GAPS: [Fault; 23] = [
         ("container", |f| f.container = None),
-        ("frame_rate", |f| (video(f).base_rate, video(f).average_rate) = (None, None)),
-        ("field_order", |f| (video(f).field_order, seen(f).scan) = (None, None)),
+        ("frame_rate", |f| {
+            (video(f).base_rate, video(f).average_rate) = (None, None)
+        }),
+        ("field_order", |f| {
+            (video(f).field_order, seen(f).scan) = (None, None)
+        }),
         ("color", |f| video(f).matrix = None),
         ("levels", |f| seen(f).levels = None),
         ("black", |f| seen(f).black = None),
@@ -389,10 +552,16 @@ qc:
         ("loudness_range", |f| heard(f).loudness_range = None),
         ("short_term", |f| heard(f).short_term = None),
         ("momentary", |f| heard(f).seconds = 0.3),
-        ("dc_offset", |f| heard(f).dc_offset = Some(vec![Some(0.0), None])),
+        ("dc_offset", |f| {
+            heard(f).dc_offset = Some(vec![Some(0.0), None])
+        }),
         ("layout", |f| f.audio[0].layout = None),
-        ("mediainfo", |f| f.mediainfo.as_mut().expect("there").trouble = Some("no such program".into())),
-        ("mediaconch", |f| f.mediaconch.as_mut().expect("there").policy = "<another/>".into()),
+        ("mediainfo", |f| {
+            f.mediainfo.as_mut().expect("there").trouble = Some("no such program".into())
+        }),
+        ("mediaconch", |f| {
+            f.mediaconch.as_mut().expect("there").policy = "<another/>".into()
+        }),
         ("mediaconch", |f| f.mediaconch = None),
     ];
 
@@ -404,7 +573,8 @@ qc:
             let report = judge(&facts, &spec(), &subject(), Role::Master);
             assert_eq!(report.verdict, Verdict::ToolError, "{check}: {report:?}");
             assert!(
-                report.not_measured.iter().any(|id| id == check) && report.reasons.contains_key(check),
+                report.not_measured.iter().any(|id| id == check)
+                    && report.reasons.contains_key(check),
                 "{report:?}"
             );
         }
@@ -421,7 +591,11 @@ qc:
             heard(&mut facts).true_peak = Some(value);
             heard(&mut facts).loudness = Some(-value);
             let report = judge(&facts, &spec(), &subject(), Role::Master);
-            assert_eq!((report.verdict, report.findings.len()), (Verdict::ToolError, 0), "{report:?}");
+            assert_eq!(
+                (report.verdict, report.findings.len()),
+                (Verdict::ToolError, 0),
+                "{report:?}"
+            );
         }
     }
 
@@ -430,17 +604,39 @@ qc:
         let spec = spec_with("streams: { audio: 1 }", "streams: { video: 2 }");
         let mut facts = clean();
         other(&mut facts, |_| ());
-        assert_eq!(judge(&facts, &spec, &subject(), Role::Master).verdict, Verdict::Pass);
-        other_seen(&mut facts, |seen| Some(VideoPass { black: stretch(1.0, 3.0), ..seen }));
+        assert_eq!(
+            judge(&facts, &spec, &subject(), Role::Master).verdict,
+            Verdict::Pass
+        );
+        other_seen(&mut facts, |seen| {
+            Some(VideoPass {
+                black: stretch(1.0, 3.0),
+                ..seen
+            })
+        });
         facts.other_video.truncate(1);
         facts.other_video[0].codec = "mpeg4".into();
         let report = judge(&facts, &spec, &subject(), Role::Master);
-        let found: Vec<_> = report.findings.iter().map(|f| (f.check.as_str(), f.stream)).collect();
-        assert_eq!(found, [("codec", Some(7)), ("black", Some(7))], "{report:?}");
+        let found: Vec<_> = report
+            .findings
+            .iter()
+            .map(|f| (f.check.as_str(), f.stream))
+            .collect();
+        assert_eq!(
+            found,
+            [("codec", Some(7)), ("black", Some(7))],
+            "{report:?}"
+        );
         facts.pass.as_mut().expect("there").other_video = vec![None];
         let report = judge(&facts, &spec, &subject(), Role::Master);
-        assert!(report.not_measured.contains(&"black".to_owned()), "{report:?}");
-        assert!(report.failed_checks().contains(&"decode".to_owned()), "{report:?}");
+        assert!(
+            report.not_measured.contains(&"black".to_owned()),
+            "{report:?}"
+        );
+        assert!(
+            report.failed_checks().contains(&"decode".to_owned()),
+            "{report:?}"
+        );
     }
 
     #[test]
@@ -448,12 +644,29 @@ qc:
         let gated = spec_with("target: -23LUFS", "target: -27LUFS, gate: dialogue");
         let report = judge(&clean(), &gated, &subject(), Role::Master);
         assert_eq!(report.verdict, Verdict::ToolError);
-        assert!(report.reasons["loudness"].starts_with("not_measurable"), "{report:?}");
-        let report = judge(&clean(), &spec_with("photosensitivity: {}", "slate: {}"), &subject(), Role::Master);
-        assert_eq!((report.verdict, report.recorded.len()), (Verdict::ToolError, 0));
+        assert!(
+            report.reasons["loudness"].starts_with("not_measurable"),
+            "{report:?}"
+        );
+        let report = judge(
+            &clean(),
+            &spec_with("photosensitivity: {}", "slate: {}"),
+            &subject(),
+            Role::Master,
+        );
+        assert_eq!(
+            (report.verdict, report.recorded.len()),
+            (Verdict::ToolError, 0)
+        );
         let report = judge(&clean(), &spec(), &subject(), Role::Master);
-        assert!(report.recorded["photosensitivity"].contains("H-1"), "{report:?}");
-        let undeclared = MediaUnderTest { meta: BTreeMap::new(), ..subject() };
+        assert!(
+            report.recorded["photosensitivity"].contains("H-1"),
+            "{report:?}"
+        );
+        let undeclared = MediaUnderTest {
+            meta: BTreeMap::new(),
+            ..subject()
+        };
         let report = judge(&clean(), &spec(), &undeclared, Role::Master);
         assert_eq!(
             (report.verdict, report.not_measured.as_slice()),
@@ -469,9 +682,15 @@ qc:
         };
         let mut facts = clean();
         silent(&mut facts);
-        for qc in ["decode: {}", "container: { any: mp4 }, black: { longest: 1s }", "streams: {}", ""] {
+        for qc in [
+            "decode: {}",
+            "container: { any: mp4 }, black: { longest: 1s }",
+            "streams: {}",
+            "",
+        ] {
             let spec: DeliverySpec =
-                protocol::yaml::read("s", &format!("spec: s\nqc: {{ {qc} }}\n")).unwrap_or_else(|e| panic!("{e}"));
+                protocol::yaml::read("s", &format!("spec: s\nqc: {{ {qc} }}\n"))
+                    .unwrap_or_else(|e| panic!("{e}"));
             for role in [Role::Master, Role::Mezzanine, Role::Proxy] {
                 let report = judge(&facts, &spec, &subject(), role);
                 assert_eq!(
@@ -480,49 +699,107 @@ qc:
                     "{qc}"
                 );
             }
-            assert!(!judge(&facts, &spec, &subject(), Role::Audio).failed_checks().contains(&"streams".to_owned()));
+            assert!(
+                !judge(&facts, &spec, &subject(), Role::Audio)
+                    .failed_checks()
+                    .contains(&"streams".to_owned())
+            );
         }
-        let radio: DeliverySpec = protocol::yaml::read("s", "spec: s\nqc: { streams: { video: 0 } }\n").expect("valid");
-        assert_eq!(judge(&facts, &radio, &subject(), Role::Master).verdict, Verdict::Pass);
+        let radio: DeliverySpec =
+            protocol::yaml::read("s", "spec: s\nqc: { streams: { video: 0 } }\n").expect("valid");
+        assert_eq!(
+            judge(&facts, &radio, &subject(), Role::Master).verdict,
+            Verdict::Pass
+        );
     }
 
     #[test]
     fn guessed_document_is_no_pass_where_checks_are_demanded() {
-        let facts = FactSheet { bytes: 3, hash: clean().hash, ..FactSheet::default() };
-        let guessed = MediaUnderTest { role_is_guessed: true, ..subject() };
+        let facts = FactSheet {
+            bytes: 3,
+            hash: clean().hash,
+            ..FactSheet::default()
+        };
+        let guessed = MediaUnderTest {
+            role_is_guessed: true,
+            ..subject()
+        };
         let spec: DeliverySpec =
-            protocol::yaml::read("s", "spec: s\nqc: { decode: {}, captions: {} }\n").expect("valid");
+            protocol::yaml::read("s", "spec: s\nqc: { decode: {}, captions: {} }\n")
+                .expect("valid");
         let report = judge(&facts, &spec, &guessed, Role::Document);
         let demanded = ["decode".to_owned(), "captions".to_owned()];
-        assert_eq!((report.verdict, report.not_measured.as_slice()), (Verdict::ToolError, &demanded[..]));
+        assert_eq!(
+            (report.verdict, report.not_measured.as_slice()),
+            (Verdict::ToolError, &demanded[..])
+        );
         // A document that the source declares is reviewed by people.
-        assert_eq!(judge(&facts, &spec, &subject(), Role::Document).verdict, Verdict::Pass);
+        assert_eq!(
+            judge(&facts, &spec, &subject(), Role::Document).verdict,
+            Verdict::Pass
+        );
     }
 
     #[test]
     fn role_by_name_alone_turns_no_demanded_check_into_a_pass() {
-        let guessed = MediaUnderTest { role_is_guessed: true, ..subject() };
-        let bare = FactSheet { bytes: 3, hash: clean().hash, ..FactSheet::default() };
-        let text = |cues| FactSheet { text: Some(TimedText { cues, ..TimedText::default() }), ..bare.clone() };
-        let still =
-            FactSheet { video: Some(VideoStream { width: 64, height: 36, ..VideoStream::default() }), ..bare.clone() };
+        let guessed = MediaUnderTest {
+            role_is_guessed: true,
+            ..subject()
+        };
+        let bare = FactSheet {
+            bytes: 3,
+            hash: clean().hash,
+            ..FactSheet::default()
+        };
+        let text = |cues| FactSheet {
+            text: Some(TimedText {
+                cues,
+                ..TimedText::default()
+            }),
+            ..bare.clone()
+        };
+        let still = FactSheet {
+            video: Some(VideoStream {
+                width: 64,
+                height: 36,
+                ..VideoStream::default()
+            }),
+            ..bare.clone()
+        };
         let read = |text: &str| -> DeliverySpec { protocol::yaml::read("s", text).expect("valid") };
-        let by_check = read("spec: s\nqc: { black: { longest: 1s }, captions: { severity: warning } }\n");
-        let by_component = read("spec: s\ncomponents: [{ role: master, video: { codec: h264 } }]\n");
+        let by_check =
+            read("spec: s\nqc: { black: { longest: 1s }, captions: { severity: warning } }\n");
+        let by_component =
+            read("spec: s\ncomponents: [{ role: master, video: { codec: h264 } }]\n");
         for spec in [by_check, by_component] {
-            for (role, facts) in [(Role::Document, &bare), (Role::Artwork, &bare), (Role::Subtitle, &text(0))] {
+            for (role, facts) in [
+                (Role::Document, &bare),
+                (Role::Artwork, &bare),
+                (Role::Subtitle, &text(0)),
+            ] {
                 let report = judge(facts, &spec, &guessed, role);
                 assert_eq!(report.verdict, Verdict::ToolError, "{role}: {report:?}");
                 assert!(report.summary().contains("declare the role"), "{report:?}");
                 // A role that the source declares is the source's responsibility.
-                assert_ne!(judge(facts, &spec, &subject(), role).verdict, Verdict::ToolError, "{role}");
+                assert_ne!(
+                    judge(facts, &spec, &subject(), role).verdict,
+                    Verdict::ToolError,
+                    "{role}"
+                );
             }
             // The content shows that these are what their names say.
             for (role, facts) in [(Role::Artwork, &still), (Role::Subtitle, &text(2))] {
-                assert_eq!(judge(facts, &spec, &guessed, role).verdict, Verdict::Pass, "{role}");
+                assert_eq!(
+                    judge(facts, &spec, &guessed, role).verdict,
+                    Verdict::Pass,
+                    "{role}"
+                );
             }
         }
-        assert_eq!(judge(&bare, &read("spec: s\n"), &guessed, Role::Document).verdict, Verdict::Pass);
+        assert_eq!(
+            judge(&bare, &read("spec: s\n"), &guessed, Role::Document).verdict,
+            Verdict::Pass
+        );
     }
 
     #[test]
@@ -531,7 +808,11 @@ qc:
         seen(&mut facts).freeze = stretch(1.0, 5.0);
         seen(&mut facts).black = stretch(1.04, 2.96);
         let report = judge(&facts, &spec(), &subject(), Role::Master);
-        let freeze = report.findings.iter().find(|f| f.check == "freeze").expect("the rest is still too long");
+        let freeze = report
+            .findings
+            .iter()
+            .find(|f| f.check == "freeze")
+            .expect("the rest is still too long");
         assert!(freeze.ranges[0][0] > 2.9 && report.findings.iter().any(|f| f.check == "black"));
     }
 
@@ -539,8 +820,16 @@ qc:
     fn the_json_has_the_published_shape() {
         let mut facts = clean();
         seen(&mut facts).black = stretch(3.0, 4.99);
-        let json = serde_json::to_value(judge(&facts, &spec(), &subject(), Role::Master)).expect("writes");
-        for key in ["file", "hash", "policy", "verdict", "findings", "not_measured"] {
+        let json =
+            serde_json::to_value(judge(&facts, &spec(), &subject(), Role::Master)).expect("writes");
+        for key in [
+            "file",
+            "hash",
+            "policy",
+            "verdict",
+            "findings",
+            "not_measured",
+        ] {
             assert!(json.get(key).is_some(), "{key}");
         }
         let finding = &json["findings"][0];
@@ -548,7 +837,10 @@ qc:
             (&finding["check"], &finding["severity"], &finding["unit"]),
             (&"black".into(), &"mandatory".into(), &"s".into())
         );
-        assert_eq!((&finding["measured"], &finding["limit"]), (&1.99.into(), &0.5.into()));
+        assert_eq!(
+            (&finding["measured"], &finding["limit"]),
+            (&1.99.into(), &0.5.into())
+        );
         assert_eq!(finding["ranges"], serde_json::json!([[3.0, 4.99]]));
     }
 }

@@ -37,7 +37,8 @@ pub use picture_measure::PictureMeasure;
 pub use policy::{CheckEntry, Scope};
 pub use role::{ContentKind, role_of_content};
 pub use value::{
-    ColorRange, Decibels, FieldOrder, FrameRate, LoudnessGate, LoudnessUnits, Lufs, Names, Ratio, TruePeak,
+    ColorRange, Decibels, FieldOrder, FrameRate, LoudnessGate, LoudnessUnits, Lufs, Names, Ratio,
+    TruePeak,
 };
 
 /// The checks, one a file.
@@ -166,9 +167,19 @@ mod tests {
 
     #[test]
     fn a_wrong_unit_is_an_error_with_an_example() {
-        let text = read("true_peak: { max: -1dB }\n").expect_err("unit").to_string();
-        assert!(text.starts_with("spec.yaml:1:") && text.contains("-1dBTP"), "{text}");
-        assert!(read("black: { longest: 12LU }\n").expect_err("unit").to_string().contains("250ms"));
+        let text = read("true_peak: { max: -1dB }\n")
+            .expect_err("unit")
+            .to_string();
+        assert!(
+            text.starts_with("spec.yaml:1:") && text.contains("-1dBTP"),
+            "{text}"
+        );
+        assert!(
+            read("black: { longest: 12LU }\n")
+                .expect_err("unit")
+                .to_string()
+                .contains("250ms")
+        );
     }
 
     #[test]
@@ -176,12 +187,17 @@ mod tests {
         let policy = read("captions: {}\ndecode: {}\n").expect("valid");
         assert_eq!(policy.demanded(), ["decode", "captions"]);
         assert!(!policy.demands_picture());
-        assert!(read("black: { longest: 1s }\n").expect("valid").demands_picture());
+        assert!(
+            read("black: { longest: 1s }\n")
+                .expect("valid")
+                .demands_picture()
+        );
     }
 
     #[test]
     fn severity_is_mandatory_unless_said_otherwise() {
-        let policy = read("decode: {}\nfreeze: { longest: 1s, severity: warning }\n").expect("valid");
+        let policy =
+            read("decode: {}\nfreeze: { longest: 1s, severity: warning }\n").expect("valid");
         assert_eq!(policy.severity("decode"), Severity::Mandatory);
         assert_eq!(policy.severity("freeze"), Severity::Warning);
         assert_eq!(policy.severity("codec"), Severity::Mandatory);
@@ -211,32 +227,65 @@ mod tests {
     /// Rows of the guide's table of checks: id and limits.
     fn guide() -> Vec<(String, BTreeSet<String>)> {
         let text = include_str!("../../../docs/guide/specs.md");
-        let rows = text.lines().skip_while(|line| !line.starts_with("| check |")).skip(2);
-        let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let rows = text
+            .lines()
+            .skip_while(|line| !line.starts_with("| check |"))
+            .skip(2);
+        let names = |cell: &str| {
+            cell.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         rows.take_while(|line| line.starts_with('|'))
             .map(|line| {
                 let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-                (names(cells[0]).join(" "), names(cells[cells.len() - 1]).into_iter().collect())
+                (
+                    names(cells[0]).join(" "),
+                    names(cells[cells.len() - 1]).into_iter().collect(),
+                )
             })
             .collect()
     }
 
     #[test]
     fn list_guide_and_schema_name_the_same_checks_and_limits() {
-        let schema = serde_json::to_value(schemars::schema_for!(DeliverySpec)).expect("serialisable");
+        let schema =
+            serde_json::to_value(schemars::schema_for!(DeliverySpec)).expect("serialisable");
         let definitions = &schema["$defs"];
-        let properties = definitions["QcPolicy"]["properties"].as_object().expect("an object");
-        assert_eq!(properties.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(CHECK_IDS));
+        let properties = definitions["QcPolicy"]["properties"]
+            .as_object()
+            .expect("an object");
+        assert_eq!(
+            properties
+                .keys()
+                .map(String::as_str)
+                .collect::<BTreeSet<_>>(),
+            BTreeSet::from(CHECK_IDS)
+        );
         let guide = guide();
-        assert_eq!(guide.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), CHECK_IDS);
+        assert_eq!(
+            guide.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+            CHECK_IDS
+        );
         for (id, limits) in guide {
-            let reference = properties[&id]["anyOf"][0]["$ref"].as_str().expect("a reference");
+            let reference = properties[&id]["anyOf"][0]["$ref"]
+                .as_str()
+                .expect("a reference");
             let name = reference.rsplit('/').next().expect("a name");
             let definition = &definitions[name];
-            let keys = definition["properties"].as_object().expect("an object").keys();
-            let written: BTreeSet<String> = keys.filter(|key| *key != "severity").cloned().collect();
+            let keys = definition["properties"]
+                .as_object()
+                .expect("an object")
+                .keys();
+            let written: BTreeSet<String> =
+                keys.filter(|key| *key != "severity").cloned().collect();
             assert_eq!(limits, written, "limits of {id} in docs/guide/specs.md");
-            assert!(properties[&id]["description"].is_string(), "{id} is described");
+            assert!(
+                properties[&id]["description"].is_string(),
+                "{id} is described"
+            );
         }
     }
 }

@@ -98,9 +98,12 @@ impl Log {
         if component.starts_with("null") || component.starts_with("streamhash") {
             return;
         }
-        let filter = ["@", "Parsed_", "graph", "buffer", "auto_"].iter().any(|mark| component.contains(mark));
-        let filtering =
-            ["filter", "Error reinitializing", "Impossible to convert"].iter().any(|mark| text.contains(mark));
+        let filter = ["@", "Parsed_", "graph", "buffer", "auto_"]
+            .iter()
+            .any(|mark| component.contains(mark));
+        let filtering = ["filter", "Error reinitializing", "Impossible to convert"]
+            .iter()
+            .any(|mark| text.contains(mark));
         if filter || filtering {
             self.filter_trouble.get_or_insert_with(|| text.to_owned());
             return;
@@ -119,7 +122,10 @@ impl Log {
             let start = self.clock.before;
             match self.error_times.last_mut() {
                 Some(last) if last.end + GAP >= start => last.end = self.clock.last,
-                _ => self.error_times.push(Stretch { start, end: self.clock.last }),
+                _ => self.error_times.push(Stretch {
+                    start,
+                    end: self.clock.last,
+                }),
             }
             self.clock.open = true;
         }
@@ -127,7 +133,10 @@ impl Log {
 
     /// `frame=   65 fps=0.0 … time=00:00:02.68 bitrate=N/A`: how far the decode has come.
     fn progress(&mut self, text: &str) {
-        let Some(now) = text.split_once("time=").and_then(|(_, rest)| clock(rest.split_whitespace().next()?)) else {
+        let Some(now) = text
+            .split_once("time=")
+            .and_then(|(_, rest)| clock(rest.split_whitespace().next()?))
+        else {
             return;
         };
         if self.clock.open
@@ -135,7 +144,11 @@ impl Log {
         {
             last.end = last.end.max(now);
         }
-        self.clock = Clock { before: self.clock.last, last: now, open: false };
+        self.clock = Clock {
+            before: self.clock.last,
+            last: now,
+            open: false,
+        };
     }
 
     fn info(&mut self, component: &str, text: &str) {
@@ -148,7 +161,10 @@ impl Log {
             }
             return;
         };
-        let n = label.get(1..).and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < 256);
+        let n = label
+            .get(1..)
+            .and_then(|n| n.parse::<usize>().ok())
+            .filter(|n| *n < 256);
         match (filter, n) {
             ("vfrdet", Some(n)) => {
                 if let Some(frames) = frames::read_line(text) {
@@ -158,7 +174,9 @@ impl Log {
                 }
             }
             ("idet", Some(n)) => scan::read_line(&mut self.picture(n).scan, text),
-            ("ebur128", Some(n)) if text.starts_with("Summary") => self.section = Section::Ebur128(n),
+            ("ebur128", Some(n)) if text.starts_with("Summary") => {
+                self.section = Section::Ebur128(n)
+            }
             ("astats", Some(n)) => {
                 let again = self.programme(n).levels.read_line(text);
                 self.format_changes |= again;
@@ -185,7 +203,9 @@ impl Log {
 /// `[component @ 0x…] [level] text` or `[level] text`; `None` for a line that continues another.
 fn split(line: &str) -> Option<(&str, &str, &str)> {
     let rest = line.strip_prefix('[')?;
-    let (first, rest) = rest.split_once("] ").or_else(|| Some((rest.strip_suffix(']')?, "")))?;
+    let (first, rest) = rest
+        .split_once("] ")
+        .or_else(|| Some((rest.strip_suffix(']')?, "")))?;
     let Some((component, _)) = first.split_once(" @ 0x") else {
         return is_level(first).then_some(("", first, rest));
     };
@@ -198,13 +218,18 @@ fn clock(text: &str) -> Option<f64> {
     if text.starts_with('-') {
         return None;
     }
-    let mut parts = text.splitn(3, ':').map(|part| part.parse::<f64>().ok().filter(|n| *n >= 0.0));
+    let mut parts = text
+        .splitn(3, ':')
+        .map(|part| part.parse::<f64>().ok().filter(|n| *n >= 0.0));
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     Some(hours * 3600.0 + minutes * 60.0 + seconds)
 }
 
 fn is_level(word: &str) -> bool {
-    matches!(word, "panic" | "fatal" | "error" | "warning" | "info" | "verbose" | "debug")
+    matches!(
+        word,
+        "panic" | "fatal" | "error" | "warning" | "info" | "verbose" | "debug"
+    )
 }
 
 #[cfg(test)]
@@ -226,9 +251,21 @@ mod tests {
     #[test]
     fn loudness_is_the_last_summary_and_an_empty_one_is_no_measurement() {
         let log = read(&format!("{NOTHING}{SUMMARY}"));
-        assert_eq!((log.sound[0].loudness.integrated, log.sound[0].loudness.true_peak), (Some(-23.0), Some(-22.3)));
+        assert_eq!(
+            (
+                log.sound[0].loudness.integrated,
+                log.sound[0].loudness.true_peak
+            ),
+            (Some(-23.0), Some(-22.3))
+        );
         let log = read(NOTHING);
-        assert_eq!((log.sound[0].loudness.integrated, log.sound[0].loudness.true_peak), (None, None));
+        assert_eq!(
+            (
+                log.sound[0].loudness.integrated,
+                log.sound[0].loudness.true_peak
+            ),
+            (None, None)
+        );
         let log = read(&NOTHING.replace("-70.0", "  0.0"));
         assert_eq!(log.sound[0].loudness.integrated, None);
     }
@@ -243,7 +280,10 @@ mod tests {
              [null @ 0x3] [error] Application provided invalid, non monotonically increasing dts to muxer\n\
              [info]     title           : [error] not one\n",
         );
-        assert_eq!((log.errors, log.missing_bytes, log.filter_trouble), (3, true, None));
+        assert_eq!(
+            (log.errors, log.missing_bytes, log.filter_trouble),
+            (3, true, None)
+        );
         assert_eq!(log.messages.len(), 3);
         let log = read("[ebur128@a0 @ 0x1] [error] Unable to parse option value \"quiet\"\n");
         assert!(log.errors == 0 && log.filter_trouble.is_some());
@@ -254,9 +294,18 @@ mod tests {
         let log = read(
             "[vfrdet@v0 @ 0x1] [info] VFR:-nan (0/0)\n[vfrdet@v0 @ 0x2] [info] VFR:0.050251 (10/189) min: 512 max: 5632 avg: 3072\n",
         );
-        assert_eq!(log.pictures[0].frames, Some(Frames { decoded: 200, odd: 10, spread: 5120 }));
+        assert_eq!(
+            log.pictures[0].frames,
+            Some(Frames {
+                decoded: 200,
+                odd: 10,
+                spread: 5120
+            })
+        );
         assert!(!log.format_changes);
-        let log = read("[vfrdet@v0 @ 0x1] [info] VFR:0.000000 (0/50)\n[vfrdet@v0 @ 0x2] [info] VFR:0.000000 (0/50)\n");
+        let log = read(
+            "[vfrdet@v0 @ 0x1] [info] VFR:0.000000 (0/50)\n[vfrdet@v0 @ 0x2] [info] VFR:0.000000 (0/50)\n",
+        );
         assert!(log.format_changes);
     }
 
@@ -269,15 +318,34 @@ mod tests {
              [astats@a1 @ 0x2] [info] Channel: 2\n[astats@a1 @ 0x2] [info] RMS level dB: -inf\n\
              [astats@a1 @ 0x2] [info] Overall\n[astats@a1 @ 0x2] [info] Number of samples: 480256\n",
         );
-        assert_eq!(log.pictures[0].scan, Some(Scan { tff: 0, bff: 3, progressive: 247, decided: 216 }));
-        let levels =
-            ChannelLevels { rms: vec![Some(-23.01), None], samples: Some(480_256), ..ChannelLevels::default() };
-        assert_eq!(log.sound[1], Sound { levels, ..Sound::default() });
+        assert_eq!(
+            log.pictures[0].scan,
+            Some(Scan {
+                tff: 0,
+                bff: 3,
+                progressive: 247,
+                decided: 216
+            })
+        );
+        let levels = ChannelLevels {
+            rms: vec![Some(-23.01), None],
+            samples: Some(480_256),
+            ..ChannelLevels::default()
+        };
+        assert_eq!(
+            log.sound[1],
+            Sound {
+                levels,
+                ..Sound::default()
+            }
+        );
     }
 
     #[test]
     fn the_version_is_that_of_the_banner() {
-        let log = read("[info] ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\n");
+        let log = read(
+            "[info] ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\n",
+        );
         assert_eq!(log.version.as_deref(), Some("5.1.9-0+deb12u1"));
     }
 
@@ -291,8 +359,11 @@ mod tests {
 
     #[test]
     fn errors_lie_between_the_looks_at_the_clock_around_them() {
-        let tick =
-            |at: &str| format!("[info] frame=   65 fps=0.0 q=-0.0 size=N/A time={at} bitrate=N/A speed=5x    \n");
+        let tick = |at: &str| {
+            format!(
+                "[info] frame=   65 fps=0.0 q=-0.0 size=N/A time={at} bitrate=N/A speed=5x    \n"
+            )
+        };
         let error = "[h264 @ 0x1] [error] error while decoding MB 0 57\n";
         let log = read(
             &[
@@ -309,9 +380,16 @@ mod tests {
             .map(|part| part.to_owned())
             .concat(),
         );
-        let times: Vec<_> = log.error_times.iter().map(|stretch| (stretch.start, stretch.end)).collect();
+        let times: Vec<_> = log
+            .error_times
+            .iter()
+            .map(|stretch| (stretch.start, stretch.end))
+            .collect();
         assert_eq!(times, [(1.0, 3.5), (61.0, 62.0)]);
-        assert_eq!((clock("N/A"), clock("-00:00:01.00"), clock("01:00:00.50")), (None, None, Some(3600.5)));
+        assert_eq!(
+            (clock("N/A"), clock("-00:00:01.00"), clock("01:00:00.50")),
+            (None, None, Some(3600.5))
+        );
     }
 
     #[test]
@@ -320,7 +398,10 @@ mod tests {
             "{SUMMARY}[astats@a0 @ 0x2] [info] Channel: 1\n[astats@a0 @ 0x2] [info] DC offset: -0.010004\n"
         ));
         assert_eq!(
-            (log.sound[0].loudness.range, log.sound[0].levels.dc_offset.as_slice()),
+            (
+                log.sound[0].loudness.range,
+                log.sound[0].levels.dc_offset.as_slice()
+            ),
             (Some(0.0), &[Some(-0.010_004)][..])
         );
     }

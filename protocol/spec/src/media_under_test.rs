@@ -55,7 +55,9 @@ impl MediaUnderTest {
             frame_rate: declared.and_then(|d| d.frame_rate.clone()),
             width: declared.and_then(|d| d.width),
             height: declared.and_then(|d| d.height),
-            channels: declared.and_then(|d| d.meta.get("channels")).and_then(|n| n.trim().parse().ok()),
+            channels: declared
+                .and_then(|d| d.meta.get("channels"))
+                .and_then(|n| n.trim().parse().ok()),
             meta: declared.map(|d| d.meta.clone()).unwrap_or_default(),
             declared_hash: asset.hash.clone(),
             known_hash: None,
@@ -80,9 +82,8 @@ impl MediaUnderTest {
 fn role_of_name(path: &Path) -> Option<Role> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     match extension.as_str() {
-        "srt" | "vtt" | "ttml" | "dfxp" | "itt" | "imsc" | "stl" | "ass" | "ssa" | "sub" | "sup" | "pac" => {
-            Some(Role::Subtitle)
-        }
+        "srt" | "vtt" | "ttml" | "dfxp" | "itt" | "imsc" | "stl" | "ass" | "ssa" | "sub"
+        | "sup" | "pac" => Some(Role::Subtitle),
         "scc" | "mcc" => Some(Role::Caption),
         "jpg" | "jpeg" | "png" | "tif" | "tiff" | "webp" => Some(Role::Artwork),
         "pdf" | "txt" | "csv" | "doc" | "docx" | "xlsx" | "html" => Some(Role::Document),
@@ -96,9 +97,18 @@ mod tests {
 
     #[test]
     fn a_bare_file_gets_the_role_its_name_or_streams_give_away() {
-        assert_eq!(MediaUnderTest::bare(Path::new("a/b.SRT")).role, Some(Role::Subtitle));
+        assert_eq!(
+            MediaUnderTest::bare(Path::new("a/b.SRT")).role,
+            Some(Role::Subtitle)
+        );
         assert_eq!(MediaUnderTest::bare(Path::new("a/b.mov")).role, None);
-        assert_eq!(MediaUnderTest::bare(Path::new("b.stl")).role, Some(Role::Subtitle));
-        assert_eq!(MediaUnderTest::bare(Path::new("b.scc")).role, Some(Role::Caption));
+        assert_eq!(
+            MediaUnderTest::bare(Path::new("b.stl")).role,
+            Some(Role::Subtitle)
+        );
+        assert_eq!(
+            MediaUnderTest::bare(Path::new("b.scc")).role,
+            Some(Role::Caption)
+        );
     }
 }

@@ -71,18 +71,24 @@ impl Needs {
             && (self.levels || !wanted.levels)
             && stretches(self.silence, wanted.silence)
             && (self.loudness || !wanted.loudness)
-            && wanted.phase.is_none_or(|least| self.phase.is_some_and(|from| from <= least))
+            && wanted
+                .phase
+                .is_none_or(|least| self.phase.is_some_and(|from| from <= least))
             && (self.gamut || !wanted.gamut)
             && (self.mediainfo || !wanted.mediainfo)
             && (wanted.mediaconch.is_none() || self.mediaconch == wanted.mediaconch)
-            && wanted.measures.iter().all(|(name, settings)| self.measures.get(name) == Some(settings))
+            && wanted
+                .measures
+                .iter()
+                .all(|(name, settings)| self.measures.get(name) == Some(settings))
     }
 
     /// These needs and, where one decode can measure both, those of an earlier decode: a new fact sheet should not lose
     /// what the earlier one had.
     #[must_use]
     pub fn with(&self, earlier: &Needs) -> Needs {
-        let stretches = |ours: Option<(f64, f64)>, theirs: Option<(f64, f64)>| match (ours, theirs) {
+        let stretches = |ours: Option<(f64, f64)>, theirs: Option<(f64, f64)>| match (ours, theirs)
+        {
             (Some((at, least)), Some((is, from))) if at == is => Some((at, least.min(from))),
             (ours, theirs) => ours.or(theirs),
         };
@@ -101,7 +107,10 @@ impl Needs {
             },
             gamut: self.gamut || earlier.gamut,
             mediainfo: self.mediainfo || earlier.mediainfo,
-            mediaconch: self.mediaconch.clone().or_else(|| earlier.mediaconch.clone()),
+            mediaconch: self
+                .mediaconch
+                .clone()
+                .or_else(|| earlier.mediaconch.clone()),
             measures,
         }
     }

@@ -7,7 +7,11 @@ use protocol::media::asset::Role;
 /// What the decode must measure for this spec.
 pub fn needs(spec: &DeliverySpec, role: Role, has_video: bool) -> Needs {
     let picture = role.has_picture() && has_video;
-    let asked = Asked { demands: &spec.qc, component: spec.component(role), picture };
+    let asked = Asked {
+        demands: &spec.qc,
+        component: spec.component(role),
+        picture,
+    };
     let mut needs = Needs::default();
     for check in &CHECKS {
         (check.needs)(&asked, &mut needs);

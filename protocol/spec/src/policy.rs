@@ -52,7 +52,9 @@ impl CheckEntry {
 
 /// Reads the body of a check. A key without a body means its defaults; read as "absent", the check would silently not be
 /// made.
-pub(crate) fn read<'de, D: Deserializer<'de>, C: Check + Deserialize<'de>>(reader: D) -> Result<Option<C>, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>, C: Check + Deserialize<'de>>(
+    reader: D,
+) -> Result<Option<C>, D::Error> {
     match C::bare() {
         Some(bare) => Ok(Some(Option::<C>::deserialize(reader)?.unwrap_or(bare))),
         None => C::deserialize(reader).map(Some),
@@ -133,7 +135,9 @@ pub(crate) use checks;
 pub(crate) fn describe<T: schemars::JsonSchema>(schema: &mut schemars::Schema, key: &str) {
     let described = T::json_schema(&mut schemars::SchemaGenerator::default());
     let description = described.get("description").cloned();
-    let property = schema.get_mut("properties").and_then(|properties| properties.get_mut(key)?.as_object_mut());
+    let property = schema
+        .get_mut("properties")
+        .and_then(|properties| properties.get_mut(key)?.as_object_mut());
     if let (Some(property), Some(description)) = (property, description) {
         property.insert("description".to_owned(), description);
     }

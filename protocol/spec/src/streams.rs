@@ -75,8 +75,15 @@ impl VideoStream {
 
     /// Bits of one component, from the pixel format's name.
     pub fn bit_depth(&self) -> Option<u32> {
-        let name = self.pix_fmt.as_deref()?.trim_end_matches("le").trim_end_matches("be");
-        let digits = name.rsplit('p').next().filter(|tail| !tail.is_empty() && tail.len() <= 2);
+        let name = self
+            .pix_fmt
+            .as_deref()?
+            .trim_end_matches("le")
+            .trim_end_matches("be");
+        let digits = name
+            .rsplit('p')
+            .next()
+            .filter(|tail| !tail.is_empty() && tail.len() <= 2);
         match digits.and_then(|tail| tail.parse().ok()) {
             Some(depth @ 9..=16) => Some(depth),
             _ => Some(8),

@@ -76,8 +76,14 @@ impl FrameRate {
         let wrong = || format!("{text:?} is not a frame rate: write 25, 29.97 or 30000/1001");
         let trimmed = text.trim();
         let (num, den) = if let Some((num, den)) = trimmed.split_once(['/', ':']) {
-            (num.trim().parse().map_err(|_| wrong())?, den.trim().parse().map_err(|_| wrong())?)
-        } else if let Some((_, num)) = NTSC.iter().find(|(written, _)| trimmed.trim_end_matches('0') == *written) {
+            (
+                num.trim().parse().map_err(|_| wrong())?,
+                den.trim().parse().map_err(|_| wrong())?,
+            )
+        } else if let Some((_, num)) = NTSC
+            .iter()
+            .find(|(written, _)| trimmed.trim_end_matches('0') == *written)
+        {
             (*num, 1001)
         } else {
             let rate: f64 = trimmed.parse().map_err(|_| wrong())?;
@@ -93,7 +99,10 @@ impl FrameRate {
     /// The rate `num / den` in lowest terms; `None` when either is 0.
     pub fn reduced(num: u32, den: u32) -> Option<FrameRate> {
         let divisor = gcd(num, den);
-        (num > 0 && den > 0).then(|| FrameRate { num: num / divisor, den: den / divisor })
+        (num > 0 && den > 0).then(|| FrameRate {
+            num: num / divisor,
+            den: den / divisor,
+        })
     }
 
     /// Frames per second.
@@ -109,7 +118,11 @@ impl FrameRate {
 
 impl fmt::Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.den == 1 { write!(f, "{}", self.num) } else { write!(f, "{}/{}", self.num, self.den) }
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
     }
 }
 
@@ -127,10 +140,9 @@ pub struct Ratio {
 impl Ratio {
     /// Reads a ratio such as `16:9` or `16/9` and reduces it.
     pub fn parse(text: &str) -> Result<Ratio, String> {
-        let parts = text
-            .trim()
-            .split_once([':', '/'])
-            .and_then(|(num, den)| FrameRate::reduced(num.trim().parse().ok()?, den.trim().parse().ok()?));
+        let parts = text.trim().split_once([':', '/']).and_then(|(num, den)| {
+            FrameRate::reduced(num.trim().parse().ok()?, den.trim().parse().ok()?)
+        });
         match parts {
             Some(FrameRate { num, den }) => Ok(Ratio { num, den }),
             None => Err(format!("{text:?} is not a ratio: write 16:9 or 1:1")),
@@ -275,9 +287,20 @@ mod tests {
         assert_eq!(Decibels::parse("-60dB"), Ok(Decibels(-60.0)));
         assert_eq!(Lufs::parse("-23 LUFS"), Ok(Lufs(-23.0)));
         assert!(Lufs::parse("-23").expect_err("no unit").contains("-23LUFS"));
-        assert!(TruePeak::parse("-1dB").expect_err("wrong unit").contains("-1dBTP"));
-        assert!(LoudnessUnits::parse("1LUFS").expect_err("wrong unit").contains("1LU"));
-        assert_eq!(TruePeak::parse("-1dBTP").map(|peak| peak.to_string()), Ok("-1dBTP".to_owned()));
+        assert!(
+            TruePeak::parse("-1dB")
+                .expect_err("wrong unit")
+                .contains("-1dBTP")
+        );
+        assert!(
+            LoudnessUnits::parse("1LUFS")
+                .expect_err("wrong unit")
+                .contains("1LU")
+        );
+        assert_eq!(
+            TruePeak::parse("-1dBTP").map(|peak| peak.to_string()),
+            Ok("-1dBTP".to_owned())
+        );
     }
 
     #[test]

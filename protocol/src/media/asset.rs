@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What an asset is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The finished picture (and usually sound) others are made from.
@@ -57,7 +59,9 @@ impl Role {
 
     /// Reads the spelling of [`Role::as_str`], in any case.
     pub fn parse(text: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| role.as_str().eq_ignore_ascii_case(text.trim()))
+        Role::ALL
+            .into_iter()
+            .find(|role| role.as_str().eq_ignore_ascii_case(text.trim()))
     }
 
     /// Whether media of this role is expected to carry a picture.
@@ -67,7 +71,10 @@ impl Role {
 
     /// Whether the asset is text or a still, which the audio and video measurements do not apply to.
     pub fn is_timed_media(self) -> bool {
-        matches!(self, Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio)
+        matches!(
+            self,
+            Role::Master | Role::Mezzanine | Role::Proxy | Role::Audio
+        )
     }
 }
 
@@ -152,7 +159,10 @@ impl Asset {
     /// listing says of its size is an observation: the file may have grown since.
     pub fn note_listed(&mut self, copied: bool) {
         let found = if copied { COPIED } else { LISTED };
-        self.declared.get_or_insert_default().meta.insert(FOUND_BY.to_owned(), found.to_owned());
+        self.declared
+            .get_or_insert_default()
+            .meta
+            .insert(FOUND_BY.to_owned(), found.to_owned());
     }
 
     /// Whether its size was seen by a listing, and not declared by a manifest.
@@ -167,40 +177,68 @@ impl Asset {
 
     /// Notes where the library has the file, when the unit opens a copy of it.
     pub fn note_origin(&mut self, location: String) {
-        self.declared.get_or_insert_default().meta.insert(ORIGIN.to_owned(), location);
+        self.declared
+            .get_or_insert_default()
+            .meta
+            .insert(ORIGIN.to_owned(), location);
     }
 
     /// Where the library has the file: its location, unless the unit opens a copy.
     pub fn origin(&self) -> &str {
-        let noted = self.declared.as_ref().and_then(|declared| declared.meta.get(ORIGIN));
+        let noted = self
+            .declared
+            .as_ref()
+            .and_then(|declared| declared.meta.get(ORIGIN));
         noted.map_or(self.location.as_str(), String::as_str)
     }
 
     /// Notes the directory below which an earlier step made the copy that the unit opens.
     pub fn note_copied_below(&mut self, root: &str) {
-        self.declared.get_or_insert_default().meta.insert(COPIED_BELOW.to_owned(), root.to_owned());
+        self.declared
+            .get_or_insert_default()
+            .meta
+            .insert(COPIED_BELOW.to_owned(), root.to_owned());
     }
 
     /// Location of the directory that its file lies below: the one whose listing found it, or the one below which an
     /// earlier step copied it. `None` where a manifest names the file.
     pub fn base(&self) -> Option<&str> {
-        let copied = self.declared.as_ref().and_then(|declared| declared.meta.get(COPIED_BELOW));
-        let listed = || self.location.strip_suffix(self.path.as_str()).filter(|base| base.ends_with('/'));
-        copied.map(String::as_str).or_else(|| listed().filter(|_| self.is_in_listed_library()))
+        let copied = self
+            .declared
+            .as_ref()
+            .and_then(|declared| declared.meta.get(COPIED_BELOW));
+        let listed = || {
+            self.location
+                .strip_suffix(self.path.as_str())
+                .filter(|base| base.ends_with('/'))
+        };
+        copied
+            .map(String::as_str)
+            .or_else(|| listed().filter(|_| self.is_in_listed_library()))
     }
 
     /// Notes that its role was inferred from its name: neither a manifest nor the pattern of its library declares it.
     pub fn note_inferred_role(&mut self) {
-        self.declared.get_or_insert_default().meta.insert(ROLE_BY.to_owned(), NAME.to_owned());
+        self.declared
+            .get_or_insert_default()
+            .meta
+            .insert(ROLE_BY.to_owned(), NAME.to_owned());
     }
 
     /// Whether its role was inferred from its name. Such a role is confirmed by the content or proves nothing.
     pub fn role_is_inferred(&self) -> bool {
-        self.declared.as_ref().and_then(|declared| declared.meta.get(ROLE_BY)).is_some_and(|by| by == NAME)
+        self.declared
+            .as_ref()
+            .and_then(|declared| declared.meta.get(ROLE_BY))
+            .is_some_and(|by| by == NAME)
     }
 
     fn found_by(&self) -> Option<&str> {
-        self.declared.as_ref()?.meta.get(FOUND_BY).map(String::as_str)
+        self.declared
+            .as_ref()?
+            .meta
+            .get(FOUND_BY)
+            .map(String::as_str)
     }
 
     /// Bytes it takes in a message, at most, the columns kept as metadata included.
@@ -218,11 +256,21 @@ impl Asset {
                 &declared.frame_rate,
             ];
             let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-            let meta: usize = declared.meta.iter().map(|(name, value)| name.len() + value.len() + BESIDES / 4).sum();
+            let meta: usize = declared
+                .meta
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + BESIDES / 4)
+                .sum();
             texts + meta + 2 * BESIDES
         });
         let hash = self.hash.as_ref().map_or(0, String::len);
-        self.id.len() + self.title.len() + self.location.len() + self.path.len() + hash + declared + BESIDES
+        self.id.len()
+            + self.title.len()
+            + self.location.len()
+            + self.path.len()
+            + hash
+            + declared
+            + BESIDES
     }
 
     /// Name of the file at the location: the `{file}` placeholder.

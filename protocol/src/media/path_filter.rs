@@ -100,9 +100,17 @@ impl PathFilter {
 
     /// Reads the patterns. Names the first that cannot be used.
     pub fn compile(&self) -> Result<PathSelection, BadPattern> {
-        let folders: Vec<&str> = self.exclude.iter().filter_map(|pattern| everything_below(pattern)).collect();
+        let folders: Vec<&str> = self
+            .exclude
+            .iter()
+            .filter_map(|pattern| everything_below(pattern))
+            .collect();
         Ok(PathSelection {
-            include: if self.include.is_empty() { None } else { Some(set(&self.include, false)?) },
+            include: if self.include.is_empty() {
+                None
+            } else {
+                Some(set(&self.include, false)?)
+            },
             exclude: set(&self.exclude, false)?,
             folders: set(&folders, true)?,
         })
@@ -112,7 +120,11 @@ impl PathFilter {
 impl PathSelection {
     /// Whether the file with this path is an asset.
     pub fn selects(&self, path: &str) -> bool {
-        !self.exclude.is_match(path) && self.include.as_ref().is_none_or(|include| include.is_match(path))
+        !self.exclude.is_match(path)
+            && self
+                .include
+                .as_ref()
+                .is_none_or(|include| include.is_match(path))
     }
 
     /// Whether everything below the folder with this path is excluded, so that it need not be listed.
@@ -142,10 +154,16 @@ struct Written<'a> {
 
 impl Written<'_> {
     fn of(pattern: &str) -> Written<'_> {
-        let (body, rooted) = pattern.strip_prefix('/').map_or((pattern, false), |rest| (rest, true));
+        let (body, rooted) = pattern
+            .strip_prefix('/')
+            .map_or((pattern, false), |rest| (rest, true));
         let (folder, tree) = (body.strip_suffix('/'), body.strip_suffix("/**"));
         let whole = rooted || folder.unwrap_or(body).contains('/');
-        Written { body: folder.or(tree).unwrap_or(body), whole, below: folder.or(tree).is_some() }
+        Written {
+            body: folder.or(tree).unwrap_or(body),
+            whole,
+            below: folder.or(tree).is_some(),
+        }
     }
 }
 
@@ -156,8 +174,14 @@ fn set<T: AsRef<str>>(patterns: &[T], folders: bool) -> Result<RegexSet, BadPatt
         hint: hint.to_owned(),
     };
     if let Some(first) = patterns.get(PATTERNS_MAX) {
-        let message = format!("the list has {} patterns; {PATTERNS_MAX} are allowed", patterns.len());
-        return Err(bad(first.as_ref(), (message, "name folders (`proxies/`) instead of files")));
+        let message = format!(
+            "the list has {} patterns; {PATTERNS_MAX} are allowed",
+            patterns.len()
+        );
+        return Err(bad(
+            first.as_ref(),
+            (message, "name folders (`proxies/`) instead of files"),
+        ));
     }
     let mut regexes = Vec::new();
     for pattern in patterns.iter().map(AsRef::as_ref) {
@@ -168,14 +192,25 @@ fn set<T: AsRef<str>>(patterns: &[T], folders: bool) -> Result<RegexSet, BadPatt
         let regex = format!("^(?s:{before}{body}{after})$");
         // Each alone first, since an error of the set does not say whose it is.
         if regex::Regex::new(&regex).is_err() {
-            let message = format!("pattern {pattern:?} has a character class that is empty or runs backwards");
-            return Err(bad(pattern, (message, "write [a-z]; for the bracket itself write \\[")));
+            let message = format!(
+                "pattern {pattern:?} has a character class that is empty or runs backwards"
+            );
+            return Err(bad(
+                pattern,
+                (message, "write [a-z]; for the bracket itself write \\["),
+            ));
         }
         regexes.push(regex);
     }
     RegexSet::new(&regexes).map_err(|_| {
         let pattern = patterns.first().map(AsRef::as_ref).unwrap_or_default();
-        bad(pattern, ("the patterns of this list are too complex together".to_owned(), "use fewer or shorter patterns"))
+        bad(
+            pattern,
+            (
+                "the patterns of this list are too complex together".to_owned(),
+                "use fewer or shorter patterns",
+            ),
+        )
     })
 }
 
@@ -183,7 +218,10 @@ fn set<T: AsRef<str>>(patterns: &[T], folders: bool) -> Result<RegexSet, BadPatt
 fn translate(body: &str) -> Result<String, (String, &'static str)> {
     let wrong = |what: &str, hint| Err((format!("pattern {body:?} {what}"), hint));
     if body.len() > PATTERN_BYTES_MAX {
-        return Err((format!("a pattern is longer than {PATTERN_BYTES_MAX} bytes"), "use several patterns"));
+        return Err((
+            format!("a pattern is longer than {PATTERN_BYTES_MAX} bytes"),
+            "use several patterns",
+        ));
     }
     if body.split('/').any(|part| matches!(part, "" | "." | "..")) {
         let hint = "write it relative to the library, with one / between names: sound/*.wav";
@@ -228,7 +266,12 @@ fn translate(body: &str) -> Result<String, (String, &'static str)> {
                     regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
                     1 + next.len_utf8()
                 }
-                _ => return wrong("has a \\ that escapes nothing", "write / between folders: sound/*.wav"),
+                _ => {
+                    return wrong(
+                        "has a \\ that escapes nothing",
+                        "write / between folders: sound/*.wav",
+                    );
+                }
             },
             other => {
                 regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4])));
@@ -239,7 +282,10 @@ fn translate(body: &str) -> Result<String, (String, &'static str)> {
     }
     match open {
         0 => Ok(regex),
-        _ => wrong("opens alternatives with { and does not close them", "for the brace itself write \\{"),
+        _ => wrong(
+            "opens alternatives with { and does not close them",
+            "for the brace itself write \\{",
+        ),
     }
 }
 
@@ -261,7 +307,11 @@ fn class(text: &str) -> Option<(String, usize)> {
     let end = first + members[first..].find(']')?;
     let escaped: String = members[..end]
         .chars()
-        .flat_map(|c| ["\\[]^&~".contains(c).then_some('\\'), Some(c)].into_iter().flatten())
+        .flat_map(|c| {
+            ["\\[]^&~".contains(c).then_some('\\'), Some(c)]
+                .into_iter()
+                .flatten()
+        })
         .collect();
     let regex = match negated {
         true => format!("[^/{escaped}]"),
@@ -276,21 +326,40 @@ mod tests {
     use proptest::prelude::*;
 
     fn filter(include: &[&str], exclude: &[&str]) -> PathFilter {
-        let owned = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        PathFilter { include: owned(include), exclude: owned(exclude) }
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        PathFilter {
+            include: owned(include),
+            exclude: owned(exclude),
+        }
     }
 
     fn matches(pattern: &str, path: &str) -> bool {
-        filter(&[pattern], &[]).compile().expect(pattern).selects(path)
+        filter(&[pattern], &[])
+            .compile()
+            .expect(pattern)
+            .selects(path)
     }
 
     #[test]
     fn each_pattern_matches_what_the_guide_says() {
         for (pattern, matching, other) in [
-            ("*.mov", &["a.mov", "x/y/a.mov", ".mov", "a\nb.mov"][..], &["a.MOV", "a.mov.md5", "a.mov/b", "amov"][..]),
-            ("Thumbs.db", &["Thumbs.db", "x/Thumbs.db"], &["thumbs.db", "xThumbs.db", "Thumbs.db/x", "Thumbsxdb"]),
+            (
+                "*.mov",
+                &["a.mov", "x/y/a.mov", ".mov", "a\nb.mov"][..],
+                &["a.MOV", "a.mov.md5", "a.mov/b", "amov"][..],
+            ),
+            (
+                "Thumbs.db",
+                &["Thumbs.db", "x/Thumbs.db"],
+                &["thumbs.db", "xThumbs.db", "Thumbs.db/x", "Thumbsxdb"],
+            ),
             ("/a.mov", &["a.mov"], &["x/a.mov"]),
-            ("x/*.mov", &["x/a.mov"], &["a.mov", "x/y/a.mov", "w/x/a.mov"]),
+            (
+                "x/*.mov",
+                &["x/a.mov"],
+                &["a.mov", "x/y/a.mov", "w/x/a.mov"],
+            ),
             ("x/**", &["x/a", "x/y/a"], &["x", "xy/a", "w/x/a"]),
             ("x/**/a", &["x/a", "x/y/a", "x/y/z/a"], &["x/ya", "a"]),
             ("**/x/*", &["x/a", "w/x/a"], &["x/y/a", "wx/a"]),
@@ -299,10 +368,18 @@ mod tests {
             ("w/x/", &["w/x/a"], &["x/a", "v/w/x/a"]),
             ("*", &["a", "x/a"], &[]),
             ("**", &["a", "x/a"], &[]),
-            ("a?.mov", &["ab.mov", "aü.mov"], &["a.mov", "a/.mov", "abc.mov"]),
+            (
+                "a?.mov",
+                &["ab.mov", "aü.mov"],
+                &["a.mov", "a/.mov", "abc.mov"],
+            ),
             ("x?a", &["xya"], &["x/a"]),
             ("x**a", &["x/a", "xya", "xa"], &["xb"]),
-            ("*.{mov,mx[fg]}", &["a.mov", "a.mxf", "a.mxg"], &["a.mxh", "a.mov,mxf"]),
+            (
+                "*.{mov,mx[fg]}",
+                &["a.mov", "a.mxf", "a.mxg"],
+                &["a.mxh", "a.mov,mxf"],
+            ),
             ("[a-c]*", &["b1", "x/c"], &["d", "B"]),
             ("[!a-c]*", &["d1", "]"], &["b1"]),
             ("x[!y]a", &["x-a"], &["x/a", "xya"]),
@@ -316,14 +393,19 @@ mod tests {
                 assert!(matches(pattern, path), "{pattern:?} matches {path:?}");
             }
             for path in other {
-                assert!(!matches(pattern, path), "{pattern:?} does not match {path:?}");
+                assert!(
+                    !matches(pattern, path),
+                    "{pattern:?} does not match {path:?}"
+                );
             }
         }
     }
 
     #[test]
     fn exclude_counts_before_include_and_nothing_selects_everything() {
-        let both = filter(&["*.mov", "sound/"], &["*_proxy.mov", "old/**"]).compile().expect("patterns");
+        let both = filter(&["*.mov", "sound/"], &["*_proxy.mov", "old/**"])
+            .compile()
+            .expect("patterns");
         for (path, selected) in [
             ("a.mov", true),
             ("sound/a.wav", true),
@@ -335,15 +417,31 @@ mod tests {
         ] {
             assert_eq!(both.selects(path), selected, "{path}");
         }
-        assert!(PathFilter::default().is_empty() && PathFilter::default().compile().expect("none").selects("x/a"));
-        assert!(!filter(&[], &["**"]).compile().expect("a pattern").selects("x/a"));
+        assert!(
+            PathFilter::default().is_empty()
+                && PathFilter::default()
+                    .compile()
+                    .expect("none")
+                    .selects("x/a")
+        );
+        assert!(
+            !filter(&[], &["**"])
+                .compile()
+                .expect("a pattern")
+                .selects("x/a")
+        );
     }
 
     #[test]
     fn folders_are_excluded_only_as_a_whole() {
-        let some = filter(&[], &["old/**", "cache/", "x/*", "**/tmp/**"]).compile().expect("patterns");
+        let some = filter(&[], &["old/**", "cache/", "x/*", "**/tmp/**"])
+            .compile()
+            .expect("patterns");
         for folder in ["old", "cache", "a/cache", "tmp", "a/tmp"] {
-            assert!(some.excludes_folder(folder) && some.excludes(folder), "{folder}");
+            assert!(
+                some.excludes_folder(folder) && some.excludes(folder),
+                "{folder}"
+            );
         }
         for folder in ["x", "a/old", "older", "cache/x", "a"] {
             assert!(!some.excludes_folder(folder), "{folder}");
@@ -371,7 +469,10 @@ mod tests {
         ] {
             for tried in [filter(&[pattern], &[]), filter(&[], &["*.tmp", pattern])] {
                 let bad = tried.compile().expect_err(pattern);
-                assert!(bad.pattern == pattern && bad.message.contains(says) && !bad.hint.is_empty(), "{bad:?}");
+                assert!(
+                    bad.pattern == pattern && bad.message.contains(says) && !bad.hint.is_empty(),
+                    "{bad:?}"
+                );
             }
         }
         let many = vec!["a"; PATTERNS_MAX + 1];
@@ -384,13 +485,17 @@ mod tests {
     /// What `*`, `**` and `?` mean, said in the plainest way.
     fn oracle(pattern: &[u8], path: &[u8]) -> bool {
         let any = |rest: &[u8], ends: &dyn Fn(u8) -> bool| {
-            (0..=path.len()).take_while(|&at| at == 0 || !ends(path[at - 1])).any(|at| oracle(rest, &path[at..]))
+            (0..=path.len())
+                .take_while(|&at| at == 0 || !ends(path[at - 1]))
+                .any(|at| oracle(rest, &path[at..]))
         };
         match pattern {
             [] => path.is_empty(),
             [b'*', b'*', rest @ ..] => any(rest, &|_| false),
             [b'*', rest @ ..] => any(rest, &|c| c == b'/'),
-            [b'?', rest @ ..] => path.first().is_some_and(|c| *c != b'/') && oracle(rest, &path[1..]),
+            [b'?', rest @ ..] => {
+                path.first().is_some_and(|c| *c != b'/') && oracle(rest, &path[1..])
+            }
             [c, rest @ ..] => path.first() == Some(c) && oracle(rest, &path[1..]),
         }
     }

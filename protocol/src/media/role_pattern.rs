@@ -18,9 +18,17 @@ impl RolePattern {
 
     /// Whether the pattern finds a role in the path of an asset.
     pub fn declares_role(&self, path: &str) -> bool {
-        let Some(found) = self.0.captures(path) else { return false };
-        let names = self.0.capture_names().flatten().filter(|name| is_role(name));
-        names.filter_map(|name| found.name(name)).any(|role| !role.is_empty())
+        let Some(found) = self.0.captures(path) else {
+            return false;
+        };
+        let names = self
+            .0
+            .capture_names()
+            .flatten()
+            .filter(|name| is_role(name));
+        names
+            .filter_map(|name| found.name(name))
+            .any(|role| !role.is_empty())
     }
 }
 
@@ -34,8 +42,11 @@ mod tests {
 
     #[test]
     fn role_is_declared_where_the_pattern_captures_it() {
-        assert!(RolePattern::new("(?<title>[^/]+)/.*").is_none() && RolePattern::new("[").is_none());
-        let pattern = RolePattern::new(r"(?<title>[^/]+)/(?:(?<Role>document|master)_)?.*").expect("declares roles");
+        assert!(
+            RolePattern::new("(?<title>[^/]+)/.*").is_none() && RolePattern::new("[").is_none()
+        );
+        let pattern = RolePattern::new(r"(?<title>[^/]+)/(?:(?<Role>document|master)_)?.*")
+            .expect("declares roles");
         assert!(pattern.declares_role("t/document_a.pdf"));
         assert!(!pattern.declares_role("t/a.pdf") && !pattern.declares_role("a.pdf"));
     }

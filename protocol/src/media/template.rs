@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 /// Placeholders a target may use.
-pub const PLACEHOLDERS: [&str; 7] = ["path", "file", "title", "version", "role", "language", "asset"];
+pub const PLACEHOLDERS: [&str; 7] = [
+    "path", "file", "title", "version", "role", "language", "asset",
+];
 
 /// Why a target cannot be expanded for an asset, or at all.
 #[derive(Debug, Error, PartialEq)]
@@ -69,7 +71,9 @@ pub fn expand(template: &str, asset: &Asset) -> Result<String, TemplateError> {
 
 /// Where the asset is after it went through these targets one after the other: each starts from the copy before it.
 pub fn follow<T: AsRef<str>>(targets: &[T], asset: &Asset) -> Result<String, TemplateError> {
-    let Some((first, rest)) = targets.split_first() else { return Ok(asset.location.clone()) };
+    let Some((first, rest)) = targets.split_first() else {
+        return Ok(asset.location.clone());
+    };
     let mut location = expand(first.as_ref(), asset)?;
     if !rest.is_empty() {
         let mut copy = asset.clone();
@@ -94,13 +98,18 @@ pub fn root(template: &str) -> &str {
 pub fn check(template: &str) -> Result<(), TemplateError> {
     let mut rest = template;
     while let Some(open) = rest.find(['{', '}']) {
-        let close = rest[open..].find('}').filter(|_| rest.as_bytes()[open] == b'{');
+        let close = rest[open..]
+            .find('}')
+            .filter(|_| rest.as_bytes()[open] == b'{');
         let Some(close) = close else {
             return Err(TemplateError::Unbalanced(template.to_owned()));
         };
         let name = &rest[open + 1..open + close];
         if !PLACEHOLDERS.contains(&name) {
-            return Err(TemplateError::Unknown { name: name.to_owned(), template: template.to_owned() });
+            return Err(TemplateError::Unknown {
+                name: name.to_owned(),
+                template: template.to_owned(),
+            });
         }
         rest = &rest[open + close + 1..];
     }
@@ -116,7 +125,12 @@ fn value<'a>(template: &str, name: &str, asset: &'a Asset) -> Result<Cow<'a, str
         "role" => Some(Cow::Borrowed(asset.role.as_str())),
         "language" => asset.language().map(Cow::Borrowed),
         "asset" => Some(Cow::Borrowed(asset.id.as_str())),
-        _ => return Err(TemplateError::Unknown { name: name.to_owned(), template: template.to_owned() }),
+        _ => {
+            return Err(TemplateError::Unknown {
+                name: name.to_owned(),
+                template: template.to_owned(),
+            });
+        }
     };
     let Some(value) = value else {
         return Err(TemplateError::Missing {
@@ -138,7 +152,10 @@ fn value<'a>(template: &str, name: &str, asset: &'a Asset) -> Result<Cow<'a, str
 }
 
 fn unsafe_component(part: &str) -> bool {
-    part.is_empty() || part == "." || part == ".." || part.chars().any(|c| c.is_control() || c == '\\')
+    part.is_empty()
+        || part == "."
+        || part == ".."
+        || part.chars().any(|c| c.is_control() || c == '\\')
 }
 
 #[cfg(test)]
@@ -162,7 +179,11 @@ mod tests {
 
     #[test]
     fn expands_every_placeholder_that_has_a_value() {
-        let got = expand("file:/out/{title}/{role}/{asset}-{file}", &asset("t1", "x/y.mov")).expect("valid");
+        let got = expand(
+            "file:/out/{title}/{role}/{asset}-{file}",
+            &asset("t1", "x/y.mov"),
+        )
+        .expect("valid");
         assert_eq!(got, "file:/out/t1/master/a1-y.mov");
         assert_eq!(root("file:/out/{title}/x"), "file:/out");
         assert_eq!(root("file:./landing/pre-{file}"), "file:./landing");
@@ -171,11 +192,30 @@ mod tests {
     #[test]
     fn web_address_expands_without_its_query() {
         let location = "https://h/clips/My%20a.mov?X-Amz-Signature=../1/2".to_owned();
-        let asset = Asset { location, ..asset("t1", "a.mov") };
-        assert_eq!(expand("file:/out/{title}/{file}", &asset).expect("valid"), "file:/out/t1/My a.mov");
-        for unsafe_name in ["https://h/%2e%2e", "https://h/a%5Cb.mov", "https://h/a%0Ab.mov"] {
-            let asset = Asset { location: unsafe_name.to_owned(), ..asset.clone() };
-            assert!(matches!(expand("file:/out/{file}", &asset), Err(TemplateError::Unsafe { .. })), "{unsafe_name}");
+        let asset = Asset {
+            location,
+            ..asset("t1", "a.mov")
+        };
+        assert_eq!(
+            expand("file:/out/{title}/{file}", &asset).expect("valid"),
+            "file:/out/t1/My a.mov"
+        );
+        for unsafe_name in [
+            "https://h/%2e%2e",
+            "https://h/a%5Cb.mov",
+            "https://h/a%0Ab.mov",
+        ] {
+            let asset = Asset {
+                location: unsafe_name.to_owned(),
+                ..asset.clone()
+            };
+            assert!(
+                matches!(
+                    expand("file:/out/{file}", &asset),
+                    Err(TemplateError::Unsafe { .. })
+                ),
+                "{unsafe_name}"
+            );
         }
     }
 
@@ -192,14 +232,26 @@ mod tests {
     #[test]
     fn a_missing_value_names_the_asset_and_the_placeholder() {
         let err = expand("{language}/{file}", &asset("t", "f")).expect_err("no language");
-        assert!(err.to_string().contains("{language}") && err.to_string().contains("\"a1\""), "{err}");
+        assert!(
+            err.to_string().contains("{language}") && err.to_string().contains("\"a1\""),
+            "{err}"
+        );
     }
 
     #[test]
     fn unknown_and_unbalanced_are_found_without_an_asset() {
-        assert!(matches!(check("a/{titel}"), Err(TemplateError::Unknown { .. })));
-        assert!(matches!(check("a/{title"), Err(TemplateError::Unbalanced(_))));
-        assert!(matches!(check("a/title}"), Err(TemplateError::Unbalanced(_))));
+        assert!(matches!(
+            check("a/{titel}"),
+            Err(TemplateError::Unknown { .. })
+        ));
+        assert!(matches!(
+            check("a/{title"),
+            Err(TemplateError::Unbalanced(_))
+        ));
+        assert!(matches!(
+            check("a/title}"),
+            Err(TemplateError::Unbalanced(_))
+        ));
         assert_eq!(check("a/{title}/{path}"), Ok(()));
     }
 

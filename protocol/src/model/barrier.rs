@@ -67,7 +67,9 @@ impl<'de> Deserialize<'de> for Budget {
                 if let Ok(n) = text.parse() {
                     return Ok(Budget::Count(n));
                 }
-                Share::parse(text).map(|s| Budget::Share(s.0)).map_err(E::custom)
+                Share::parse(text)
+                    .map(|s| Budget::Share(s.0))
+                    .map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Reader)

@@ -36,7 +36,13 @@ pub enum LocationForm {
 
 impl Scheme {
     /// All schemes, in the order of the enum.
-    pub const ALL: [Scheme; 5] = [Scheme::File, Scheme::S3, Scheme::Gcs, Scheme::Https, Scheme::Http];
+    pub const ALL: [Scheme; 5] = [
+        Scheme::File,
+        Scheme::S3,
+        Scheme::Gcs,
+        Scheme::Https,
+        Scheme::Http,
+    ];
 
     /// The name before the colon.
     pub const fn as_str(self) -> &'static str {
@@ -71,12 +77,16 @@ impl Scheme {
 
     /// The scheme with this name, in lower case.
     pub fn parse(name: &str) -> Option<Scheme> {
-        Scheme::ALL.into_iter().find(|scheme| scheme.as_str() == name)
+        Scheme::ALL
+            .into_iter()
+            .find(|scheme| scheme.as_str() == name)
     }
 
     /// The scheme of a location and the text after its prefix; `None` for paths and for unknown schemes.
     pub fn split(location: &str) -> Option<(Scheme, &str)> {
-        Scheme::ALL.into_iter().find_map(|scheme| Some((scheme, location.strip_prefix(scheme.prefix())?)))
+        Scheme::ALL
+            .into_iter()
+            .find_map(|scheme| Some((scheme, location.strip_prefix(scheme.prefix())?)))
     }
 
     /// The scheme of a location; `None` for paths and for unknown schemes.
@@ -103,7 +113,9 @@ impl Scheme {
 /// A location as messages, tables and answers show it. The query of an address carries signatures and tokens, and a
 /// login may precede its host: neither is shown. Other locations are shown as they are.
 pub fn shown(location: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = address(location) else { return Cow::Borrowed(location) };
+    let Some((scheme, rest)) = address(location) else {
+        return Cow::Borrowed(location);
+    };
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
     let (address, query) = rest.split_at(end);
     let host_end = address.find('/').unwrap_or(address.len());
@@ -111,9 +123,17 @@ pub fn shown(location: &str) -> Cow<'_, str> {
     if query.is_empty() && host_start.is_none() {
         return Cow::Borrowed(location);
     }
-    let login = if host_start.is_some() { format!("{HIDDEN}@") } else { String::new() };
+    let login = if host_start.is_some() {
+        format!("{HIDDEN}@")
+    } else {
+        String::new()
+    };
     let address = &address[host_start.unwrap_or(0)..];
-    let query = if query.is_empty() { String::new() } else { format!("?{HIDDEN}") };
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{HIDDEN}")
+    };
     Cow::Owned(format!("{scheme}://{login}{address}{query}"))
 }
 
@@ -123,7 +143,8 @@ pub fn masked(message: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find("://") {
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         let start = rest[..at].trim_end_matches(word).len();
-        let over = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '`');
+        let over =
+            |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '`');
         let end = rest[at..].find(over).map_or(rest.len(), |end| at + end);
         // In JSON the quote behind an address is escaped, and both characters belong to the text.
         let escaped = rest[end..].starts_with('"') && rest[..end].ends_with('\\');
@@ -142,7 +163,9 @@ pub fn masked(message: &str) -> Cow<'_, str> {
 /// The name of the file that a location names: its last part. In a web address that is the part of the path, without the
 /// query, and decoded, where it decodes to a name.
 pub fn file_name(location: &str) -> Cow<'_, str> {
-    let Some((_, rest)) = web(location) else { return Cow::Borrowed(last(location)) };
+    let Some((_, rest)) = web(location) else {
+        return Cow::Borrowed(last(location));
+    };
     let path = rest.split(['?', '#']).next().unwrap_or(rest);
     let name = last(path);
     match decoded(name) {
@@ -178,7 +201,9 @@ fn decoded(text: &str) -> Option<String> {
     }
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
+        let hex = tail
+            .get(..2)
+            .filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
         let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { &tail[2..] } else { tail };
@@ -210,14 +235,20 @@ mod tests {
         }
         for scheme in Scheme::ALL {
             assert_eq!(Scheme::parse(scheme.as_str()), Some(scheme));
-            assert!(scheme.prefix().starts_with(scheme.as_str()) && Scheme::of(scheme.prefix()) == Some(scheme));
+            assert!(
+                scheme.prefix().starts_with(scheme.as_str())
+                    && Scheme::of(scheme.prefix()) == Some(scheme)
+            );
         }
     }
 
     #[test]
     fn web_address_shows_neither_query_nor_login() {
         for (location, expected) in [
-            ("https://h/a.mov?X-Amz-Signature=f00/x@y", "https://h/a.mov?…"),
+            (
+                "https://h/a.mov?X-Amz-Signature=f00/x@y",
+                "https://h/a.mov?…",
+            ),
             ("https://h/a.mov#token=1", "https://h/a.mov?…"),
             ("https://ana:secret@h:1/a.mov", "https://…@h:1/a.mov"),
             ("HTTPS://ana:sec@ret@h", "HTTPS://…@h"),
@@ -254,10 +285,22 @@ mod tests {
     fn addresses_in_a_message_are_masked_and_the_rest_is_kept() {
         for (message, expected) in [
             ("nothing here", "nothing here"),
-            ("source https://h/a?sig=x has 3 bytes", "source https://h/a?… has 3 bytes"),
-            ("\"https://ana:x@h/a\" and \"ftp://h/b#t\"!", "\"https://…@h/a\" and \"ftp://h/b?…\"!"),
-            ("s3://b/k?x to https://h/k (gone)", "s3://b/k?x to https://h/k (gone)"),
-            (r#"{"m":"\"https://h/a?x\" is gone"}"#, r#"{"m":"\"https://h/a?…\" is gone"}"#),
+            (
+                "source https://h/a?sig=x has 3 bytes",
+                "source https://h/a?… has 3 bytes",
+            ),
+            (
+                "\"https://ana:x@h/a\" and \"ftp://h/b#t\"!",
+                "\"https://…@h/a\" and \"ftp://h/b?…\"!",
+            ),
+            (
+                "s3://b/k?x to https://h/k (gone)",
+                "s3://b/k?x to https://h/k (gone)",
+            ),
+            (
+                r#"{"m":"\"https://h/a?x\" is gone"}"#,
+                r#"{"m":"\"https://h/a?…\" is gone"}"#,
+            ),
             ("ü://x", "ü://x"),
             ("é https://h?a", "é https://h?…"),
         ] {

@@ -3,7 +3,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Scheduling class of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// Before all other classes.
@@ -27,6 +29,8 @@ impl Priority {
 
     /// Reads the spelling of [`Priority::as_str`].
     pub fn parse(text: &str) -> Option<Priority> {
-        [Priority::Urgent, Priority::Normal, Priority::Bulk].into_iter().find(|p| p.as_str() == text)
+        [Priority::Urgent, Priority::Normal, Priority::Bulk]
+            .into_iter()
+            .find(|p| p.as_str() == text)
     }
 }

@@ -120,7 +120,11 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recorded: BTreeMap<String, String>,
     /// Hash of each stream's packets by its index: it stays when only the wrapper changes.
-    #[serde(default, deserialize_with = "by_stream", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "by_stream",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub essence: BTreeMap<u32, String>,
     /// Size of the file in bytes.
     pub bytes: u64,
@@ -133,7 +137,11 @@ impl Report {
     /// Ids of the checks whose mandatory findings failed the file, each once.
     pub fn failed_checks(&self) -> Vec<String> {
         let mut checks: Vec<String> = Vec::new();
-        for finding in self.findings.iter().filter(|f| f.severity == Severity::Mandatory) {
+        for finding in self
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Mandatory)
+        {
             if !checks.contains(&finding.check) {
                 checks.push(finding.check.clone());
             }
@@ -153,12 +161,24 @@ impl Report {
         match self.verdict {
             Verdict::Pass => "passes".to_owned(),
             Verdict::Fail => {
-                let mandatory = self.findings.iter().filter(|f| f.severity == Severity::Mandatory);
-                mandatory.map(|f| f.message.as_str()).collect::<Vec<_>>().join("; ")
+                let mandatory = self
+                    .findings
+                    .iter()
+                    .filter(|f| f.severity == Severity::Mandatory);
+                mandatory
+                    .map(|f| f.message.as_str())
+                    .collect::<Vec<_>>()
+                    .join("; ")
             }
             Verdict::ToolError => {
-                let reasons = self.reasons.iter().map(|(check, why)| format!("{check}: {why}"));
-                format!("could not be judged: {}", reasons.collect::<Vec<_>>().join("; "))
+                let reasons = self
+                    .reasons
+                    .iter()
+                    .map(|(check, why)| format!("{check}: {why}"));
+                format!(
+                    "could not be judged: {}",
+                    reasons.collect::<Vec<_>>().join("; ")
+                )
             }
         }
     }
@@ -218,7 +238,11 @@ pub struct Judgement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Value>,
     /// Pictures of what fails the file; those of an unknown form are left out.
-    #[serde(default, deserialize_with = "known_pictures", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "known_pictures",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub pictures: Vec<Picture>,
 }
 
@@ -237,7 +261,9 @@ impl Judgement {
 /// Reads a map by stream index. A flattened struct offers its keys as text, which the derived reader of numbers refuses.
 fn by_stream<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<u32, String>, D::Error> {
     let entries = BTreeMap::<String, String>::deserialize(reader)?.into_iter();
-    entries.map(|(index, hash)| Ok((index.parse().map_err(serde::de::Error::custom)?, hash))).collect()
+    entries
+        .map(|(index, hash)| Ok((index.parse().map_err(serde::de::Error::custom)?, hash)))
+        .collect()
 }
 
 fn known_pictures<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Picture>, D::Error> {
@@ -255,18 +281,37 @@ mod tests {
     fn judgement_keeps_every_member_under_its_name() {
         let judgement = Judgement::read(TEXT).expect("reads");
         let (report, text) = (&judgement.report.report, judgement.write().expect("writes"));
-        assert_eq!(serde_json::from_str::<Value>(&text).ok(), serde_json::from_str::<Value>(TEXT).ok());
-        assert_eq!((report.verdict, report.blocking_checks()), (Verdict::Fail, vec!["black".into(), "phase".into()]));
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).ok(),
+            serde_json::from_str::<Value>(TEXT).ok()
+        );
+        assert_eq!(
+            (report.verdict, report.blocking_checks()),
+            (Verdict::Fail, vec!["black".into(), "phase".into()])
+        );
         let stored = judgement.report.write().expect("writes");
-        assert!(stored.contains("\"later\":7") && !stored.contains("facts") && !stored.contains("pictures"));
+        assert!(
+            stored.contains("\"later\":7")
+                && !stored.contains("facts")
+                && !stored.contains("pictures")
+        );
         let findings = write_findings(&report.findings).expect("writes");
-        assert_eq!(read_findings(&findings).as_deref(), Some(report.findings.as_slice()));
+        assert_eq!(
+            read_findings(&findings).as_deref(),
+            Some(report.findings.as_slice())
+        );
     }
 
     #[test]
     fn absent_or_unknown_verdict_is_no_pass() {
-        assert_eq!(Judgement::read("{}").map(|judgement| judgement.report.report.verdict), Some(Verdict::ToolError));
+        assert_eq!(
+            Judgement::read("{}").map(|judgement| judgement.report.report.verdict),
+            Some(Verdict::ToolError)
+        );
         assert_eq!(Verdict::parse("excellent"), Verdict::ToolError);
-        assert_eq!([Judgement::read("[]"), Judgement::read("not json")], [None, None]);
+        assert_eq!(
+            [Judgement::read("[]"), Judgement::read("not json")],
+            [None, None]
+        );
     }
 }

@@ -95,7 +95,9 @@ pub fn evaluate(policy: &BarrierPolicy, tally: Tally, now: Timestamp) -> Barrier
         return BarrierDecision::Release;
     }
     let needed = match (policy.require, policy.budget) {
-        (_, Some(budget)) => return within_budget(budget, tally, outstanding, policy.until.is_some()),
+        (_, Some(budget)) => {
+            return within_budget(budget, tally, outstanding, policy.until.is_some());
+        }
         (BarrierRequire::All, None) => tally.total,
         (BarrierRequire::Count(n), None) => n.min(tally.total),
         (BarrierRequire::Fraction(share), None) => share_of(share, tally.total),
@@ -104,19 +106,28 @@ pub fn evaluate(policy: &BarrierPolicy, tally: Tally, now: Timestamp) -> Barrier
         return BarrierDecision::Release;
     }
     if tally.succeeded + outstanding < needed && policy.until.is_none() {
-        return BarrierDecision::Hold { failed: tally.failed };
+        return BarrierDecision::Hold {
+            failed: tally.failed,
+        };
     }
     BarrierDecision::Wait { outstanding }
 }
 
-fn within_budget(budget: BarrierBudget, tally: Tally, outstanding: u64, timed: bool) -> BarrierDecision {
+fn within_budget(
+    budget: BarrierBudget,
+    tally: Tally,
+    outstanding: u64,
+    timed: bool,
+) -> BarrierDecision {
     let allowed = match budget {
         BarrierBudget::Count(n) => n,
         // Rounded down: a share never allows more failures than configured.
         BarrierBudget::Share(share) => (share.clamp(0.0, 1.0) * tally.total as f64).floor() as u64,
     };
     if tally.failed > allowed && !timed {
-        return BarrierDecision::Hold { failed: tally.failed };
+        return BarrierDecision::Hold {
+            failed: tally.failed,
+        };
     }
     if outstanding == 0 && tally.failed <= allowed {
         return BarrierDecision::Release;
@@ -126,7 +137,9 @@ fn within_budget(budget: BarrierBudget, tally: Tally, outstanding: u64, timed: b
 
 /// `share` of `total`, rounded up: a fraction never opens with fewer members than configured.
 fn share_of(share: f64, total: u64) -> u64 {
-    ((share.clamp(0.0, 1.0) * total as f64) - 1e-9).ceil().max(0.0) as u64
+    ((share.clamp(0.0, 1.0) * total as f64) - 1e-9)
+        .ceil()
+        .max(0.0) as u64
 }
 
 #[cfg(test)]
@@ -135,46 +148,100 @@ mod tests {
     use proptest::prelude::*;
 
     fn all() -> BarrierPolicy {
-        BarrierPolicy { require: BarrierRequire::All, budget: None, until: None }
+        BarrierPolicy {
+            require: BarrierRequire::All,
+            budget: None,
+            until: None,
+        }
     }
 
     fn tally(total: u64, succeeded: u64, failed: u64, sealed: bool) -> Tally {
-        Tally { total, succeeded, failed, sealed }
+        Tally {
+            total,
+            succeeded,
+            failed,
+            sealed,
+        }
     }
 
     #[test]
     fn opens_only_when_sealed() {
-        assert_eq!(evaluate(&all(), tally(3, 3, 0, false), Timestamp(0)), BarrierDecision::Wait { outstanding: 0 });
-        assert_eq!(evaluate(&all(), tally(3, 3, 0, true), Timestamp(0)), BarrierDecision::Release);
+        assert_eq!(
+            evaluate(&all(), tally(3, 3, 0, false), Timestamp(0)),
+            BarrierDecision::Wait { outstanding: 0 }
+        );
+        assert_eq!(
+            evaluate(&all(), tally(3, 3, 0, true), Timestamp(0)),
+            BarrierDecision::Release
+        );
     }
 
     #[test]
     fn empty_barrier_opens_once_sealed() {
-        assert_eq!(evaluate(&all(), tally(0, 0, 0, true), Timestamp(0)), BarrierDecision::Release);
+        assert_eq!(
+            evaluate(&all(), tally(0, 0, 0, true), Timestamp(0)),
+            BarrierDecision::Release
+        );
     }
 
     #[test]
     fn holds_when_it_can_no_longer_open() {
-        assert_eq!(evaluate(&all(), tally(3, 0, 1, true), Timestamp(0)), BarrierDecision::Hold { failed: 1 });
-        let half = BarrierPolicy { require: BarrierRequire::Fraction(0.5), ..all() };
-        assert_eq!(evaluate(&half, tally(4, 1, 2, true), Timestamp(0)), BarrierDecision::Wait { outstanding: 1 });
-        assert_eq!(evaluate(&half, tally(4, 2, 2, true), Timestamp(0)), BarrierDecision::Release);
-        assert_eq!(evaluate(&half, tally(4, 1, 3, true), Timestamp(0)), BarrierDecision::Hold { failed: 3 });
+        assert_eq!(
+            evaluate(&all(), tally(3, 0, 1, true), Timestamp(0)),
+            BarrierDecision::Hold { failed: 1 }
+        );
+        let half = BarrierPolicy {
+            require: BarrierRequire::Fraction(0.5),
+            ..all()
+        };
+        assert_eq!(
+            evaluate(&half, tally(4, 1, 2, true), Timestamp(0)),
+            BarrierDecision::Wait { outstanding: 1 }
+        );
+        assert_eq!(
+            evaluate(&half, tally(4, 2, 2, true), Timestamp(0)),
+            BarrierDecision::Release
+        );
+        assert_eq!(
+            evaluate(&half, tally(4, 1, 3, true), Timestamp(0)),
+            BarrierDecision::Hold { failed: 3 }
+        );
     }
 
     #[test]
     fn a_budget_waits_for_everything_and_counts_failures() {
-        let budget = BarrierPolicy { budget: Some(BarrierBudget::Share(0.25)), ..all() };
-        assert_eq!(evaluate(&budget, tally(4, 2, 1, true), Timestamp(0)), BarrierDecision::Wait { outstanding: 1 });
-        assert_eq!(evaluate(&budget, tally(4, 3, 1, true), Timestamp(0)), BarrierDecision::Release);
-        assert_eq!(evaluate(&budget, tally(4, 1, 2, true), Timestamp(0)), BarrierDecision::Hold { failed: 2 });
+        let budget = BarrierPolicy {
+            budget: Some(BarrierBudget::Share(0.25)),
+            ..all()
+        };
+        assert_eq!(
+            evaluate(&budget, tally(4, 2, 1, true), Timestamp(0)),
+            BarrierDecision::Wait { outstanding: 1 }
+        );
+        assert_eq!(
+            evaluate(&budget, tally(4, 3, 1, true), Timestamp(0)),
+            BarrierDecision::Release
+        );
+        assert_eq!(
+            evaluate(&budget, tally(4, 1, 2, true), Timestamp(0)),
+            BarrierDecision::Hold { failed: 2 }
+        );
     }
 
     #[test]
     fn a_time_opens_whatever_happened() {
-        let timed = BarrierPolicy { until: Some(Timestamp(10)), ..all() };
-        assert_eq!(evaluate(&timed, tally(3, 0, 3, true), Timestamp(9)), BarrierDecision::Wait { outstanding: 0 });
-        assert_eq!(evaluate(&timed, tally(3, 0, 3, true), Timestamp(10)), BarrierDecision::Release);
+        let timed = BarrierPolicy {
+            until: Some(Timestamp(10)),
+            ..all()
+        };
+        assert_eq!(
+            evaluate(&timed, tally(3, 0, 3, true), Timestamp(9)),
+            BarrierDecision::Wait { outstanding: 0 }
+        );
+        assert_eq!(
+            evaluate(&timed, tally(3, 0, 3, true), Timestamp(10)),
+            BarrierDecision::Release
+        );
     }
 
     proptest! {

@@ -51,7 +51,10 @@ pub fn too_long(unit: &Unit) -> Option<usize> {
 /// Whether a task holds more than a few paths.
 fn has_size(task: &TaskSpec) -> bool {
     match task {
-        TaskSpec::Qc(_) | TaskSpec::Judge(_) | TaskSpec::Assemble(_) | TaskSpec::ScanSelected { .. } => true,
+        TaskSpec::Qc(_)
+        | TaskSpec::Judge(_)
+        | TaskSpec::Assemble(_)
+        | TaskSpec::ScanSelected { .. } => true,
         TaskSpec::Alone(task) => has_size(task),
         _ => false,
     }
@@ -62,8 +65,15 @@ impl UnitBatch {
     pub fn pack(units: Vec<Unit>, units_max: usize) -> Vec<UnitBatch> {
         let mut batches: Vec<UnitBatch> = Vec::new();
         for unit in units {
-            let body = UnitBody { id: unit.id, epoch: unit.epoch, attempt: unit.attempt, assets: unit.assets };
-            let fits = |last: &UnitBatch| last.units.len() < units_max && Arc::ptr_eq(&last.task, &unit.task);
+            let body = UnitBody {
+                id: unit.id,
+                epoch: unit.epoch,
+                attempt: unit.attempt,
+                assets: unit.assets,
+            };
+            let fits = |last: &UnitBatch| {
+                last.units.len() < units_max && Arc::ptr_eq(&last.task, &unit.task)
+            };
             match batches.last_mut().filter(|last| fits(last)) {
                 Some(last) => last.units.push(body),
                 None => batches.push(UnitBatch {
@@ -79,7 +89,12 @@ impl UnitBatch {
 
     /// The units of an entry.
     pub fn unpack(self) -> impl Iterator<Item = Unit> {
-        let UnitBatch { kind, task, deadline, units } = self;
+        let UnitBatch {
+            kind,
+            task,
+            deadline,
+            units,
+        } = self;
         units.into_iter().map(move |body| Unit {
             id: body.id,
             epoch: body.epoch,
@@ -111,29 +126,55 @@ mod tests {
             declared: None,
         };
         let unit = |bytes: usize| Unit {
-            id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+            id: UnitId {
+                job: JobNo(1),
+                step: StepNo(0),
+                part: 1,
+            },
             epoch: 1,
             attempt: 0,
             kind: Kind::Noop,
-            task: Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 })),
+            task: Arc::new(TaskSpec::Noop(NoopTask {
+                duration_min_us: 0,
+                duration_max_us: 0,
+                fail: 0.0,
+            })),
             assets: vec![asset(bytes)],
             deadline: None,
         };
-        let fits = |unit: Unit| UnitBatch::pack(vec![unit], 1).iter().all(|batch| envelope::encode(batch).is_ok());
+        let fits = |unit: Unit| {
+            UnitBatch::pack(vec![unit], 1)
+                .iter()
+                .all(|batch| envelope::encode(batch).is_ok())
+        };
         let room = BYTES_MAX - envelope::measure(&unit(1 << 20)).expect("measures") + (1 << 20);
         for bytes in [1, 1 << 20, room - 2, room - 1, room, room + 1, 5 << 20] {
-            assert_eq!(too_long(&unit(bytes)).is_none(), fits(unit(bytes)), "{bytes} of about {room}");
+            assert_eq!(
+                too_long(&unit(bytes)).is_none(),
+                fits(unit(bytes)),
+                "{bytes} of about {room}"
+            );
         }
         assert!(too_long(&unit(room - 1)).is_none() && too_long(&unit(room)).is_some());
     }
 
     #[test]
     fn packing_keeps_every_unit_and_its_task() {
-        let task = |max| Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: max, fail: 0.0 }));
+        let task = |max| {
+            Arc::new(TaskSpec::Noop(NoopTask {
+                duration_min_us: 0,
+                duration_max_us: max,
+                fail: 0.0,
+            }))
+        };
         let (a, b) = (task(1), task(2));
         let units: Vec<Unit> = (0..7)
             .map(|part| Unit {
-                id: UnitId { job: JobNo(1), step: StepNo(0), part },
+                id: UnitId {
+                    job: JobNo(1),
+                    step: StepNo(0),
+                    part,
+                },
                 epoch: 1,
                 attempt: 0,
                 kind: Kind::Noop,
@@ -143,7 +184,10 @@ mod tests {
             })
             .collect();
         let batches = UnitBatch::pack(units.clone(), 3);
-        assert_eq!(batches.iter().map(|b| b.units.len()).collect::<Vec<_>>(), [3, 2, 2]);
+        assert_eq!(
+            batches.iter().map(|b| b.units.len()).collect::<Vec<_>>(),
+            [3, 2, 2]
+        );
         let back: Vec<Unit> = batches.into_iter().flat_map(UnitBatch::unpack).collect();
         assert_eq!(back, units);
     }

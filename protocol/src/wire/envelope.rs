@@ -76,10 +76,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     if bytes.len() > BYTES_MAX {
         return Err(WireError::TooLong(bytes.len()));
     }
-    let (message, used) =
-        bincode::serde::decode_from_slice(body, config()).map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (message, used) = bincode::serde::decode_from_slice(body, config())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
     if used != body.len() {
-        return Err(WireError::Malformed(format!("{} left-over bytes", body.len() - used)));
+        return Err(WireError::Malformed(format!(
+            "{} left-over bytes",
+            body.len() - used
+        )));
     }
     Ok(message)
 }
@@ -98,20 +101,28 @@ mod tests {
     use crate::wire::control::Control;
     use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
     use crate::wire::unit::{
-        ArchiveTask, AssembleTask, Assembly, ChecksumTask, CutTask, Draft, HashAlgorithm, JudgeTask, Measured,
-        NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask, RestoreTier, ScanSource, ScanTask, SealTask, SliceTask,
-        TaskSpec, TransferTask, Unit,
+        ArchiveTask, AssembleTask, Assembly, ChecksumTask, CutTask, Draft, HashAlgorithm,
+        JudgeTask, Measured, NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask, RestoreTier,
+        ScanSource, ScanTask, SealTask, SliceTask, TaskSpec, TransferTask, Unit,
     };
     use proptest::prelude::*;
     use std::sync::Arc;
 
     fn unit() -> Unit {
         Unit {
-            id: UnitId { job: JobNo(7), step: StepNo(2), part: 42 },
+            id: UnitId {
+                job: JobNo(7),
+                step: StepNo(2),
+                part: 42,
+            },
             epoch: 3,
             attempt: 1,
             kind: Kind::Noop,
-            task: Arc::new(TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 5000, fail: 0.01 })),
+            task: Arc::new(TaskSpec::Noop(NoopTask {
+                duration_min_us: 0,
+                duration_max_us: 5000,
+                fail: 0.01,
+            })),
             assets: vec![Asset {
                 id: "a-1".into(),
                 title: "t-1".into(),
@@ -127,9 +138,19 @@ mod tests {
     }
 
     fn judge() -> TaskSpec {
-        let qc = QcTask { policy: "{}".into(), digest: "d".into() };
-        let known = Measured { asset: "a-1".into(), hash: "xxh128:00".into(), sheet: "{}".into() };
-        TaskSpec::Judge(Box::new(JudgeTask { qc, known: vec![known] }))
+        let qc = QcTask {
+            policy: "{}".into(),
+            digest: "d".into(),
+        };
+        let known = Measured {
+            asset: "a-1".into(),
+            hash: "xxh128:00".into(),
+            sheet: "{}".into(),
+        };
+        TaskSpec::Judge(Box::new(JudgeTask {
+            qc,
+            known: vec![known],
+        }))
     }
 
     fn report() -> Report {
@@ -141,7 +162,13 @@ mod tests {
                 facts: vec![],
                 failures: vec![(
                     "a-1".into(),
-                    Failure::new(ErrorClass::Throttled { retry_after_ms: Some(5) }, "slow", "m"),
+                    Failure::new(
+                        ErrorClass::Throttled {
+                            retry_after_ms: Some(5),
+                        },
+                        "slow",
+                        "m",
+                    ),
                 )],
             },
             duration_us: 77,
@@ -164,7 +191,10 @@ mod tests {
     #[test]
     fn golden_bytes_of_later_messages() {
         let (id, worker) = (unit().id, || WorkerId("w".into()));
-        let progress = Progress { worker: worker(), units: vec![(id, 3, 1 << 40), (id, 4, 0)] };
+        let progress = Progress {
+            worker: worker(),
+            units: vec![(id, 3, 1 << 40), (id, 4, 0)],
+        };
         let burial = Burial {
             asset: "a-1".into(),
             location: "s3://b/a".into(),
@@ -176,10 +206,30 @@ mod tests {
             found_gone: false,
             dry_run: true,
         };
-        let page = ScanPage { unit: id, epoch: 1, page: 2, assets: vec![], errors: vec![], next: None };
-        let waiting = UnitResult::Waiting { look_again_us: 900_000_000, message: "m".into() };
-        let outcome = Outcome { unit: id, epoch: 3, worker: worker(), result: waiting, duration_us: 7 };
-        let restore = RestoreTask { days: 7, tier: RestoreTier::Bulk, look_again_us: 5 };
+        let page = ScanPage {
+            unit: id,
+            epoch: 1,
+            page: 2,
+            assets: vec![],
+            errors: vec![],
+            next: None,
+        };
+        let waiting = UnitResult::Waiting {
+            look_again_us: 900_000_000,
+            message: "m".into(),
+        };
+        let outcome = Outcome {
+            unit: id,
+            epoch: 3,
+            worker: worker(),
+            result: waiting,
+            duration_us: 7,
+        };
+        let restore = RestoreTask {
+            days: 7,
+            tier: RestoreTier::Bulk,
+            look_again_us: 5,
+        };
         let purge = PurgeTask {
             of: vec![],
             keep: vec!["s3://b/{path}".into()],
@@ -188,17 +238,35 @@ mod tests {
             reason: "r".into(),
             dry_run: true,
         };
-        let bucket = ScanSource::Bucket { location: "s3://b/p".into(), pattern: None, after: Some("p/k".into()) };
-        let scan = ScanTask { source: bucket, root: String::new(), resume: None, page_assets: 9 };
-        let seal = SealTask { root: "s3://b/p".into(), job: "j".into(), algorithm: HashAlgorithm::Md5 };
+        let bucket = ScanSource::Bucket {
+            location: "s3://b/p".into(),
+            pattern: None,
+            after: Some("p/k".into()),
+        };
+        let scan = ScanTask {
+            source: bucket,
+            root: String::new(),
+            resume: None,
+            page_assets: 9,
+        };
+        let seal = SealTask {
+            root: "s3://b/p".into(),
+            job: "j".into(),
+            algorithm: HashAlgorithm::Md5,
+        };
         let reports = [
             Report::PageUpTo(page, "p/k".into()),
             Report::Buried(id, 3, vec![burial]),
             Report::Progress(progress),
             Report::Settled(outcome),
         ];
-        let transfer =
-            TransferTask { to: "s3://b/{path}".into(), verify: None, hashes: vec![], job: "j".into(), mhl: false };
+        let transfer = TransferTask {
+            to: "s3://b/{path}".into(),
+            verify: None,
+            hashes: vec![],
+            job: "j".into(),
+            mhl: false,
+        };
         let draft = Draft {
             asset: "a-1".into(),
             bytes: 1 << 33,
@@ -208,7 +276,12 @@ mod tests {
             upload: "u".into(),
             version: ("t".into(), None),
         };
-        let cut = CutTask { transfer: transfer.clone(), above: 1 << 31, wanted: 8, bytes_min: 1 << 27 };
+        let cut = CutTask {
+            transfer: transfer.clone(),
+            above: 1 << 31,
+            wanted: 8,
+            bytes_min: 1 << 27,
+        };
         let slice = SliceTask {
             transfer: transfer.clone(),
             draft: draft.clone(),
@@ -216,8 +289,15 @@ mod tests {
             bytes: 1 << 30,
             measures: false,
         };
-        let assembly = Assembly { draft: draft.clone(), receipts: vec!["r".into()] };
-        let assemble = AssembleTask { transfer, drafts: vec![assembly], discard: true };
+        let assembly = Assembly {
+            draft: draft.clone(),
+            receipts: vec!["r".into()],
+        };
+        let assemble = AssembleTask {
+            transfer,
+            drafts: vec![assembly],
+            discard: true,
+        };
         let ends = [UnitResult::Cut(vec![draft]), UnitResult::Sliced("r".into())];
         let ended = |result: &UnitResult| {
             Report::Settled(Outcome {
@@ -228,27 +308,57 @@ mod tests {
                 duration_us: 7,
             })
         };
-        let slicing =
-            [TaskSpec::Cut(Box::new(cut)), TaskSpec::Slice(Box::new(slice)), TaskSpec::Assemble(Box::new(assemble))];
+        let slicing = [
+            TaskSpec::Cut(Box::new(cut)),
+            TaskSpec::Slice(Box::new(slice)),
+            TaskSpec::Assemble(Box::new(assemble)),
+        ];
         let tasks = [
-            TaskSpec::Archive(ArchiveTask { class: "GLACIER".into() }),
+            TaskSpec::Archive(ArchiveTask {
+                class: "GLACIER".into(),
+            }),
             TaskSpec::Restore(restore),
             TaskSpec::Purge(purge),
             TaskSpec::Scan(scan),
-            TaskSpec::SealCopy { seal, from: "file:/card".into() },
+            TaskSpec::SealCopy {
+                seal,
+                from: "file:/card".into(),
+            },
         ];
-        let mut bytes: Vec<String> = reports.iter().map(|report| hex(&encode(report).expect("encodes"))).collect();
-        bytes.extend(tasks.iter().chain(&slicing).map(|task| hex(&encode(task).expect("encodes"))));
-        bytes.extend(ends.iter().map(|end| hex(&encode(&ended(end)).expect("encodes"))));
+        let mut bytes: Vec<String> = reports
+            .iter()
+            .map(|report| hex(&encode(report).expect("encodes")))
+            .collect();
+        bytes.extend(
+            tasks
+                .iter()
+                .chain(&slicing)
+                .map(|task| hex(&encode(task).expect("encodes"))),
+        );
+        bytes.extend(
+            ends.iter()
+                .map(|end| hex(&encode(&ended(end)).expect("encodes"))),
+        );
         insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
     }
 
     /// A scan that selects is a task of its own: what does not know it cannot list everything instead.
     #[test]
     fn golden_bytes_of_a_selecting_scan() {
-        let source = ScanSource::Folder { path: "/c".into(), pattern: None };
-        let scan = ScanTask { source, root: "/c".into(), resume: None, page_assets: 9 };
-        let filter = PathFilter { include: vec!["*.mov".into()], exclude: vec!["x/".into()] };
+        let source = ScanSource::Folder {
+            path: "/c".into(),
+            pattern: None,
+        };
+        let scan = ScanTask {
+            source,
+            root: "/c".into(),
+            resume: None,
+            page_assets: 9,
+        };
+        let filter = PathFilter {
+            include: vec!["*.mov".into()],
+            exclude: vec!["x/".into()],
+        };
         let task = TaskSpec::ScanSelected { scan, filter };
         let bytes = encode(&task).expect("encodes");
         insta::assert_snapshot!("wire-1-scan-selected", hex(&bytes));
@@ -258,7 +368,9 @@ mod tests {
     /// Hashing in place is the last task of its version.
     #[test]
     fn golden_bytes_of_a_checksum() {
-        let task = TaskSpec::Checksum(ChecksumTask { algorithm: Some(HashAlgorithm::Md5) });
+        let task = TaskSpec::Checksum(ChecksumTask {
+            algorithm: Some(HashAlgorithm::Md5),
+        });
         let bytes = encode(&task).expect("encodes");
         insta::assert_snapshot!("wire-1-checksum", hex(&bytes));
         assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
@@ -274,14 +386,39 @@ mod tests {
             message: "m".into(),
             title: title.map(str::to_owned),
         };
-        let page = |errors| ScanPage { unit: unit().id, epoch: 1, page: 2, assets: vec![], errors, next: None };
-        let titled = Report::page(page(vec![error(Some("t-1")), error(None)]), Some("p/k".into()));
+        let page = |errors| ScanPage {
+            unit: unit().id,
+            epoch: 1,
+            page: 2,
+            assets: vec![],
+            errors,
+            next: None,
+        };
+        let titled = Report::page(
+            page(vec![error(Some("t-1")), error(None)]),
+            Some("p/k".into()),
+        );
         let bytes = encode(&titled).expect("encodes");
         insta::assert_snapshot!("wire-1-titled-page", hex(&bytes));
-        let back = decode::<Report>(&bytes).expect("reads").into_page().expect("is a page");
-        assert_eq!(back, (page(vec![error(Some("t-1")), error(None)]), Some("p/k".into())));
-        assert!(matches!(Report::page(page(vec![error(None)]), None), Report::Page(_)));
-        assert!(matches!(Report::page(page(vec![]), Some("k".into())), Report::PageUpTo(..)));
+        let back = decode::<Report>(&bytes)
+            .expect("reads")
+            .into_page()
+            .expect("is a page");
+        assert_eq!(
+            back,
+            (
+                page(vec![error(Some("t-1")), error(None)]),
+                Some("p/k".into())
+            )
+        );
+        assert!(matches!(
+            Report::page(page(vec![error(None)]), None),
+            Report::Page(_)
+        ));
+        assert!(matches!(
+            Report::page(page(vec![]), Some("k".into())),
+            Report::PageUpTo(..)
+        ));
     }
 
     #[test]
@@ -289,7 +426,10 @@ mod tests {
         let mut bytes = encode(&unit()).expect("encodes");
         assert_eq!(decode::<Unit>(&bytes).expect("reads"), unit());
         bytes.push(0);
-        assert!(matches!(decode::<Unit>(&bytes), Err(WireError::Malformed(_))));
+        assert!(matches!(
+            decode::<Unit>(&bytes),
+            Err(WireError::Malformed(_))
+        ));
         bytes[0] = 9;
         assert!(matches!(decode::<Unit>(&bytes), Err(WireError::Version(9))));
         assert!(matches!(decode::<Unit>(&[]), Err(WireError::Empty)));
@@ -299,22 +439,47 @@ mod tests {
     /// can be sent.
     #[test]
     fn largest_message_that_can_be_sent_can_be_read() {
-        let small = (UnitId { job: JobNo(0), step: StepNo(0), part: 0 }, 0);
+        let small = (
+            UnitId {
+                job: JobNo(0),
+                step: StepNo(0),
+                part: 0,
+            },
+            0,
+        );
         let revoke = Control::Revoke(vec![small; BYTES_MAX / 4 - 2]);
         let bytes = encode(&revoke).expect("it fits");
         assert!(bytes.len() > BYTES_MAX - 64, "{}", bytes.len());
         assert_eq!(measure(&revoke).expect("it can be measured"), bytes.len());
-        assert_eq!(decode::<Control>(&bytes).expect("what was sent can be read"), revoke);
+        assert_eq!(
+            decode::<Control>(&bytes).expect("what was sent can be read"),
+            revoke
+        );
         let missing = Failure::permanent("source_missing", "no such file: /l/0123456789.mxf");
-        let failures: Vec<(String, Failure)> = (0..50_000).map(|n| (format!("a{n:08}"), missing.clone())).collect();
-        let result = UnitResult::Finished { facts: vec![], failures };
-        let report =
-            Report::Settled(Outcome { unit: small.0, epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 });
+        let failures: Vec<(String, Failure)> = (0..50_000)
+            .map(|n| (format!("a{n:08}"), missing.clone()))
+            .collect();
+        let result = UnitResult::Finished {
+            facts: vec![],
+            failures,
+        };
+        let report = Report::Settled(Outcome {
+            unit: small.0,
+            epoch: 1,
+            worker: WorkerId("w".into()),
+            result,
+            duration_us: 1,
+        });
         let bytes = encode(&vec![report.clone()]).expect("it fits");
         assert!(bytes.len() > BYTES_MAX / 2, "{}", bytes.len());
-        assert_eq!(decode::<Vec<Report>>(&bytes).expect("what was sent can be read"), [report]);
+        assert_eq!(
+            decode::<Vec<Report>>(&bytes).expect("what was sent can be read"),
+            [report]
+        );
         let long = Control::Revoke(vec![small; BYTES_MAX / 4]);
-        assert!(matches!(encode(&long), Err(WireError::TooLong(bytes)) if bytes == measure(&long).unwrap_or(0)));
+        assert!(
+            matches!(encode(&long), Err(WireError::TooLong(bytes)) if bytes == measure(&long).unwrap_or(0))
+        );
     }
 
     proptest! {

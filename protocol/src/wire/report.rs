@@ -32,7 +32,11 @@ impl Report {
     /// A part of a listing in the form that says all of it. What earlier versions read is written where it suffices.
     pub fn page(page: ScanPage, up_to: Option<String>) -> Report {
         if page.errors.iter().any(|error| error.title.is_some()) {
-            let titles = page.errors.iter().map(|error| error.title.clone()).collect();
+            let titles = page
+                .errors
+                .iter()
+                .map(|error| error.title.clone())
+                .collect();
             return Report::PageTitled(page, up_to, titles);
         }
         match up_to {
@@ -47,7 +51,10 @@ impl Report {
             Report::Page(page) => Some((page, None)),
             Report::PageUpTo(page, up_to) => Some((page, Some(up_to))),
             Report::PageTitled(mut page, up_to, titles) => {
-                page.errors.iter_mut().zip(titles).for_each(|(error, title)| error.title = title);
+                page.errors
+                    .iter_mut()
+                    .zip(titles)
+                    .for_each(|(error, title)| error.title = title);
                 Some((page, up_to))
             }
             _ => None,

@@ -99,7 +99,10 @@ impl TaskSpec {
     #[must_use]
     pub fn with_scan(&self, scan: ScanTask) -> TaskSpec {
         match self {
-            TaskSpec::ScanSelected { filter, .. } => TaskSpec::ScanSelected { scan, filter: filter.clone() },
+            TaskSpec::ScanSelected { filter, .. } => TaskSpec::ScanSelected {
+                scan,
+                filter: filter.clone(),
+            },
             _ => TaskSpec::Scan(scan),
         }
     }
@@ -369,7 +372,9 @@ pub struct NoopTask {
 }
 
 /// Hash algorithms of file content. The spelling is the one ASC MHL and manifests use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HashAlgorithm {
     /// XXH3, 128 bits: the default, as in ASC MHL.
@@ -419,7 +424,9 @@ impl HashAlgorithm {
 
     /// Reads the spelling of [`HashAlgorithm::as_str`], in any case.
     pub fn parse(text: &str) -> Option<HashAlgorithm> {
-        HashAlgorithm::ALL.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(text.trim()))
+        HashAlgorithm::ALL
+            .into_iter()
+            .find(|a| a.as_str().eq_ignore_ascii_case(text.trim()))
     }
 
     /// Length of a digest in hexadecimal digits; C4 ids are 90 characters of base 58 with their prefix.
@@ -441,7 +448,9 @@ pub fn parse_hash(text: &str) -> Result<(HashAlgorithm, String), String> {
         Some(pair) => pair,
         None if text.starts_with("c4") && text.len() == 90 => ("c4", text),
         None => {
-            return Err(format!("hash {text:?} does not say its algorithm: write it as xxh128:{text} or md5:{text}"));
+            return Err(format!(
+                "hash {text:?} does not say its algorithm: write it as xxh128:{text} or md5:{text}"
+            ));
         }
     };
     let Some(algorithm) = HashAlgorithm::parse(name) else {
@@ -449,13 +458,19 @@ pub fn parse_hash(text: &str) -> Result<(HashAlgorithm, String), String> {
         return Err(format!("unknown hash algorithm {name:?}; known: {known}"));
     };
     let hex = algorithm != HashAlgorithm::C4;
-    if digest.len() != algorithm.text_len() || (hex && !digest.chars().all(|c| c.is_ascii_hexdigit())) {
+    if digest.len() != algorithm.text_len()
+        || (hex && !digest.chars().all(|c| c.is_ascii_hexdigit()))
+    {
         return Err(format!(
             "{name} digest {digest:?} is not {} characters long or not hexadecimal",
             algorithm.text_len()
         ));
     }
-    let digest = if hex { digest.to_ascii_lowercase() } else { digest.to_owned() };
+    let digest = if hex {
+        digest.to_ascii_lowercase()
+    } else {
+        digest.to_owned()
+    };
     Ok((algorithm, digest))
 }
 
@@ -467,10 +482,21 @@ mod tests {
     fn hashes_name_their_algorithm() {
         assert_eq!(
             parse_hash("MD5:D41D8CD98F00B204E9800998ECF8427E"),
-            Ok((HashAlgorithm::Md5, "d41d8cd98f00b204e9800998ecf8427e".into()))
+            Ok((
+                HashAlgorithm::Md5,
+                "d41d8cd98f00b204e9800998ecf8427e".into()
+            ))
         );
-        assert!(parse_hash("d41d8cd98f00b204e9800998ecf8427e").expect_err("ambiguous").contains("md5:"));
+        assert!(
+            parse_hash("d41d8cd98f00b204e9800998ecf8427e")
+                .expect_err("ambiguous")
+                .contains("md5:")
+        );
         assert!(parse_hash("md5:xyz").is_err());
-        assert!(parse_hash("crc1:00").expect_err("unknown").contains("crc64nvme"));
+        assert!(
+            parse_hash("crc1:00")
+                .expect_err("unknown")
+                .contains("crc64nvme")
+        );
     }
 }

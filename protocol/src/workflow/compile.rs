@@ -24,26 +24,50 @@ pub fn compile(
     policies: &mut PolicyLoader<'_>,
 ) -> Result<Workflow, Vec<Problem>> {
     let parsed: JobFile = yaml::read(file, source).map_err(|p| vec![p])?;
-    let mut compiler =
-        Compiler { file, source, base, job_id, now, policies, problems: Vec::new(), step: None, tree: None };
+    let mut compiler = Compiler {
+        file,
+        source,
+        base,
+        job_id,
+        now,
+        policies,
+        problems: Vec::new(),
+        step: None,
+        tree: None,
+    };
     let workflow = compiler.workflow(parsed);
-    if compiler.problems.is_empty() { Ok(workflow) } else { Err(compiler.problems) }
+    if compiler.problems.is_empty() {
+        Ok(workflow)
+    } else {
+        Err(compiler.problems)
+    }
 }
 
 impl Compiler<'_> {
     fn workflow(&mut self, job: JobFile) -> Workflow {
         if job.job.trim().is_empty() {
-            self.blame("job:", "the job has no name".into(), "write `job: autumn-ingest`");
+            self.blame(
+                "job:",
+                "the job has no name".into(),
+                "write `job: autumn-ingest`",
+            );
         }
         let scan = self.library(&job.library);
         let deadline = job.deadline.as_deref().and_then(|text| {
             let moment = Timestamp::parse(text);
             if moment.is_none() {
-                self.blame(text, format!("deadline {text:?} is not a time"), "write 2026-12-01T18:00:00Z");
+                self.blame(
+                    text,
+                    format!("deadline {text:?} is not a time"),
+                    "write 2026-12-01T18:00:00Z",
+                );
             }
             moment
         });
-        let titled = job.steps.iter().any(|s| s.barrier.as_ref().is_some_and(|b| b.scope == Scope::Title));
+        let titled = job
+            .steps
+            .iter()
+            .any(|s| s.barrier.as_ref().is_some_and(|b| b.scope == Scope::Title));
         if titled && job.partition.by == Some(PartitionBy::Count) {
             self.blame(
                 "by:",
@@ -52,7 +76,11 @@ impl Compiler<'_> {
             );
         }
         if job.partition.max_assets == Some(0) {
-            self.blame("max_assets", "max_assets is 0".into(), "a unit carries at least one asset");
+            self.blame(
+                "max_assets",
+                "max_assets is 0".into(),
+                "a unit carries at least one asset",
+            );
         }
         if let Some(asked) = job.partition.max_assets.filter(|asked| *asked > ASSETS_MAX) {
             self.blame(
@@ -80,10 +108,18 @@ impl Compiler<'_> {
 
     fn steps(&mut self, files: Vec<StepFile>) -> Vec<Step> {
         if files.is_empty() {
-            self.blame("steps", "the job has no steps".into(), "add at least one, e.g. a transfer");
+            self.blame(
+                "steps",
+                "the job has no steps".into(),
+                "add at least one, e.g. a transfer",
+            );
         }
         if files.len() > 200 {
-            self.blame("steps", format!("{} steps; 200 are allowed", files.len()), "split the job");
+            self.blame(
+                "steps",
+                format!("{} steps; 200 are allowed", files.len()),
+                "split the job",
+            );
             return Vec::new();
         }
         let ids: Vec<String> = files.iter().map(|s| s.id.clone()).collect();
@@ -94,13 +130,26 @@ impl Compiler<'_> {
             let needs = self.needs(file, &ids);
             let form = self.form(file);
             let retry = self.retry(file, form.retry());
-            let due_us = form.due().map(|due| i64::try_from(due.0.as_micros()).unwrap_or(i64::MAX));
+            let due_us = form
+                .due()
+                .map(|due| i64::try_from(due.0.as_micros()).unwrap_or(i64::MAX));
             let action = form.compile(file, self);
-            steps.push(Step { id: file.id.clone(), needs, retry, on_failure: file.on_failure, due_us, action });
+            steps.push(Step {
+                id: file.id.clone(),
+                needs,
+                retry,
+                on_failure: file.on_failure,
+                due_us,
+                action,
+            });
         }
         self.step = None;
         if let Some(cycle) = find_cycle(&steps) {
-            self.blame("needs", format!("steps need each other in a circle: {cycle}"), "remove one of these needs");
+            self.blame(
+                "needs",
+                format!("steps need each other in a circle: {cycle}"),
+                "remove one of these needs",
+            );
             return steps;
         }
         link_reads(&mut steps);
@@ -116,8 +165,11 @@ impl Compiler<'_> {
     fn step_id(&mut self, ids: &[String], i: usize) {
         let id = &ids[i];
         let needle = format!("id: {id}");
-        let plain =
-            !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let plain = !id.is_empty()
+            && id.len() <= 64
+            && id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !plain {
             self.blame(
                 &needle,
@@ -126,7 +178,11 @@ impl Compiler<'_> {
             );
         }
         if ids[..i].contains(id) {
-            self.blame(&needle, format!("two steps are called {id:?}"), "step ids are unique in a job");
+            self.blame(
+                &needle,
+                format!("two steps are called {id:?}"),
+                "step ids are unique in a job",
+            );
         }
     }
 
@@ -137,7 +193,11 @@ impl Compiler<'_> {
                 Some(no) if !needs.contains(&StepNo(no as u16)) => needs.push(StepNo(no as u16)),
                 Some(_) => {}
                 None => {
-                    let known: Vec<&str> = ids.iter().map(String::as_str).filter(|id| *id != file.id).collect();
+                    let known: Vec<&str> = ids
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|id| *id != file.id)
+                        .collect();
                     let hint = yaml::suggest(need, &known);
                     self.blame(
                         &format!("needs: {need}"),
@@ -169,18 +229,29 @@ impl Compiler<'_> {
         let chosen = forms.len() + later.len();
         if chosen != 1 {
             let hint = format!("give it exactly one of {}", KINDS.join(", "));
-            self.blame(&format!("id: {}", file.id), format!("step {:?} has {chosen} kinds", file.id), hint);
+            self.blame(
+                &format!("id: {}", file.id),
+                format!("step {:?} has {chosen} kinds", file.id),
+                hint,
+            );
         }
         if let Some(kind) = later.first() {
             let message = format!("step kind {kind:?} is not available in this version");
-            self.blame(&format!("{kind}:"), message, format!("available: {}", KINDS.join(", ")));
+            self.blame(
+                &format!("{kind}:"),
+                message,
+                format!("available: {}", KINDS.join(", ")),
+            );
         }
         forms.first().copied().unwrap_or(&NO_FORM)
     }
 }
 
 /// The form that replaces the missing one of a step without a kind.
-const NO_FORM: NoopFile = NoopFile { duration: None, fail: None };
+const NO_FORM: NoopFile = NoopFile {
+    duration: None,
+    fail: None,
+};
 
 /// The nearest transfer upstream decides which copy a step opens.
 fn link_reads(steps: &mut [Step]) {

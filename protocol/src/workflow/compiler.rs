@@ -43,7 +43,11 @@ impl Compiler<'_> {
 
 /// Joins a path as written in a file with the directory of that file, lexically.
 pub fn absolute(base: &str, path: &str) -> String {
-    let joined = if path.starts_with('/') { path.to_owned() } else { format!("{base}/{path}") };
+    let joined = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{base}/{path}")
+    };
     let mut parts: Vec<&str> = Vec::new();
     for part in joined.split('/') {
         match part {

@@ -13,7 +13,11 @@ fn visit(steps: &[Step], i: usize, state: &mut [u8], path: &mut Vec<usize>) -> O
         2 => return None,
         1 => {
             let start = path.iter().position(|p| *p == i).unwrap_or(0);
-            let names: Vec<&str> = path[start..].iter().chain([&i]).map(|p| steps[*p].id.as_str()).collect();
+            let names: Vec<&str> = path[start..]
+                .iter()
+                .chain([&i])
+                .map(|p| steps[*p].id.as_str())
+                .collect();
             return Some(names.join(" → "));
         }
         _ => {}

@@ -24,7 +24,9 @@ impl Compiler<'_> {
         }
         let folder = self.folder(library);
         let source = match (&library.manifest, &folder) {
-            (Some(manifest), None) => ScanSource::Manifest { path: self.absolute(manifest) },
+            (Some(manifest), None) => ScanSource::Manifest {
+                path: self.absolute(manifest),
+            },
             (None, Some(folder)) => {
                 if let Some(Err(error)) = library.pattern.as_deref().map(regex::Regex::new) {
                     self.blame(
@@ -35,13 +37,26 @@ impl Compiler<'_> {
                 }
                 let pattern = library.pattern.clone();
                 match bucket(folder) {
-                    true => ScanSource::Bucket { location: self.bucket(folder), pattern, after: None },
-                    false => ScanSource::Folder { path: self.absolute(folder), pattern },
+                    true => ScanSource::Bucket {
+                        location: self.bucket(folder),
+                        pattern,
+                        after: None,
+                    },
+                    false => ScanSource::Folder {
+                        path: self.absolute(folder),
+                        pattern,
+                    },
                 }
             }
             (Some(_), Some(_)) => {
-                self.blame("library", "library names both a manifest and a folder".into(), "keep one of them");
-                ScanSource::Manifest { path: String::new() }
+                self.blame(
+                    "library",
+                    "library names both a manifest and a folder".into(),
+                    "keep one of them",
+                );
+                ScanSource::Manifest {
+                    path: String::new(),
+                }
             }
             (None, None) => {
                 if later.iter().all(|(_, value)| value.is_none()) {
@@ -51,17 +66,23 @@ impl Compiler<'_> {
                         "write `manifest: library.csv` or `folder: media`",
                     );
                 }
-                ScanSource::Manifest { path: String::new() }
+                ScanSource::Manifest {
+                    path: String::new(),
+                }
             }
         };
         let root = match (&library.root, &source) {
             (Some(root), _) => self.absolute(root),
-            (None, ScanSource::Manifest { path }) => {
-                path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned())
-            }
-            (None, ScanSource::Folder { path: place, .. } | ScanSource::Bucket { location: place, .. }) => {
-                place.clone()
-            }
+            (None, ScanSource::Manifest { path }) => path
+                .rsplit_once('/')
+                .map_or(String::new(), |(dir, _)| dir.to_owned()),
+            (
+                None,
+                ScanSource::Folder { path: place, .. }
+                | ScanSource::Bucket {
+                    location: place, ..
+                },
+            ) => place.clone(),
         };
         self.tree = match &source {
             ScanSource::Folder { path, .. } => Some(format!("file:{path}")),
@@ -69,9 +90,18 @@ impl Compiler<'_> {
             ScanSource::Manifest { .. } => None,
         };
         let filter = self.filter(library, &source);
-        let scan = ScanTask { source, root, resume: None, page_assets: PAGE_ASSETS };
+        let scan = ScanTask {
+            source,
+            root,
+            resume: None,
+            page_assets: PAGE_ASSETS,
+        };
         // Without patterns the task is one that every worker knows.
-        if filter.is_empty() { TaskSpec::Scan(scan) } else { TaskSpec::ScanSelected { scan, filter } }
+        if filter.is_empty() {
+            TaskSpec::Scan(scan)
+        } else {
+            TaskSpec::ScanSelected { scan, filter }
+        }
     }
 
     /// Which files of a library are assets.
@@ -80,14 +110,19 @@ impl Compiler<'_> {
         for (key, list) in lists {
             let Some(Patterns(list)) = list else { continue };
             if matches!(source, ScanSource::Manifest { .. }) && library.manifest.is_some() {
-                let message = format!("{key} selects files of a folder or bucket; a manifest lists its assets itself");
+                let message = format!(
+                    "{key} selects files of a folder or bucket; a manifest lists its assets itself"
+                );
                 self.blame(&format!("{key}:"), message, "remove rows from the manifest");
             }
             if list.is_empty() {
                 let hint = "leave the key out, or write a pattern such as \"*.mov\"";
                 self.blame(&format!("{key}:"), format!("{key} has no pattern"), hint);
             }
-            let alone = PathFilter { include: list.clone(), exclude: Vec::new() };
+            let alone = PathFilter {
+                include: list.clone(),
+                exclude: Vec::new(),
+            };
             if let Err(bad) = alone.compile() {
                 self.blame(&format!("{key}: {}", bad.pattern), bad.message, bad.hint);
             }
@@ -98,10 +133,19 @@ impl Compiler<'_> {
 
     /// Copies below the library that is listed would be copied by the next run.
     pub(super) fn outside_library(&mut self, written: &str, to: &str) {
-        let plain = |place: &str| place.replacen("file://", "file:", 1).trim_end_matches('/').to_owned();
-        let Some(library) = self.tree.as_deref().map(plain) else { return };
+        let plain = |place: &str| {
+            place
+                .replacen("file://", "file:", 1)
+                .trim_end_matches('/')
+                .to_owned()
+        };
+        let Some(library) = self.tree.as_deref().map(plain) else {
+            return;
+        };
         let root = plain(template::root(to));
-        let inside = root.strip_prefix(&library).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = root
+            .strip_prefix(&library)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if inside {
             self.blame(
                 written,
@@ -120,16 +164,32 @@ impl Compiler<'_> {
             ("s3", Some(Scheme::S3), &library.s3),
             ("gcs", Some(Scheme::Gcs), &library.gcs),
         ];
-        let mut named = forms.into_iter().filter_map(|(word, scheme, text)| Some((word, scheme, text.as_ref()?)));
+        let mut named = forms
+            .into_iter()
+            .filter_map(|(word, scheme, text)| Some((word, scheme, text.as_ref()?)));
         let (word, scheme, text) = named.next()?;
         if let Some((other, ..)) = named.next() {
-            self.blame("library", format!("library names both {word} and {other}"), "keep one of them");
+            self.blame(
+                "library",
+                format!("library names both {word} and {other}"),
+                "keep one of them",
+            );
         }
-        let Some(scheme) = scheme else { return Some(text.clone()) };
+        let Some(scheme) = scheme else {
+            return Some(text.clone());
+        };
         let prefix = scheme.prefix();
-        let text = if text.contains("://") { text.clone() } else { format!("{prefix}{text}") };
+        let text = if text.contains("://") {
+            text.clone()
+        } else {
+            format!("{prefix}{text}")
+        };
         if !text.starts_with(prefix) {
-            self.blame(&text, format!("{text:?} is no {word} library"), format!("write {prefix}bucket/prefix"));
+            self.blame(
+                &text,
+                format!("{text:?} is no {word} library"),
+                format!("write {prefix}bucket/prefix"),
+            );
         }
         Some(text)
     }
@@ -139,9 +199,15 @@ impl Compiler<'_> {
         let trimmed = text.trim_end_matches('/');
         let rest = trimmed.split_once("://").map_or("", |(_, rest)| rest);
         let bucket = rest.split('/').next().unwrap_or_default();
-        let climbs = rest.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+        let climbs = rest
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..");
         if bucket.len() < 3 || climbs {
-            self.blame(text, format!("{text:?} names no bucket and prefix"), "write s3://bucket/prefix");
+            self.blame(
+                text,
+                format!("{text:?} names no bucket and prefix"),
+                "write s3://bucket/prefix",
+            );
         }
         trimmed.to_owned()
     }

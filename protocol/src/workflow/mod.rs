@@ -106,14 +106,23 @@ pub enum Action {
 impl Action {
     /// One unit a partition, over the library's own files.
     fn units(kind: Kind, task: TaskSpec) -> Action {
-        Action::Units { kind, task: Arc::new(task), reads: None }
+        Action::Units {
+            kind,
+            task: Arc::new(task),
+            reads: None,
+        }
     }
 }
 
 impl Workflow {
     /// Whether its library is a folder or a bucket that is listed, and not a manifest that declares what it holds.
     pub fn lists_its_library(&self) -> bool {
-        let listed = |scan: &ScanTask| matches!(scan.source, ScanSource::Folder { .. } | ScanSource::Bucket { .. });
+        let listed = |scan: &ScanTask| {
+            matches!(
+                scan.source,
+                ScanSource::Folder { .. } | ScanSource::Bucket { .. }
+            )
+        };
         self.scan_task().is_some_and(listed)
     }
 
@@ -134,17 +143,23 @@ impl Workflow {
 
     /// Every step with its number.
     pub fn numbered(&self) -> impl Iterator<Item = (StepNo, &Step)> {
-        self.steps.iter().enumerate().map(|(i, step)| (StepNo(i as u16), step))
+        self.steps
+            .iter()
+            .enumerate()
+            .map(|(i, step)| (StepNo(i as u16), step))
     }
 
     /// The number of the step with this name.
     pub fn step_no(&self, id: &str) -> Option<StepNo> {
-        self.numbered().find(|(_, step)| step.id == id).map(|(no, _)| no)
+        self.numbered()
+            .find(|(_, step)| step.id == id)
+            .map(|(no, _)| no)
     }
 
     /// Steps that name `no` among their needs.
     pub fn dependents(&self, no: StepNo) -> impl Iterator<Item = (StepNo, &Step)> {
-        self.numbered().filter(move |(_, step)| step.needs.contains(&no))
+        self.numbered()
+            .filter(move |(_, step)| step.needs.contains(&no))
     }
 
     /// Targets that lead from the library's own file to the copy that the transfer `no` makes, first to last.
@@ -154,7 +169,9 @@ impl Workflow {
 
     /// Unit steps that can start as soon as their partition is planned.
     pub fn roots(&self) -> impl Iterator<Item = (StepNo, &Step)> {
-        self.numbered().filter(|(_, step)| step.needs.is_empty() && matches!(step.action, Action::Units { .. }))
+        self.numbered().filter(|(_, step)| {
+            step.needs.is_empty() && matches!(step.action, Action::Units { .. })
+        })
     }
 
     /// The scan that lists the library.
@@ -208,8 +225,13 @@ impl Step {
 fn targets(steps: &[Step], no: StepNo) -> Vec<&str> {
     let (mut targets, mut at) = (Vec::new(), Some(no));
     // A step reads what an earlier one made, so this ends; a stored workflow that says otherwise must not hang us.
-    while let Some(step) = at.and_then(|no| steps.get(usize::from(no.0))).filter(|_| targets.len() < steps.len()) {
-        let Action::Units { task, reads, .. } = &step.action else { break };
+    while let Some(step) = at
+        .and_then(|no| steps.get(usize::from(no.0)))
+        .filter(|_| targets.len() < steps.len())
+    {
+        let Action::Units { task, reads, .. } = &step.action else {
+            break;
+        };
         if let Some(transfer) = task.transfer() {
             targets.push(transfer.to.as_str());
         }

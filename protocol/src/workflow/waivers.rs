@@ -54,30 +54,74 @@ pub fn read(file: &str, source: &str, checks: &[&str]) -> Result<Vec<WrittenWaiv
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(read) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(read)
+    } else {
+        Err(problems)
+    }
 }
 
-fn written(file: &str, source: &str, checks: &[&str], entry: WaiverEntry) -> Result<WrittenWaiver, Problem> {
-    let problem =
-        |near: &str, message: String, hint: String| Err(Problem::new(file, message).hint(hint).near(source, near));
+fn written(
+    file: &str,
+    source: &str,
+    checks: &[&str],
+    entry: WaiverEntry,
+) -> Result<WrittenWaiver, Problem> {
+    let problem = |near: &str, message: String, hint: String| {
+        Err(Problem::new(file, message).hint(hint).near(source, near))
+    };
     if !checks.contains(&entry.check.as_str()) {
         let hint = yaml::suggest(&entry.check, checks);
-        return problem(&entry.check, format!("there is no check {:?}", entry.check), hint);
+        return problem(
+            &entry.check,
+            format!("there is no check {:?}", entry.check),
+            hint,
+        );
     }
     if entry.by.trim().is_empty() || entry.reason.trim().is_empty() {
         let message = format!("the waiver of {} does not say by whom and why", entry.check);
-        return problem(&entry.check, message, "write `by: ada` and `reason: creative intent`".into());
+        return problem(
+            &entry.check,
+            message,
+            "write `by: ada` and `reason: creative intent`".into(),
+        );
     }
-    let until = match entry.until.as_deref().map(|text| (text, Timestamp::parse(text))) {
+    let until = match entry
+        .until
+        .as_deref()
+        .map(|text| (text, Timestamp::parse(text)))
+    {
         None => None,
         Some((_, Some(until))) => Some(until),
         Some((text, None)) => {
-            return problem(text, format!("until {text:?} is not a time"), "write 2026-12-01T18:00:00Z".into());
+            return problem(
+                text,
+                format!("until {text:?} is not a time"),
+                "write 2026-12-01T18:00:00Z".into(),
+            );
         }
     };
-    let WaiverEntry { check, file: asset, hash, policy, by, reason, .. } = entry;
-    let scope = Scope { check: Some(check), asset, hash, policy, ..Scope::default() };
-    Ok(WrittenWaiver { waiver: Waiver { scope, until }, by, reason })
+    let WaiverEntry {
+        check,
+        file: asset,
+        hash,
+        policy,
+        by,
+        reason,
+        ..
+    } = entry;
+    let scope = Scope {
+        check: Some(check),
+        asset,
+        hash,
+        policy,
+        ..Scope::default()
+    };
+    Ok(WrittenWaiver {
+        waiver: Waiver { scope, until },
+        by,
+        reason,
+    })
 }
 
 #[cfg(test)]
@@ -87,16 +131,26 @@ mod tests {
     #[test]
     fn a_waiver_names_its_check_and_whose_it_is() {
         let one = "waivers:\n  - { check: black, file: a.mov, by: ada, reason: titles, until: 2026-12-01T18:00:00Z }\n";
-        let read_one = read("w.yaml", one, &["black", "freeze"]).expect("valid").remove(0);
-        let scope = Scope { check: Some("black".into()), asset: Some("a.mov".into()), ..Scope::default() };
-        assert_eq!((read_one.waiver.scope, read_one.by.as_str()), (scope, "ada"));
+        let read_one = read("w.yaml", one, &["black", "freeze"])
+            .expect("valid")
+            .remove(0);
+        let scope = Scope {
+            check: Some("black".into()),
+            asset: Some("a.mov".into()),
+            ..Scope::default()
+        };
+        assert_eq!(
+            (read_one.waiver.scope, read_one.by.as_str()),
+            (scope, "ada")
+        );
         for (from, to, words) in [
             ("check: black", "check: blak", "did you mean `black`?"),
             ("by: ada", "by: ''", "by whom and why"),
             ("2026-12-01T18:00:00Z", "friday", "not a time"),
             ("reason:", "why:", "unknown key"),
         ] {
-            let problems = read("w.yaml", &one.replace(from, to), &["black", "freeze"]).expect_err("wrong");
+            let problems =
+                read("w.yaml", &one.replace(from, to), &["black", "freeze"]).expect_err("wrong");
             assert!(problems[0].to_string().contains(words), "{}", problems[0]);
         }
     }

@@ -46,7 +46,11 @@ impl Places {
 
     /// The keys of the topmost mapping.
     pub(super) fn top_keys(self) -> Vec<String> {
-        self.0.into_iter().filter(|node| node.key.is_none() && node.path.is_empty()).map(|node| node.text).collect()
+        self.0
+            .into_iter()
+            .filter(|node| node.key.is_none() && node.path.is_empty())
+            .map(|node| node.text)
+            .collect()
     }
 
     /// The place of `what` below the item `item` of the list `list`, when one is given, else anywhere. `what` is a
@@ -54,7 +58,9 @@ impl Places {
     /// the item itself is the place.
     pub(super) fn find(&self, what: &str, within: Option<(&str, usize)>) -> Option<(u64, u64)> {
         let anywhere = search(self.0.iter(), what);
-        let Some((list, item)) = within else { return anywhere };
+        let Some((list, item)) = within else {
+            return anywhere;
+        };
         let inside = self.0.iter().filter(|node| node.is_below(list, item));
         let first = inside.clone().next().map(|node| node.at);
         search(inside, what).or(first).or(anywhere)
@@ -70,7 +76,9 @@ fn search<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, what: &str) -> Opti
         }
     }
     let name = what.strip_suffix(':').unwrap_or(what);
-    let key = nodes.clone().find(|node| node.key.is_none() && node.text == name);
+    let key = nodes
+        .clone()
+        .find(|node| node.key.is_none() && node.text == name);
     let value = || nodes.clone().find(|node| node.text == what);
     key.or_else(value).map(|node| node.at)
 }
@@ -83,9 +91,17 @@ impl Node {
 
 /// Whether a document is a mapping, as far as it can be read.
 pub(super) fn is_mapping(source: &str) -> bool {
-    let events = Parser::new_from_str(source).map_while(Result::ok).map(|(event, _)| event);
+    let events = Parser::new_from_str(source)
+        .map_while(Result::ok)
+        .map(|(event, _)| event);
     let mut nodes = events.filter(|event| {
-        matches!(event, Event::MappingStart(..) | Event::SequenceStart(..) | Event::Scalar(..) | Event::Alias(_))
+        matches!(
+            event,
+            Event::MappingStart(..)
+                | Event::SequenceStart(..)
+                | Event::Scalar(..)
+                | Event::Alias(_)
+        )
     });
     matches!(nodes.next(), Some(Event::MappingStart(..)))
 }
@@ -116,14 +132,24 @@ impl Reader {
         let path = self.path();
         if let Some(Open::Mapping(key @ None)) = self.open.last_mut() {
             *key = Some(text.to_owned());
-            self.nodes.push(Node { text: text.to_owned(), key: None, path, at });
+            self.nodes.push(Node {
+                text: text.to_owned(),
+                key: None,
+                path,
+                at,
+            });
             return;
         }
         let key = path.iter().rev().find_map(|segment| match segment {
             Segment::Key(key) => Some(key.clone()),
             Segment::Item(_) => None,
         });
-        self.nodes.push(Node { text: text.to_owned(), key, path, at });
+        self.nodes.push(Node {
+            text: text.to_owned(),
+            key,
+            path,
+            at,
+        });
         self.value_ended();
     }
 
@@ -168,7 +194,11 @@ mod tests {
         assert_eq!(places.find("needs", Some(("steps", 0))), Some((4, 5)));
         assert_eq!(places.find("needs", Some(("steps", 1))), Some((7, 5)));
         assert_eq!(places.find("needs", Some(("steps", 2))), Some((9, 14)));
-        assert_eq!(places.find("barrier", Some(("steps", 1))), Some((5, 5)), "the item itself");
+        assert_eq!(
+            places.find("barrier", Some(("steps", 1))),
+            Some((5, 5)),
+            "the item itself"
+        );
     }
 
     #[test]

@@ -41,7 +41,12 @@ impl Bucket {
     fn start(dir: &Path, invented: Option<usize>) -> Arc<Bucket> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let bucket = Arc::new(Bucket { url, dir: dir.to_owned(), invented, listed: AtomicU32::new(0) });
+        let bucket = Arc::new(Bucket {
+            url,
+            dir: dir.to_owned(),
+            invented,
+            listed: AtomicU32::new(0),
+        });
         let inside = Arc::clone(&bucket);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -54,7 +59,10 @@ impl Bucket {
 
     /// Storage settings in which every `gs://` location is in it.
     pub fn settings(&self) -> String {
-        format!("endpoints: [{{ prefix: 'gs:', url: '{}', anonymous: true }}]\n", self.url)
+        format!(
+            "endpoints: [{{ prefix: 'gs:', url: '{}', anonymous: true }}]\n",
+            self.url
+        )
     }
 
     /// Pages that were asked for.
@@ -81,7 +89,9 @@ impl Bucket {
             .map(|(name, value)| (decoded(name), decoded(value)))
             .collect();
         let reply_bytes = match path.split_once("/o/") {
-            Some((_, key)) => self.object(&decoded(key), query.contains_key("alt"), range.as_deref()),
+            Some((_, key)) => {
+                self.object(&decoded(key), query.contains_key("alt"), range.as_deref())
+            }
             None => self.list(&query),
         };
         { stream }.write_all(&reply_bytes).ok()
@@ -96,19 +106,44 @@ impl Bucket {
             let numbers: Vec<usize> = (0..objects).collect();
             let before = |number: &usize| {
                 let key = invented(*number);
-                key.as_str() < of("startOffset") || (!of("pageToken").is_empty() && key.as_str() <= of("pageToken"))
+                key.as_str() < of("startOffset")
+                    || (!of("pageToken").is_empty() && key.as_str() <= of("pageToken"))
             };
             let first = numbers.partition_point(before);
-            let keys: Vec<String> = numbers[first..].iter().take(most).map(|number| invented(*number)).collect();
+            let keys: Vec<String> = numbers[first..]
+                .iter()
+                .take(most)
+                .map(|number| invented(*number))
+                .collect();
             let items: Vec<_> = keys.iter().map(|key| described(key, 0)).collect();
             let next = keys.last().filter(|_| first + most < objects);
-            return reply(200, "", serde_json::json!({ "items": items, "nextPageToken": next }).to_string().as_bytes());
+            return reply(
+                200,
+                "",
+                serde_json::json!({ "items": items, "nextPageToken": next })
+                    .to_string()
+                    .as_bytes(),
+            );
         }
-        let files = walkdir::WalkDir::new(&self.dir).into_iter().flatten().filter(|entry| entry.file_type().is_file());
-        let keys = files.filter_map(|entry| Some(entry.path().strip_prefix(&self.dir).ok()?.to_str()?.to_owned()));
+        let files = walkdir::WalkDir::new(&self.dir)
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.file_type().is_file());
+        let keys = files.filter_map(|entry| {
+            Some(
+                entry
+                    .path()
+                    .strip_prefix(&self.dir)
+                    .ok()?
+                    .to_str()?
+                    .to_owned(),
+            )
+        });
         let mut keys: Vec<String> = keys
             .filter(|key| {
-                key.starts_with(of("prefix")) && key.as_str() > of("pageToken") && key.as_str() >= of("startOffset")
+                key.starts_with(of("prefix"))
+                    && key.as_str() > of("pageToken")
+                    && key.as_str() >= of("startOffset")
             })
             .collect();
         keys.sort_unstable();
@@ -116,11 +151,20 @@ impl Bucket {
         keys.truncate(most);
         let items: Vec<_> = keys.iter().filter_map(|key| self.about(key)).collect();
         let next = keys.last().filter(|_| more);
-        reply(200, "", serde_json::json!({ "items": items, "nextPageToken": next }).to_string().as_bytes())
+        reply(
+            200,
+            "",
+            serde_json::json!({ "items": items, "nextPageToken": next })
+                .to_string()
+                .as_bytes(),
+        )
     }
 
     fn about(&self, key: &str) -> Option<serde_json::Value> {
-        Some(described(key, std::fs::metadata(self.dir.join(key)).ok()?.len()))
+        Some(described(
+            key,
+            std::fs::metadata(self.dir.join(key)).ok()?.len(),
+        ))
     }
 
     fn object(&self, key: &str, content: bool, range: Option<&str>) -> Vec<u8> {
@@ -132,9 +176,16 @@ impl Bucket {
         }
         let asked = range.and_then(|range| range.split_once('-'));
         let (from, to) = asked.map_or((0, bytes.len()), |(from, to)| {
-            (from.parse().unwrap_or(0), to.parse().map_or(bytes.len(), |to: usize| to + 1))
+            (
+                from.parse().unwrap_or(0),
+                to.parse().map_or(bytes.len(), |to: usize| to + 1),
+            )
         });
-        let head = format!("content-range: bytes {from}-{}/{}\r\nx-goog-generation: 1\r\n", to - 1, bytes.len());
+        let head = format!(
+            "content-range: bytes {from}-{}/{}\r\nx-goog-generation: 1\r\n",
+            to - 1,
+            bytes.len()
+        );
         reply(206, &head, &bytes[from..to])
     }
 }
@@ -145,7 +196,11 @@ fn described(key: &str, size: u64) -> serde_json::Value {
 }
 
 fn reply(status: u16, head: &str, body: &[u8]) -> Vec<u8> {
-    let mut reply_bytes = format!("HTTP/1.1 {status} x\r\n{head}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut reply_bytes = format!(
+        "HTTP/1.1 {status} x\r\n{head}content-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     reply_bytes.extend(body);
     reply_bytes
 }
@@ -158,7 +213,9 @@ fn decoded(text: &str) -> String {
         match byte {
             b'%' => {
                 let hex: Vec<u8> = rest.by_ref().take(2).collect();
-                let hex = std::str::from_utf8(&hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let hex = std::str::from_utf8(&hex)
+                    .ok()
+                    .and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 bytes.extend(hex);
             }
             b'+' => bytes.push(b' '),

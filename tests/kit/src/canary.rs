@@ -8,7 +8,9 @@ pub(crate) const VARIABLE: (&str, &str) = ("PLANTED_SECRET", "CANARY-environment
 
 /// Lines that contain a planted secret.
 fn lines_with_secrets(text: &str) -> Vec<&str> {
-    text.lines().filter(|line| WORDS.iter().any(|word| line.contains(word))).collect()
+    text.lines()
+        .filter(|line| WORDS.iter().any(|word| line.contains(word)))
+        .collect()
 }
 
 /// Requires that a text has no planted secret. A test that fails already keeps its own message.
@@ -18,7 +20,10 @@ fn lines_with_secrets(text: &str) -> Vec<&str> {
 #[track_caller]
 pub fn assert_absent(what: &str, text: &str) {
     let found = lines_with_secrets(text);
-    assert!(std::thread::panicking() || found.is_empty(), "{what} shows a planted secret: {found:#?}");
+    assert!(
+        std::thread::panicking() || found.is_empty(),
+        "{what} shows a planted secret: {found:#?}"
+    );
 }
 
 #[cfg(test)]
@@ -27,7 +32,10 @@ mod tests {
 
     #[test]
     fn planted_secrets_are_found_in_both_spellings() {
-        assert_eq!(lines_with_secrets("one\na?sig=CANARY/x\nu:canary@h\nthree"), ["a?sig=CANARY/x", "u:canary@h"]);
+        assert_eq!(
+            lines_with_secrets("one\na?sig=CANARY/x\nu:canary@h\nthree"),
+            ["a?sig=CANARY/x", "u:canary@h"]
+        );
         assert_absent("a text", "nothing");
     }
 

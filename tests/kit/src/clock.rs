@@ -15,13 +15,19 @@ pub struct Clock {
 impl Clock {
     /// A clock that is right so far. Nothing, with a line that starts with SKIP, where the library is missing.
     pub fn new() -> Option<Clock> {
-        let below = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join(LIBRARY));
+        let below = std::fs::read_dir("/usr/lib")
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path().join(LIBRARY));
         let Some(library) = below.into_iter().find(|path| path.is_file()) else {
-            eprintln!("SKIP: clocks cannot be set here: libfaketime is missing, ops/setup.sh test installs it");
+            eprintln!(
+                "SKIP: clocks cannot be set here: libfaketime is missing, ops/setup.sh test installs it"
+            );
             return None;
         };
         // Where every user may read it: the database server is not run by ours.
-        let file = std::env::temp_dir().join(format!("showrunner-clock-{:016x}", fastrand::u64(..)));
+        let file =
+            std::env::temp_dir().join(format!("showrunner-clock-{:016x}", fastrand::u64(..)));
         let clock = Clock { library, file };
         clock.set(0);
         Some(clock)
@@ -42,7 +48,10 @@ impl Clock {
     pub fn environment(&self) -> Environment {
         let pairs = [
             // With the system's malloc: jemalloc asks for the time before the library is ready to tell it.
-            ("LD_PRELOAD", format!("{} libc.so.6", self.library.display())),
+            (
+                "LD_PRELOAD",
+                format!("{} libc.so.6", self.library.display()),
+            ),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
             ("FAKETIME_CACHE_DURATION", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
@@ -63,10 +72,18 @@ impl Drop for Clock {
 
 /// Removes what the library shares between processes and leaves behind when they are killed.
 fn sweep() {
-    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir("/dev/shm")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let of = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
-        if of.is_some_and(|pid| pid.parse::<u32>().is_ok() && !std::path::Path::new("/proc").join(pid).exists()) {
+        let of = name
+            .strip_prefix("faketime_shm_")
+            .or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if of.is_some_and(|pid| {
+            pid.parse::<u32>().is_ok() && !std::path::Path::new("/proc").join(pid).exists()
+        }) {
             // Another sweep may have been quicker.
             std::fs::remove_file(entry.path()).unwrap_or_default();
         }

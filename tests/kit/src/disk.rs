@@ -13,7 +13,10 @@ impl Disk {
     pub fn mount(at: PathBuf, mebibytes: usize) -> Option<Disk> {
         std::fs::create_dir_all(&at).expect("a directory can be made");
         let size = format!("size={mebibytes}m,mode=0777");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&at)
+            .output();
         match mounted {
             Ok(output) if output.status.success() => Some(Disk(at)),
             other => {

@@ -55,7 +55,10 @@ impl Keys {
 
     /// Storage settings in which every `s3://` location is in it.
     pub fn settings(&self) -> String {
-        format!("endpoints: [{{ prefix: 's3:', url: '{}', anonymous: true }}]\n", self.url)
+        format!(
+            "endpoints: [{{ prefix: 's3:', url: '{}', anonymous: true }}]\n",
+            self.url
+        )
     }
 
     /// Answers nothing from this object on.
@@ -70,7 +73,10 @@ impl Keys {
 
     /// Has each page take this long.
     pub fn pace(&self, page: Duration) {
-        self.pace_us.store(u64::try_from(page.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.pace_us.store(
+            u64::try_from(page.as_micros()).unwrap_or(u64::MAX),
+            Ordering::SeqCst,
+        );
     }
 
     /// Fails this share of requests: by an answer that asks for patience, or by none.
@@ -105,16 +111,30 @@ impl Keys {
             None => {}
         }
         let path = first.split(' ').nth(1)?;
-        let query: BTreeMap<&str, &str> =
-            path.split_once('?').map_or("", |(_, query)| query).split('&').filter_map(|p| p.split_once('=')).collect();
-        let token = query.get("continuation-token").and_then(|token| token.parse().ok());
-        let from = token.or_else(|| Some(number(query.get("start-after")?)? + 1)).unwrap_or(0);
+        let query: BTreeMap<&str, &str> = path
+            .split_once('?')
+            .map_or("", |(_, query)| query)
+            .split('&')
+            .filter_map(|p| p.split_once('='))
+            .collect();
+        let token = query
+            .get("continuation-token")
+            .and_then(|token| token.parse().ok());
+        let from = token
+            .or_else(|| Some(number(query.get("start-after")?)? + 1))
+            .unwrap_or(0);
         std::thread::sleep(Duration::from_micros(self.pace_us.load(Ordering::SeqCst)));
         while from >= self.held_at.load(Ordering::SeqCst) {
             std::thread::sleep(LOOK_EVERY);
         }
-        let most = query.get("max-keys").and_then(|most| most.parse().ok()).unwrap_or(PAGE).min(PAGE);
-        { stream }.write_all(&reply("200 OK", &self.page(from, most))).ok()
+        let most = query
+            .get("max-keys")
+            .and_then(|most| most.parse().ok())
+            .unwrap_or(PAGE)
+            .min(PAGE);
+        { stream }
+            .write_all(&reply("200 OK", &self.page(from, most)))
+            .ok()
     }
 
     fn page(&self, from: u64, most: u64) -> String {
@@ -131,10 +151,18 @@ impl Keys {
             object.expect("memory takes it");
         }
         let more = until < self.count;
-        let told = write!(page, "<KeyCount>{}</KeyCount><IsTruncated>{more}</IsTruncated>", until.saturating_sub(from));
+        let told = write!(
+            page,
+            "<KeyCount>{}</KeyCount><IsTruncated>{more}</IsTruncated>",
+            until.saturating_sub(from)
+        );
         told.expect("memory takes it");
         if more {
-            write!(page, "<NextContinuationToken>{until}</NextContinuationToken>").expect("memory takes it");
+            write!(
+                page,
+                "<NextContinuationToken>{until}</NextContinuationToken>"
+            )
+            .expect("memory takes it");
         }
         page + "</ListBucketResult>"
     }
@@ -147,10 +175,16 @@ fn key(n: u64) -> String {
 
 /// The number of an object, from its name as it is in a URL.
 fn number(key: &str) -> Option<u64> {
-    key.strip_suffix(".mov")?.get(key.len().checked_sub(13)?..key.len() - 4)?.parse().ok()
+    key.strip_suffix(".mov")?
+        .get(key.len().checked_sub(13)?..key.len() - 4)?
+        .parse()
+        .ok()
 }
 
 fn reply(status: &str, body: &str) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     (head + body).into_bytes()
 }

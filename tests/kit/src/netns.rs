@@ -15,17 +15,27 @@ pub struct Hosts {
 }
 
 fn ip(words: &[&str]) -> Result<(), String> {
-    let ran = Command::new("ip").args(words).output().map_err(|error| format!("ip: {error}"))?;
+    let ran = Command::new("ip")
+        .args(words)
+        .output()
+        .map_err(|error| format!("ip: {error}"))?;
     if ran.status.success() {
         return Ok(());
     }
-    Err(format!("ip {}: {}", words.join(" "), String::from_utf8_lossy(&ran.stderr).trim()))
+    Err(format!(
+        "ip {}: {}",
+        words.join(" "),
+        String::from_utf8_lossy(&ran.stderr).trim()
+    ))
 }
 
 impl Hosts {
     /// Makes so many. Nothing, with a line that starts with SKIP, where this machine does not permit it.
     pub fn make(count: u8) -> Option<Hosts> {
-        let mut hosts = Hosts { mark: format!("sr{:06x}", fastrand::u32(..0x0100_0000)), made: Vec::new() };
+        let mut hosts = Hosts {
+            mark: format!("sr{:06x}", fastrand::u32(..0x0100_0000)),
+            made: Vec::new(),
+        };
         match hosts.build(count) {
             Ok(()) => Some(hosts),
             Err(why) => {
@@ -42,9 +52,20 @@ impl Hosts {
         for number in 0..count {
             let host = self.namespace(&number.to_string())?;
             let cable = cable(number);
-            ip(&["-n", &hub, "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &host])?;
+            ip(&[
+                "-n", &hub, "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns",
+                &host,
+            ])?;
             ip(&["-n", &hub, "link", "set", &cable, "master", "bridge", "up"])?;
-            ip(&["-n", &host, "address", "add", &format!("{}/24", Hosts::address(number)), "dev", "eth0"])?;
+            ip(&[
+                "-n",
+                &host,
+                "address",
+                "add",
+                &format!("{}/24", Hosts::address(number)),
+                "dev",
+                "eth0",
+            ])?;
             ip(&["-n", &host, "link", "set", "eth0", "up"])?;
         }
         Ok(())
@@ -71,7 +92,8 @@ impl Hosts {
         let path = format!("/run/netns/{}-{number}", self.mark);
         let enter = || {
             let namespace = File::open(&path).expect("a host that was made is there");
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("it may be entered");
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("it may be entered");
             work()
         };
         // A thread of its own: the others stay where they are.
@@ -87,7 +109,11 @@ impl Hosts {
         let hub = format!("{}-hub", self.mark);
         // Taken off the bridge, not down: the host itself notices nothing.
         let cable = cable(number);
-        let words: &[&str] = if cut { &["nomaster"] } else { &["master", "bridge"] };
+        let words: &[&str] = if cut {
+            &["nomaster"]
+        } else {
+            &["master", "bridge"]
+        };
         ip(&[&["-n", &hub, "link", "set", &cable], words].concat()).expect("the bridge is ours");
     }
 }

@@ -37,15 +37,29 @@ impl Running {
     /// When it cannot be started.
     pub fn start(mut command: Command, dir: &Path) -> Running {
         let mark = format!("{:08x}", fastrand::u32(..));
-        let (stdout, stderr) = (dir.join(format!("{mark}.stdout")), dir.join(format!("{mark}.stderr")));
+        let (stdout, stderr) = (
+            dir.join(format!("{mark}.stdout")),
+            dir.join(format!("{mark}.stderr")),
+        );
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true);
-        let printed = [&stdout, &stderr].map(|path| options.open(path).expect("a scratch file can be written"));
+        let printed = [&stdout, &stderr]
+            .map(|path| options.open(path).expect("a scratch file can be written"));
         let copy = |file: &File| file.try_clone().expect("a file can be shared");
-        command.stdin(Stdio::null()).stdout(copy(&printed[0])).stderr(copy(&printed[1])).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(copy(&printed[0]))
+            .stderr(copy(&printed[1]))
+            .process_group(0);
         let line = format!("{command:?}");
         let child = command.spawn().expect("a command that exists starts");
-        Running { child, line, stdout, stderr, printed }
+        Running {
+            child,
+            line,
+            stdout,
+            stderr,
+            printed,
+        }
     }
 
     /// Sends a signal to it and to everything it started. Nothing happens when it has ended.
@@ -66,7 +80,10 @@ impl Running {
     /// # Panics
     /// When the system does not know it.
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_some()
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_some()
     }
 
     /// Waits for its end.
@@ -76,7 +93,12 @@ impl Running {
     pub fn wait(mut self) -> Ran {
         wait_until(&format!("{} ends", self.line), || self.has_ended());
         let status = self.child.wait().expect("a child can be waited for");
-        Ran { line: self.line.clone(), code: exit_code(status), stdout: read(&self.stdout), stderr: self.stderr() }
+        Ran {
+            line: self.line.clone(),
+            code: exit_code(status),
+            stdout: read(&self.stdout),
+            stderr: self.stderr(),
+        }
     }
 
     /// Text on stdout so far.
@@ -97,7 +119,9 @@ impl Running {
     /// When it has printed none.
     pub fn worker_name(&self) -> String {
         let printed = self.stderr();
-        let line = printed.lines().find_map(|line| line.strip_prefix("worker "));
+        let line = printed
+            .lines()
+            .find_map(|line| line.strip_prefix("worker "));
         line.expect("a worker prints its name").trim().to_owned()
     }
 
@@ -125,7 +149,9 @@ impl Running {
         wait_until("the address is printed", || {
             assert!(!self.has_ended(), "it ended instead: {}", self.stderr());
             let said = self.stderr();
-            let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once('\n'));
+            let address = said
+                .split_once("http://")
+                .and_then(|(_, rest)| rest.split_once('\n'));
             found = address.map(|(address, _)| address.trim().to_owned());
             found.is_some()
         });
@@ -139,7 +165,11 @@ impl Drop for Running {
         drop(self.child.wait());
         for file in &mut self.printed {
             let mut bytes = Vec::new();
-            if file.rewind().and_then(|()| file.read_to_end(&mut bytes)).is_ok() {
+            if file
+                .rewind()
+                .and_then(|()| file.read_to_end(&mut bytes))
+                .is_ok()
+            {
                 canary::assert_absent("a process", &String::from_utf8_lossy(&bytes));
             }
         }
@@ -159,8 +189,14 @@ pub fn times_are_asserted() -> bool {
 #[track_caller]
 pub fn promised(what: &str, took: Duration, within: Duration) {
     let late = took > within;
-    println!("{what}: {took:.1?}, promised within {within:?}{}", if late { ": LATE" } else { "" });
-    assert!(!(late && times_are_asserted()), "{what} took {took:?}, promised within {within:?}");
+    println!(
+        "{what}: {took:.1?}, promised within {within:?}{}",
+        if late { ": LATE" } else { "" }
+    );
+    assert!(
+        !(late && times_are_asserted()),
+        "{what} took {took:?}, promised within {within:?}"
+    );
 }
 
 /// The pause before the next check. A check that starts a process takes a core for as long as it runs, which the processes
@@ -191,7 +227,11 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// # Panics
 /// When it does not hold and `progress` has been the same for [`PATIENCE`].
 #[track_caller]
-pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut progress: impl FnMut() -> u64) {
+pub fn wait_while_it_moves(
+    what: &str,
+    mut is_so: impl FnMut() -> bool,
+    mut progress: impl FnMut() -> u64,
+) {
     let (mut last, mut since) = (progress(), Instant::now());
     loop {
         let check = Instant::now();
@@ -202,7 +242,10 @@ pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut prog
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        assert!(since.elapsed() < PATIENCE, "waited in vain until {what}: nothing changes any more at {last}");
+        assert!(
+            since.elapsed() < PATIENCE,
+            "waited in vain until {what}: nothing changes any more at {last}"
+        );
         std::thread::sleep(pause(check.elapsed(), Duration::ZERO));
     }
 }
@@ -213,10 +256,15 @@ pub fn wait_while_it_moves(what: &str, mut is_so: impl FnMut() -> bool, mut prog
 /// When the address does not answer in HTTP.
 pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("a printed address can be reached");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero is allowed");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("a request can be sent");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout above zero is allowed");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")
+        .expect("a request can be sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer is UTF-8");
+    stream
+        .read_to_string(&mut answer)
+        .expect("an answer is UTF-8");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     canary::assert_absent(path, &answer);
@@ -230,5 +278,7 @@ fn read(path: &Path) -> String {
 /// The exit code as a shell would show it, but a signal as its negative number.
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| -status.signal().unwrap_or(0))
 }

@@ -14,14 +14,19 @@ pub type Sample = (BTreeMap<String, String>, f64);
 
 /// Where the shipped rules lie.
 pub fn shipped(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops/prometheus").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../ops/prometheus")
+        .join(file)
 }
 
 /// Whether both programs are there; says so when they are not.
 pub fn is_installed() -> bool {
     let runs = |program: &str| {
         let mut command = Command::new(program);
-        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     let there = runs("prometheus") && runs("promtool");
@@ -48,14 +53,24 @@ pub fn promtool(args: &[&str]) -> Ran {
 #[track_caller]
 pub fn assert_wellformed(exposition: &str) {
     let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("promtool starts");
     let mut stdin = child.stdin.take().expect("its stdin is a pipe");
-    stdin.write_all(exposition.as_bytes()).expect("promtool reads");
+    stdin
+        .write_all(exposition.as_bytes())
+        .expect("promtool reads");
     drop(stdin);
     let said = child.wait_with_output().expect("promtool ends");
     let words = [said.stdout, said.stderr].concat();
-    assert!(said.status.success() && words.is_empty(), "promtool: {}", String::from_utf8_lossy(&words));
+    assert!(
+        said.status.success() && words.is_empty(),
+        "promtool: {}",
+        String::from_utf8_lossy(&words)
+    );
 }
 
 /// A running server.
@@ -70,26 +85,44 @@ impl Prometheus {
     /// # Panics
     /// When it does not serve.
     pub fn start(dir: &Path, targets: &[(&str, &[&str])]) -> Prometheus {
-        let mut config = String::from("global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }\n");
-        let rules = shipped("alerts.yml").canonicalize().expect("the rules are shipped");
-        writeln!(config, "rule_files: [{rules:?}]\nscrape_configs:").expect("writing to memory cannot fail");
+        let mut config = String::from(
+            "global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }\n",
+        );
+        let rules = shipped("alerts.yml")
+            .canonicalize()
+            .expect("the rules are shipped");
+        writeln!(config, "rule_files: [{rules:?}]\nscrape_configs:")
+            .expect("writing to memory cannot fail");
         for (job, addresses) in targets {
-            writeln!(config, "  - job_name: {job}\n    static_configs: [{{ targets: {addresses:?} }}]")
-                .expect("writing to memory cannot fail");
+            writeln!(
+                config,
+                "  - job_name: {job}\n    static_configs: [{{ targets: {addresses:?} }}]"
+            )
+            .expect("writing to memory cannot fail");
         }
         let file = dir.join("prometheus.yml");
         std::fs::write(&file, config).expect("a scratch file can be written");
         let address = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()));
+        command.arg(format!(
+            "--storage.tsdb.path={}",
+            dir.join("prometheus").display()
+        ));
         command.arg(format!("--web.listen-address={address}"));
         let mut running = Running::start(command, dir);
         wait_until("prometheus is ready", || {
-            assert!(!running.has_ended(), "prometheus ended: {}", running.stderr());
+            assert!(
+                !running.has_ended(),
+                "prometheus ended: {}",
+                running.stderr()
+            );
             std::net::TcpStream::connect(&address).is_ok() && get(&address, "/-/ready").0 == 200
         });
-        Prometheus { _running: running, address }
+        Prometheus {
+            _running: running,
+            address,
+        }
     }
 
     /// What its HTTP API answers.
@@ -114,10 +147,19 @@ impl Prometheus {
         let result = data["result"].as_array().cloned().unwrap_or_default();
         let labels = |metric: &Value| {
             let labels = metric.as_object().into_iter().flatten();
-            labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+            labels
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect()
         };
-        let value = |sample: &Value| sample["value"][1].as_str().and_then(|text| text.parse().ok());
-        result.iter().map(|sample| (labels(&sample["metric"]), value(sample).unwrap_or(f64::NAN))).collect()
+        let value = |sample: &Value| {
+            sample["value"][1]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+        };
+        result
+            .iter()
+            .map(|sample| (labels(&sample["metric"]), value(sample).unwrap_or(f64::NAN)))
+            .collect()
     }
 
     /// The one number that an expression has now; none when it has no series.
@@ -127,7 +169,10 @@ impl Prometheus {
     #[track_caller]
     pub fn number(&self, expression: &str) -> Option<f64> {
         let samples = self.query(expression);
-        assert!(samples.len() < 2, "{expression} has several values: {samples:?}");
+        assert!(
+            samples.len() < 2,
+            "{expression} has several values: {samples:?}"
+        );
         samples.first().map(|(_, value)| *value)
     }
 
@@ -139,8 +184,13 @@ impl Prometheus {
             last = self.number(expression);
             last == Some(value)
         };
-        let patient = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(expression, look)));
-        assert!(patient.is_ok(), "{expression} is {last:?}, {value} was expected");
+        let patient = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_until(expression, look)
+        }));
+        assert!(
+            patient.is_ok(),
+            "{expression} is {last:?}, {value} was expected"
+        );
     }
 }
 

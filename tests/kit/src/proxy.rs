@@ -85,7 +85,10 @@ impl Proxy {
     /// When no port is free.
     pub fn start(server: u16) -> Proxy {
         let listener = listen(0);
-        let port = listener.local_addr().expect("a listener has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
         let shared = Arc::new(Shared::default());
         shared.knobs.lock().server = server;
         let of_thread = Arc::clone(&shared);
@@ -125,7 +128,9 @@ impl Proxy {
 
     /// Lets this many bytes a second pass one way; 0 lets all pass.
     pub fn limit(&self, way: Way, bytes_per_second: u64) {
-        self.change(|knobs| knobs.toxic(way).bytes_per_second = (bytes_per_second > 0).then_some(bytes_per_second));
+        self.change(|knobs| {
+            knobs.toxic(way).bytes_per_second = (bytes_per_second > 0).then_some(bytes_per_second)
+        });
     }
 
     /// Cuts the connection over which this many more bytes have gone this way.
@@ -186,8 +191,11 @@ impl Drop for Proxy {
 }
 
 fn listen(port: u16) -> TcpListener {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a loopback port can be listened on");
-    listener.set_nonblocking(true).expect("a listener can be asked without waiting");
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a loopback port can be listened on");
+    listener
+        .set_nonblocking(true)
+        .expect("a listener can be asked without waiting");
     listener
 }
 
@@ -218,14 +226,22 @@ fn accept(shared: &Arc<Shared>, mut listener: Option<TcpListener>, port: u16) {
 }
 
 fn connect(shared: &Arc<Shared>, client: TcpStream, server: u16) {
-    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { return };
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else {
+        return;
+    };
     let both = [&client, &server];
-    if both.into_iter().any(|end| end.set_nonblocking(false).and_then(|()| end.set_nodelay(true)).is_err()) {
+    if both.into_iter().any(|end| {
+        end.set_nonblocking(false)
+            .and_then(|()| end.set_nodelay(true))
+            .is_err()
+    }) {
         return;
     }
     let number;
     let copies = || Some((client.try_clone().ok()?, server.try_clone().ok()?));
-    let (Some(kept), Some(up), Some(down)) = (copies(), copies(), copies()) else { return };
+    let (Some(kept), Some(up), Some(down)) = (copies(), copies(), copies()) else {
+        return;
+    };
     {
         let mut knobs = shared.knobs.lock();
         if knobs.refusing || knobs.ended {
@@ -238,7 +254,14 @@ fn connect(shared: &Arc<Shared>, client: TcpStream, server: u16) {
     }
     let waiting = Arc::new(Mutex::new(false));
     for (way, (client, server)) in [(Way::Up, up), (Way::Down, down)] {
-        let pump = Pump { number, way, client, server, shared: Arc::clone(shared), losing: Arc::clone(&waiting) };
+        let pump = Pump {
+            number,
+            way,
+            client,
+            server,
+            shared: Arc::clone(shared),
+            losing: Arc::clone(&waiting),
+        };
         std::thread::spawn(move || pump.run());
     }
 }
@@ -303,7 +326,9 @@ impl Pump {
 
     fn look_for_pattern(&self, tail: &mut Vec<u8>, chunk: &[u8]) {
         let mut knobs = self.shared.knobs.lock();
-        let Some(pattern) = knobs.lose_reply_to.clone() else { return tail.clear() };
+        let Some(pattern) = knobs.lose_reply_to.clone() else {
+            return tail.clear();
+        };
         tail.extend_from_slice(chunk);
         if tail.windows(pattern.len()).any(|window| window == pattern) {
             knobs.lose_reply_to = None;
@@ -317,7 +342,9 @@ impl Pump {
     fn spent(&self, bytes: usize) -> bool {
         let mut knobs = self.shared.knobs.lock();
         let toxic = knobs.toxic(self.way);
-        let Some(left) = toxic.cut_after else { return false };
+        let Some(left) = toxic.cut_after else {
+            return false;
+        };
         let left = left.saturating_sub(bytes as u64);
         toxic.cut_after = (left > 0).then_some(left);
         left == 0
@@ -366,8 +393,11 @@ mod tests {
     }
 
     fn client(proxy: &Proxy) -> TcpStream {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).expect("the proxy listens");
-        stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout can be set");
+        let stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).expect("the proxy listens");
+        stream
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("a timeout can be set");
         stream
     }
 
@@ -391,7 +421,10 @@ mod tests {
         proxy.slice(Way::Up, 0, Duration::ZERO);
         proxy.limit(Way::Up, 100);
         let started = Instant::now();
-        assert_eq!(say(&mut stream, b"0123456789").expect("echoed"), b"0123456789");
+        assert_eq!(
+            say(&mut stream, b"0123456789").expect("echoed"),
+            b"0123456789"
+        );
         assert!(started.elapsed() >= Duration::from_millis(100));
     }
 
@@ -401,7 +434,10 @@ mod tests {
         let mut stream = client(&proxy);
         proxy.blackhole(true);
         let error = say(&mut stream, b"hello").expect_err("nothing comes back");
-        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            "{error}"
+        );
         proxy.blackhole(false);
         let mut late = [0; 5];
         stream.read_exact(&mut late).expect("it comes late");
@@ -412,7 +448,10 @@ mod tests {
         assert!(matches!(stream.read(&mut late), Ok(0) | Err(_)));
         proxy.refuse(true);
         std::thread::sleep(LOOK_EVERY * 10);
-        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).is_err(), "nobody listens");
+        assert!(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).is_err(),
+            "nobody listens"
+        );
         proxy.refuse(false);
         std::thread::sleep(LOOK_EVERY * 10);
         assert_eq!(say(&mut client(&proxy), b"back").expect("echoed"), b"back");
@@ -425,8 +464,14 @@ mod tests {
         assert_eq!(say(&mut stream, b"hello").expect("echoed"), b"hello");
         proxy.abandon();
         let error = say(&mut stream, b"hello").expect_err("nothing comes back");
-        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-        assert_eq!(say(&mut client(&proxy), b"again").expect("echoed"), b"again");
+        assert!(
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            "{error}"
+        );
+        assert_eq!(
+            say(&mut client(&proxy), b"again").expect("echoed"),
+            b"again"
+        );
         assert!(say(&mut stream, b"hello").is_err());
     }
 
@@ -439,10 +484,18 @@ mod tests {
         stream.write_all(b"COM").expect("sent");
         std::thread::sleep(Duration::from_millis(20));
         let mut buffer = [0; 16];
-        assert_eq!(stream.read(&mut buffer).expect("the first half is no commit"), 3);
+        assert_eq!(
+            stream
+                .read(&mut buffer)
+                .expect("the first half is no commit"),
+            3
+        );
         assert!(say(&mut stream, b"MIT").is_err(), "its reply is lost");
         assert_eq!(proxy.lost_replies(), 1);
-        assert_eq!(say(&mut other, b"COMMIT").expect("only one is lost"), b"COMMIT");
+        assert_eq!(
+            say(&mut other, b"COMMIT").expect("only one is lost"),
+            b"COMMIT"
+        );
     }
 
     #[test]
@@ -452,6 +505,9 @@ mod tests {
         proxy.cut_after(Way::Up, 8);
         assert_eq!(say(&mut stream, b"12345").expect("echoed"), b"12345");
         assert!(say(&mut stream, b"12345").is_err() || say(&mut stream, b"1").is_err());
-        assert_eq!(say(&mut client(&proxy), b"12345").expect("the next one is whole"), b"12345");
+        assert_eq!(
+            say(&mut client(&proxy), b"12345").expect("the next one is whole"),
+            b"12345"
+        );
     }
 }

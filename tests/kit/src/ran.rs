@@ -32,7 +32,10 @@ impl Ran {
     #[track_caller]
     pub fn expect_said(&self, words: &[&str]) -> &Ran {
         for word in words {
-            assert!(self.stderr.contains(word), "{word:?} was not said: {self:#?}");
+            assert!(
+                self.stderr.contains(word),
+                "{word:?} was not said: {self:#?}"
+            );
         }
         self
     }
@@ -43,7 +46,8 @@ impl Ran {
     /// When it is anything else.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not JSON ({error}): {self:#?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is not JSON ({error}): {self:#?}"))
     }
 
     /// Stdout as one id on one line.
@@ -54,7 +58,10 @@ impl Ran {
     pub fn name(&self) -> String {
         let mut lines = self.stdout.lines();
         let name = lines.next().unwrap_or_default().to_owned();
-        assert!(!name.is_empty() && !name.contains(' ') && lines.next().is_none(), "not one id: {self:#?}");
+        assert!(
+            !name.is_empty() && !name.contains(' ') && lines.next().is_none(),
+            "not one id: {self:#?}"
+        );
         name
     }
 }

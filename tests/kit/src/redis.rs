@@ -21,15 +21,26 @@ pub type Environment = Vec<(String, String)>;
 
 /// A port that is free now. Another process may take it before it is used.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 fn launch(dir: &Path, port: u16, arguments: &[String], environment: &Environment) -> Running {
     let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--dir"]).arg(dir).args(arguments).envs(environment.iter().cloned());
+    command
+        .args(["--bind", "127.0.0.1", "--dir"])
+        .arg(dir)
+        .args(arguments)
+        .envs(environment.iter().cloned());
     let mut running = Running::start(command, dir);
     wait_until("redis-server answers", || {
-        assert!(!running.has_ended(), "redis-server ended: {}", running.stdout());
+        assert!(
+            !running.has_ended(),
+            "redis-server ended: {}",
+            running.stdout()
+        );
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
     running
@@ -109,7 +120,9 @@ impl Redis {
     /// Starts it again as it was started, on what it left on disk.
     pub fn restart(&mut self) {
         self.running = launch(&self.dir, self.port, &self.arguments, &self.environment);
-        wait_until("redis-server has loaded what it had", || self.cli(&["PING"]).contains("PONG"));
+        wait_until("redis-server has loaded what it had", || {
+            self.cli(&["PING"]).contains("PONG")
+        });
     }
 
     /// Runs a command through `redis-cli`; what it printed.
@@ -120,9 +133,16 @@ impl Redis {
 
 /// Runs a command on any local server; what it printed.
 pub fn cli(port: u16, args: &[&str]) -> String {
-    let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(args).output();
+    let output = Command::new("redis-cli")
+        .args(["-p", &port.to_string()])
+        .args(args)
+        .output();
     let output = output.expect("redis-cli comes with redis-server: run ops/setup.sh test");
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// A master, a replica of it, and a Sentinel that watches both.
@@ -144,8 +164,15 @@ impl Replicated {
         };
         let master = Redis::start(&below("master"));
         let of = master.port().to_string();
-        let replica = Redis::start_with(&below("replica"), &["--save", "", "--replicaof", "127.0.0.1", &of]);
-        wait_until("the replica follows", || replica.cli(&["INFO", "replication"]).contains("master_link_status:up"));
+        let replica = Redis::start_with(
+            &below("replica"),
+            &["--save", "", "--replicaof", "127.0.0.1", &of],
+        );
+        wait_until("the replica follows", || {
+            replica
+                .cli(&["INFO", "replication"])
+                .contains("master_link_status:up")
+        });
         let (home, port) = (below("sentinel"), free_port());
         let file = home.join("sentinel.conf");
         let conf = format!(
@@ -160,8 +187,18 @@ impl Replicated {
             cli(port, &["SENTINEL", "REPLICAS", "main"]).contains(&replica.port().to_string())
         });
         let (arguments, environment) = (Vec::new(), Environment::new());
-        let sentinel = Redis { running, dir: home, port, arguments, environment };
-        Replicated { master, replica, sentinel }
+        let sentinel = Redis {
+            running,
+            dir: home,
+            port,
+            arguments,
+            environment,
+        };
+        Replicated {
+            master,
+            replica,
+            sentinel,
+        }
     }
 
     /// URL that asks the Sentinel.
@@ -173,7 +210,9 @@ impl Replicated {
     pub fn wait_for_promotion(&self) {
         let port = self.replica.port().to_string();
         wait_until("the replica is promoted", || {
-            self.sentinel.cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]).contains(&port)
+            self.sentinel
+                .cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"])
+                .contains(&port)
                 && self.replica.cli(&["ROLE"]).contains("master")
         });
     }
@@ -192,37 +231,60 @@ impl RedisCluster {
             let home = dir.join(format!("node-{number}"));
             std::fs::create_dir_all(&home).expect("a scratch directory can be made");
             let bus = free_port().to_string();
-            let options = ["--save", "", "--cluster-enabled", "yes", "--cluster-port", &bus];
+            let options = [
+                "--save",
+                "",
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+            ];
             Redis::start_with(&home, &options)
         };
         let nodes: Vec<Redis> = (0..3).map(node).collect();
         let mut create = vec!["--cluster".to_owned(), "create".to_owned()];
-        create.extend(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())));
+        create.extend(
+            nodes
+                .iter()
+                .map(|node| format!("127.0.0.1:{}", node.port())),
+        );
         create.push("--cluster-yes".to_owned());
         let create: Vec<&str> = create.iter().map(String::as_str).collect();
         let said = nodes[0].cli(&create);
         assert!(said.contains("All 16384 slots covered"), "{said}");
         for node in &nodes {
-            wait_until("the cluster is whole", || node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+            wait_until("the cluster is whole", || {
+                node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+            });
         }
         RedisCluster { nodes }
     }
 
     /// URL of the cluster.
     pub fn url(&self) -> String {
-        let places: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        let places: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()))
+            .collect();
         format!("redis+cluster://{}", places.join(","))
     }
 
     /// Which node holds the slot of a key.
     pub fn holder(&self, key: &str) -> usize {
         let at = |node: &Redis| !node.cli(&["EXISTS", key]).contains("MOVED");
-        self.nodes.iter().position(at).expect("each slot has a node")
+        self.nodes
+            .iter()
+            .position(at)
+            .expect("each slot has a node")
     }
 
     /// Moves the slot of a key, with everything in it, to another node while it is in use.
     pub fn move_slot(&self, key: &str, to: usize) {
-        let slot = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", key]).trim().to_owned();
+        let slot = self.nodes[0]
+            .cli(&["CLUSTER", "KEYSLOT", key])
+            .trim()
+            .to_owned();
         let (from, to) = (&self.nodes[self.holder(key)], &self.nodes[to]);
         let id = |node: &Redis| node.cli(&["CLUSTER", "MYID"]).trim().to_owned();
         let (source, target) = (id(from), id(to));
@@ -230,7 +292,11 @@ impl RedisCluster {
         from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]);
         loop {
             let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
-            let keys: Vec<&str> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).collect();
+            let keys: Vec<&str> = keys
+                .lines()
+                .map(str::trim)
+                .filter(|key| !key.is_empty())
+                .collect();
             if keys.is_empty() {
                 break;
             }

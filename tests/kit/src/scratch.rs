@@ -25,7 +25,9 @@ impl Scratch {
     /// # Panics
     /// When the system's directory for temporary files cannot be written.
     pub fn new() -> Scratch {
-        Scratch { dir: TempDir::with_prefix("showrunner-it-").expect("temporary files can be written") }
+        Scratch {
+            dir: TempDir::with_prefix("showrunner-it-").expect("temporary files can be written"),
+        }
     }
 
     /// A path below the directory.
@@ -39,7 +41,9 @@ impl Scratch {
     /// When it cannot be written.
     pub fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
-        let above = path.parent().expect("a path below a directory has one above");
+        let above = path
+            .parent()
+            .expect("a path below a directory has one above");
         fs::create_dir_all(above).expect("a scratch directory can be made");
         fs::write(&path, content).expect("a scratch file can be written");
         path
@@ -49,11 +53,19 @@ impl Scratch {
     /// sees no setting of the person who runs the tests.
     pub fn showrunner(&self, args: &[&str]) -> Command {
         let mut command = Command::new(command::binary());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SHOWRUNNER_")) {
+        for (name, _) in std::env::vars_os()
+            .filter(|(name, _)| name.to_string_lossy().starts_with("SHOWRUNNER_"))
+        {
             command.env_remove(name);
         }
-        command.current_dir(self.dir.path()).env("HOME", self.dir.path()).env_remove("XDG_CONFIG_HOME");
-        command.env("SHOWRUNNER_DATA", self.path("data")).env(canary::VARIABLE.0, canary::VARIABLE.1).args(args);
+        command
+            .current_dir(self.dir.path())
+            .env("HOME", self.dir.path())
+            .env_remove("XDG_CONFIG_HOME");
+        command
+            .env("SHOWRUNNER_DATA", self.path("data"))
+            .env(canary::VARIABLE.0, canary::VARIABLE.1)
+            .args(args);
         command
     }
 
@@ -77,7 +89,9 @@ impl Scratch {
     /// Runs a command that asks the coordinator at `address`; it has no data directory to fall back on.
     pub fn remote(&self, address: &str, args: &[&str]) -> Ran {
         let mut command = self.showrunner(args);
-        command.env("SHOWRUNNER_SERVER", format!("http://{address}")).env("SHOWRUNNER_DATA", "nowhere");
+        command
+            .env("SHOWRUNNER_SERVER", format!("http://{address}"))
+            .env("SHOWRUNNER_DATA", "nowhere");
         Ran::of(command)
     }
 
@@ -86,6 +100,8 @@ impl Scratch {
     /// # Panics
     /// When the exit code is another or stdout is not JSON.
     pub fn run_job(&self, file: &str, code: i32) -> serde_json::Value {
-        self.run(&["run", file, "-o", "json"]).expect_code(code).json()
+        self.run(&["run", file, "-o", "json"])
+            .expect_code(code)
+            .json()
     }
 }

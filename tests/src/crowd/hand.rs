@@ -47,7 +47,16 @@ pub(super) struct Hand {
 impl Hand {
     pub(super) fn new(name: String, slots: u32, next_beat: Instant) -> Hand {
         let (held, waiting, open) = (Vec::new(), VecDeque::new(), Vec::new());
-        Hand { name, slots, next_beat, draining: false, held, waiting, open, entries: 0 }
+        Hand {
+            name,
+            slots,
+            next_beat,
+            draining: false,
+            held,
+            waiting,
+            open,
+            entries: 0,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -61,7 +70,11 @@ impl Hand {
     /// Slots that no unit is in or waits for.
     pub(super) fn free(&self) -> u32 {
         let units = u32::try_from(self.held.len() + self.waiting.len()).unwrap_or(u32::MAX);
-        if self.draining { 0 } else { self.slots.saturating_sub(units) }
+        if self.draining {
+            0
+        } else {
+            self.slots.saturating_sub(units)
+        }
     }
 
     /// Does what the coordinator says to it.
@@ -74,7 +87,10 @@ impl Hand {
                     held.revoked |= units.contains(&(held.id, held.epoch));
                 }
             }
-            #[expect(unreachable_patterns, reason = "messages that come later concern no worker of a crowd")]
+            #[expect(
+                unreachable_patterns,
+                reason = "messages that come later concern no worker of a crowd"
+            )]
             _ => {}
         }
     }
@@ -98,14 +114,21 @@ impl Hand {
     /// Takes the units of an entry and begins as many as it has slots for.
     pub(super) fn hold(&mut self, entry: Entry, notes: &mut String) {
         self.entries += 1;
-        self.open.push(Open { number: self.entries, spent: entry.spent, left: entry.units.len() });
-        self.waiting.extend(entry.units.into_iter().map(|unit| (unit, self.entries)));
+        self.open.push(Open {
+            number: self.entries,
+            spent: entry.spent,
+            left: entry.units.len(),
+        });
+        self.waiting
+            .extend(entry.units.into_iter().map(|unit| (unit, self.entries)));
         self.begin(Instant::now(), notes);
     }
 
     fn begin(&mut self, now: Instant, notes: &mut String) {
         while self.held.len() < self.slots as usize {
-            let Some((unit, entry)) = self.waiting.pop_front() else { return };
+            let Some((unit, entry)) = self.waiting.pop_front() else {
+                return;
+            };
             let (length, fail) = match unit.task.as_ref() {
                 TaskSpec::Noop(task) => (length(task), task.fail),
                 _ => (Duration::ZERO, 1.0),
@@ -125,17 +148,38 @@ impl Hand {
     }
 
     /// Ends what is due: reports, entries whose last unit that was, and what witnesses saw.
-    pub(super) fn end(&mut self, now: Instant, outcomes: &mut Vec<Report>, spent: &mut Vec<Spent>, notes: &mut String) {
-        let (over, held): (Vec<Held>, Vec<Held>) =
-            std::mem::take(&mut self.held).into_iter().partition(|held| held.revoked || held.due <= now);
+    pub(super) fn end(
+        &mut self,
+        now: Instant,
+        outcomes: &mut Vec<Report>,
+        spent: &mut Vec<Spent>,
+        notes: &mut String,
+    ) {
+        let (over, held): (Vec<Held>, Vec<Held>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|held| held.revoked || held.due <= now);
         self.held = held;
         for held in over {
             let event = if held.revoked { "cancelled" } else { "end" };
-            line(notes, (held.id, held.epoch, held.attempt), &self.name, event);
-            let duration_us = u64::try_from(now.duration_since(held.began).as_micros()).unwrap_or(u64::MAX);
+            line(
+                notes,
+                (held.id, held.epoch, held.attempt),
+                &self.name,
+                event,
+            );
+            let duration_us =
+                u64::try_from(now.duration_since(held.began).as_micros()).unwrap_or(u64::MAX);
             let (worker, result) = (self.worker(), result(&held));
-            outcomes.push(Report::Settled(Outcome { unit: held.id, epoch: held.epoch, worker, result, duration_us }));
-            let Some(at) = self.open.iter().position(|open| open.number == held.entry) else { continue };
+            outcomes.push(Report::Settled(Outcome {
+                unit: held.id,
+                epoch: held.epoch,
+                worker,
+                result,
+                duration_us,
+            }));
+            let Some(at) = self.open.iter().position(|open| open.number == held.entry) else {
+                continue;
+            };
             self.open[at].left -= 1;
             if self.open[at].left == 0 {
                 spent.push(self.open.swap_remove(at).spent);
@@ -150,14 +194,22 @@ fn result(held: &Held) -> UnitResult {
         return UnitResult::Cancelled;
     }
     if fastrand::f64() < held.fail {
-        let message = format!("unit {} failed on attempt {}, as its job asked for", held.id, held.attempt);
+        let message = format!(
+            "unit {} failed on attempt {}, as its job asked for",
+            held.id, held.attempt
+        );
         return UnitResult::Failed(Failure::transient("noop_failed", message));
     }
-    UnitResult::Finished { facts: Vec::new(), failures: Vec::new() }
+    UnitResult::Finished {
+        facts: Vec::new(),
+        failures: Vec::new(),
+    }
 }
 
 fn length(task: &NoopTask) -> Duration {
-    Duration::from_micros(fastrand::u64(task.duration_min_us..=task.duration_max_us.max(task.duration_min_us)))
+    Duration::from_micros(fastrand::u64(
+        task.duration_min_us..=task.duration_max_us.max(task.duration_min_us),
+    ))
 }
 
 fn note(notes: &mut String, unit: &Unit, worker: &str) {
@@ -167,5 +219,6 @@ fn note(notes: &mut String, unit: &Unit, worker: &str) {
 fn line(notes: &mut String, (id, epoch, attempt): (UnitId, u32, u32), worker: &str, event: &str) {
     let at = clock_gettime(ClockId::Monotonic);
     let at = i128::from(at.tv_sec) * 1_000_000_000 + i128::from(at.tv_nsec);
-    writeln!(notes, "{id} {epoch} {attempt} {worker} {event} {at}").expect("writing to memory cannot fail");
+    writeln!(notes, "{id} {epoch} {attempt} {worker} {event} {at}")
+        .expect("writing to memory cannot fail");
 }

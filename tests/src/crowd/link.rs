@@ -44,7 +44,12 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(port: u16) -> Link {
         let client = Client::open(format!("redis://127.0.0.1:{port}/")).expect("an address");
-        Link { client, open: None, outbox: Vec::new(), heard: "$".into() }
+        Link {
+            client,
+            open: None,
+            outbox: Vec::new(),
+            heard: "$".into(),
+        }
     }
 
     /// Opens another connection at the next use. Ids of another server may be lower.
@@ -60,12 +65,17 @@ impl Link {
             opened.set_write_timeout(Some(PATIENCE))?;
             self.open = Some(opened);
         }
-        self.open.as_mut().ok_or_else(|| RedisError::from((redis::ErrorKind::Io, "no connection")))
+        self.open
+            .as_mut()
+            .ok_or_else(|| RedisError::from((redis::ErrorKind::Io, "no connection")))
     }
 
     /// Heartbeats: one message each, as each worker sends its own.
     pub(super) fn post(&mut self, beats: Vec<Report>) {
-        self.outbox.extend(beats.into_iter().map(|beat| Message { reports: vec![beat], spent: Vec::new() }));
+        self.outbox.extend(beats.into_iter().map(|beat| Message {
+            reports: vec![beat],
+            spent: Vec::new(),
+        }));
     }
 
     /// Ends of units, and the entries that are done with them.
@@ -73,7 +83,10 @@ impl Link {
         let mut outcomes = outcomes.into_iter().peekable();
         while outcomes.peek().is_some() {
             let reports = outcomes.by_ref().take(REPORTS_MAX).collect();
-            self.outbox.push(Message { reports, spent: Vec::new() });
+            self.outbox.push(Message {
+                reports,
+                spent: Vec::new(),
+            });
         }
         if let Some(last) = self.outbox.last_mut() {
             last.spent.extend(spent);
@@ -88,13 +101,24 @@ impl Link {
         let mut pipeline = pipe();
         for message in &self.outbox {
             let body = envelope::encode(&message.reports).expect("reports of noop units are short");
-            pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(body).ignore();
+            pipeline
+                .cmd("XADD")
+                .arg(keys::REPORTS)
+                .arg("*")
+                .arg(keys::BODY)
+                .arg(body)
+                .ignore();
             let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for (stream, entry) in &message.spent {
                 by_stream.entry(stream).or_default().push(entry);
             }
             for (stream, entries) in by_stream {
-                pipeline.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&entries).ignore();
+                pipeline
+                    .cmd("XACK")
+                    .arg(stream)
+                    .arg(keys::GROUP)
+                    .arg(&entries)
+                    .ignore();
                 pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
             }
         }
@@ -109,17 +133,31 @@ impl Link {
         let connection = self.connection()?;
         if heard == "$" {
             // Nothing may come between this look and the next one.
-            let last: Vec<(String, Value)> =
-                cmd("XREVRANGE").arg(keys::CONTROL).arg("+").arg("-").arg("COUNT").arg(1).query(connection)?;
-            self.heard = last.into_iter().next().map_or_else(|| "0".into(), |(id, _)| id);
+            let last: Vec<(String, Value)> = cmd("XREVRANGE")
+                .arg(keys::CONTROL)
+                .arg("+")
+                .arg("-")
+                .arg("COUNT")
+                .arg(1)
+                .query(connection)?;
+            self.heard = last
+                .into_iter()
+                .next()
+                .map_or_else(|| "0".into(), |(id, _)| id);
             return Ok(Vec::new());
         }
-        let reply: Value = cmd("XREAD").arg("STREAMS").arg(keys::CONTROL).arg(&heard).query(connection)?;
+        let reply: Value = cmd("XREAD")
+            .arg("STREAMS")
+            .arg(keys::CONTROL)
+            .arg(&heard)
+            .query(connection)?;
         let streams: Streams = redis::from_redis_value(reply).unwrap_or_default();
         let mut messages = Vec::new();
         for (id, fields) in streams.into_iter().flat_map(|(_, entries)| entries) {
             self.heard = id;
-            let body = fields.and_then(|fields| fields.into_iter().nth(1)).unwrap_or_default();
+            let body = fields
+                .and_then(|fields| fields.into_iter().nth(1))
+                .unwrap_or_default();
             messages.extend(envelope::decode::<Control>(&body).ok());
         }
         Ok(messages)
@@ -130,7 +168,13 @@ impl Link {
         let streams = keys::CLASSES.map(|class| keys::units(Kind::Noop, class));
         let mut pipeline = pipe();
         for (name, free) in who {
-            pipeline.cmd("XREADGROUP").arg("GROUP").arg(keys::GROUP).arg(*name).arg("COUNT").arg(*free);
+            pipeline
+                .cmd("XREADGROUP")
+                .arg("GROUP")
+                .arg(keys::GROUP)
+                .arg(*name)
+                .arg("COUNT")
+                .arg(*free);
             pipeline.arg("STREAMS").arg(&streams[..]).arg(&[">"; 3][..]);
         }
         let replies: RedisResult<Vec<Value>> = pipeline.query(self.connection()?);
@@ -147,7 +191,11 @@ impl Link {
     fn make_groups(&mut self, streams: &[String]) -> RedisResult<()> {
         for stream in streams {
             let mut make = cmd("XGROUP");
-            make.arg("CREATE").arg(stream).arg(keys::GROUP).arg("0").arg("MKSTREAM");
+            make.arg("CREATE")
+                .arg(stream)
+                .arg(keys::GROUP)
+                .arg("0")
+                .arg("MKSTREAM");
             match make.query::<()>(self.connection()?) {
                 Err(error) if error.code() != Some("BUSYGROUP") => return Err(error),
                 _ => {}
@@ -163,8 +211,14 @@ fn entries(reply: Value) -> Vec<Entry> {
     let of = |(stream, entries): StreamEntries| {
         entries.into_iter().filter_map(move |(id, fields)| {
             let body = fields?.into_iter().nth(1)?;
-            let units = envelope::decode::<UnitBatch>(&body).ok()?.unpack().collect();
-            Some(Entry { spent: (stream.clone(), id), units })
+            let units = envelope::decode::<UnitBatch>(&body)
+                .ok()?
+                .unpack()
+                .collect();
+            Some(Entry {
+                spent: (stream.clone(), id),
+                units,
+            })
         })
     };
     streams.into_iter().flat_map(of).collect()

@@ -61,11 +61,19 @@ pub struct Crowd {
 impl Crowd {
     /// Starts the workers; their first heartbeats spread over three seconds.
     pub fn start(makeup: Makeup) -> Crowd {
-        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, ended) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
         let (mishaps, due) = channel();
         let (halt, count) = (Arc::clone(&stop), Arc::clone(&ended));
         let thread = std::thread::spawn(move || Members::new(makeup, count).run(&halt, &due));
-        Crowd { stop, ended, mishaps, thread: Some(thread) }
+        Crowd {
+            stop,
+            ended,
+            mishaps,
+            thread: Some(thread),
+        }
     }
 
     /// Units ended so far, with any result.
@@ -115,10 +123,22 @@ struct Members {
 impl Members {
     fn new(makeup: Makeup, ended: Arc<AtomicU64>) -> Members {
         let witnesses = makeup.witnesses.as_ref().map(|path| {
-            File::options().create(true).append(true).open(path).expect("the witnesses' file can be written")
+            File::options()
+                .create(true)
+                .append(true)
+                .open(path)
+                .expect("the witnesses' file can be written")
         });
         let link = Link::new(makeup.port);
-        let mut members = Members { makeup, hands: Vec::new(), link, witnesses, ended, turn: 0, born: 0 };
+        let mut members = Members {
+            makeup,
+            hands: Vec::new(),
+            link,
+            witnesses,
+            ended,
+            turn: 0,
+            born: 0,
+        };
         let now = Instant::now();
         for number in 0..members.makeup.workers {
             let share = number as f64 / members.makeup.workers as f64;
@@ -130,7 +150,11 @@ impl Members {
 
     fn bear(&mut self, beat: Instant) -> Hand {
         self.born += 1;
-        Hand::new(format!("{}-{:05}", self.makeup.name, self.born), self.makeup.slots, beat)
+        Hand::new(
+            format!("{}-{:05}", self.makeup.name, self.born),
+            self.makeup.slots,
+            beat,
+        )
     }
 
     fn run(mut self, stop: &AtomicBool, mishaps: &Receiver<Mishap>) {
@@ -169,14 +193,18 @@ impl Members {
         for message in self.link.control()? {
             self.hands.iter_mut().for_each(|hand| hand.obey(&message));
         }
-        let beats = self.hands.iter_mut().filter_map(|hand| hand.beat(now, BEAT_EVERY));
+        let beats = self
+            .hands
+            .iter_mut()
+            .filter_map(|hand| hand.beat(now, BEAT_EVERY));
         self.link.post(beats.collect());
         let (mut outcomes, mut spent, mut notes) = (Vec::new(), Vec::new(), String::new());
         for hand in &mut self.hands {
             hand.end(now, &mut outcomes, &mut spent, &mut notes);
         }
         self.note(&notes);
-        self.ended.fetch_add(outcomes.len() as u64, Ordering::Relaxed);
+        self.ended
+            .fetch_add(outcomes.len() as u64, Ordering::Relaxed);
         self.link.settle(outcomes, spent);
         self.link.flush()?;
         self.take()
@@ -190,10 +218,18 @@ impl Members {
                 return Ok(());
             }
             let order = (0..count).map(|step| (self.turn + step) % count);
-            let asking: Vec<usize> = order.filter(|n| self.hands[*n].free() > 0).take(ASK_AT_ONCE).collect();
-            let Some(last) = asking.last() else { return Ok(()) };
+            let asking: Vec<usize> = order
+                .filter(|n| self.hands[*n].free() > 0)
+                .take(ASK_AT_ONCE)
+                .collect();
+            let Some(last) = asking.last() else {
+                return Ok(());
+            };
             self.turn = last + 1;
-            let who: Vec<(&str, u32)> = asking.iter().map(|n| (self.hands[*n].name(), self.hands[*n].free())).collect();
+            let who: Vec<(&str, u32)> = asking
+                .iter()
+                .map(|n| (self.hands[*n].name(), self.hands[*n].free()))
+                .collect();
             let taken = self.link.take(&who)?;
             let (mut notes, mut full) = (String::new(), true);
             for (number, entries) in asking.into_iter().zip(taken) {
@@ -213,7 +249,8 @@ impl Members {
     /// Writes lines of witnesses, before anything that follows from them is sent.
     fn note(&mut self, lines: &str) {
         if let Some(file) = self.witnesses.as_mut().filter(|_| !lines.is_empty()) {
-            file.write_all(lines.as_bytes()).expect("the witnesses' file can be written");
+            file.write_all(lines.as_bytes())
+                .expect("the witnesses' file can be written");
         }
     }
 }

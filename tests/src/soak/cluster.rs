@@ -75,12 +75,20 @@ impl Cluster {
         let home = fleet.scratch.path("replica");
         std::fs::create_dir_all(&home).expect("a scratch directory can be made");
         let replica = Redis::start(&home);
-        let mut cluster = Cluster { fleet, replica, members: Vec::new(), slots: setup.slots, heals: Vec::new() };
+        let mut cluster = Cluster {
+            fleet,
+            replica,
+            members: Vec::new(),
+            slots: setup.slots,
+            heals: Vec::new(),
+        };
         cluster.follow();
         for _ in 0..COORDINATORS + setup.workers {
             let now = Instant::now();
-            let (redis, database) =
-                (Proxy::start(cluster.fleet.redis.port()), Proxy::start(cluster.fleet.postgres.port()));
+            let (redis, database) = (
+                Proxy::start(cluster.fleet.redis.port()),
+                Proxy::start(cluster.fleet.postgres.port()),
+            );
             cluster.members.push(Member {
                 running: None,
                 address: None,
@@ -96,7 +104,11 @@ impl Cluster {
 
     /// Has the replica follow the server in use.
     pub(super) fn follow(&self) {
-        self.replica.cli(&["REPLICAOF", "127.0.0.1", &self.fleet.redis.port().to_string()]);
+        self.replica.cli(&[
+            "REPLICAOF",
+            "127.0.0.1",
+            &self.fleet.redis.port().to_string(),
+        ]);
     }
 
     fn command(&mut self, number: usize) -> Command {
@@ -112,19 +124,27 @@ impl Cluster {
         }
         let url = self.fleet.transport.clone();
         let slots = self.slots;
-        let mut command = self.fleet.scratch.showrunner(&["worker", "--redis", &url, "--slots", slots, "-v"]);
+        let mut command = self
+            .fleet
+            .scratch
+            .showrunner(&["worker", "--redis", &url, "--slots", slots, "-v"]);
         let storage = self.fleet.scratch.path("storage.yaml");
         if storage.exists() {
             command.arg("--storage").arg(storage);
         }
-        command.env("SHOWRUNNER_REHEARSAL_LOG", self.fleet.scratch.path("witnesses"));
+        command.env(
+            "SHOWRUNNER_REHEARSAL_LOG",
+            self.fleet.scratch.path("witnesses"),
+        );
         command
     }
 
     /// Ends what is due to end and starts what has ended again. Returns what ended without anybody having hurt it.
     pub(super) fn supervise(&mut self) -> Vec<String> {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.heals).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later) = std::mem::take(&mut self.heals)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
         self.heals = later;
         let due: Vec<(Instant, Heal)> = due;
         due.into_iter().for_each(|(_, heal)| self.heal(heal));
@@ -164,7 +184,9 @@ impl Cluster {
     /// Kills a process; another one takes its place after this long. False when there is none at the moment.
     pub(super) fn kill(&mut self, number: usize, away: Duration) -> bool {
         let member = &mut self.members[number];
-        let Some(running) = &member.running else { return false };
+        let Some(running) = &member.running else {
+            return false;
+        };
         running.signal(Signal::KILL);
         (member.ending, member.due) = (true, Instant::now() + away);
         true
@@ -175,7 +197,9 @@ impl Cluster {
         if self.is_broken(Heal::Continue(number)) {
             return false;
         }
-        let Some(running) = &self.members[number].running else { return false };
+        let Some(running) = &self.members[number].running else {
+            return false;
+        };
         running.signal(Signal::STOP);
         self.later(length, Heal::Continue(number));
         true
@@ -183,24 +207,48 @@ impl Cluster {
 
     /// Coordinators that serve, and where.
     pub(super) fn addresses(&mut self) -> Vec<(usize, String)> {
-        for member in self.members.iter_mut().take(COORDINATORS).filter(|member| member.address.is_none()) {
-            let said = member.running.as_ref().map(Running::stderr).unwrap_or_default();
-            let address = said.split_once("coordinator on http://").and_then(|(_, rest)| rest.split_once('\n'));
+        for member in self
+            .members
+            .iter_mut()
+            .take(COORDINATORS)
+            .filter(|member| member.address.is_none())
+        {
+            let said = member
+                .running
+                .as_ref()
+                .map(Running::stderr)
+                .unwrap_or_default();
+            let address = said
+                .split_once("coordinator on http://")
+                .and_then(|(_, rest)| rest.split_once('\n'));
             member.address = address.map(|(address, _)| address.trim().to_owned());
         }
         let of = |(number, member): (usize, &Member)| Some((number, member.address.clone()?));
-        self.members.iter().enumerate().take(COORDINATORS).filter_map(of).collect()
+        self.members
+            .iter()
+            .enumerate()
+            .take(COORDINATORS)
+            .filter_map(of)
+            .collect()
     }
 
     /// The coordinator that says that it leads, and where it serves.
     pub(super) fn leader(&mut self) -> Option<(usize, String)> {
-        let leads = |address: &str| fetch(address, "/readyz", ANSWER_MAX).is_some_and(|text| text.contains("leader"));
-        self.addresses().into_iter().find(|(_, address)| leads(address))
+        let leads = |address: &str| {
+            fetch(address, "/readyz", ANSWER_MAX).is_some_and(|text| text.contains("leader"))
+        };
+        self.addresses()
+            .into_iter()
+            .find(|(_, address)| leads(address))
     }
 
     /// Whether something is broken, or a process is away.
     pub(super) fn is_whole(&self) -> bool {
-        self.heals.is_empty() && self.members.iter().all(|member| member.running.is_some() && !member.ending)
+        self.heals.is_empty()
+            && self
+                .members
+                .iter()
+                .all(|member| member.running.is_some() && !member.ending)
     }
 
     /// Has a fault end after this long.
@@ -223,7 +271,10 @@ impl Cluster {
     fn heal(&mut self, heal: Heal) {
         match heal {
             Heal::Continue(member) => {
-                self.members[member].running.iter().for_each(|running| running.signal(Signal::CONT));
+                self.members[member]
+                    .running
+                    .iter()
+                    .for_each(|running| running.signal(Signal::CONT));
             }
             Heal::Redis(member) => calm(&self.members[member].redis),
             Heal::Database(member) => calm(&self.members[member].database),
@@ -234,10 +285,25 @@ impl Cluster {
 
     /// What each process said last.
     pub(super) fn stories(&self) -> String {
-        let last = |running: &Running| running.stderr().lines().rev().take(6).collect::<Vec<_>>().join("\n    ");
-        let told = self.members.iter().enumerate().filter_map(|(number, member)| {
-            Some(format!("\n  member {number}:\n    {}", last(member.running.as_ref()?)))
-        });
+        let last = |running: &Running| {
+            running
+                .stderr()
+                .lines()
+                .rev()
+                .take(6)
+                .collect::<Vec<_>>()
+                .join("\n    ")
+        };
+        let told = self
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(number, member)| {
+                Some(format!(
+                    "\n  member {number}:\n    {}",
+                    last(member.running.as_ref()?)
+                ))
+            });
         told.collect()
     }
 }

@@ -24,12 +24,20 @@ pub(super) fn strike(cluster: &mut Cluster, random: &mut Rng) -> String {
 /// Kills, stops or drains a worker or a coordinator.
 fn process(cluster: &mut Cluster, random: &mut Rng) -> String {
     let coordinator = random.f64() < 0.35;
-    let number =
-        if coordinator { random.usize(0..COORDINATORS) } else { random.usize(COORDINATORS..cluster.members.len()) };
+    let number = if coordinator {
+        random.usize(0..COORDINATORS)
+    } else {
+        random.usize(COORDINATORS..cluster.members.len())
+    };
     let frozen = cluster.is_broken(Heal::Continue(number));
-    let (away, still) = (millis(random, 0, 4_000), millis(random, 500, if coordinator { 9_000 } else { 25_000 }));
+    let (away, still) = (
+        millis(random, 0, 4_000),
+        millis(random, 500, if coordinator { 9_000 } else { 25_000 }),
+    );
     let member = &mut cluster.members[number];
-    let Some(running) = &member.running else { return format!("member {number} is away anyway") };
+    let Some(running) = &member.running else {
+        return format!("member {number} is away anyway");
+    };
     match random.u32(0..10) {
         0..5 => {
             cluster.kill(number, away);
@@ -60,7 +68,12 @@ fn transport(cluster: &mut Cluster, random: &mut Rng) -> String {
             "the transport is wiped".into()
         }
         3..5 => {
-            let key = ["sr:{noop}:units:normal", "sr:{transfer}:units:normal", "sr:reports", "sr:control"];
+            let key = [
+                "sr:{noop}:units:normal",
+                "sr:{transfer}:units:normal",
+                "sr:reports",
+                "sr:control",
+            ];
             let key = key[random.usize(0..key.len())];
             cluster.fleet.redis.cli(&["DEL", key]);
             format!("{key} is deleted")

@@ -47,7 +47,15 @@ impl Load {
             (format!("f{n:02}.bin"), bytes(random.u64(..), length))
         });
         let (content, now) = (content.collect(), Instant::now());
-        Load { random, jobs: Vec::new(), submitted: 0, next: now, looked: now, succeeded: 0, content }
+        Load {
+            random,
+            jobs: Vec::new(),
+            submitted: 0,
+            next: now,
+            looked: now,
+            succeeded: 0,
+            content,
+        }
     }
 
     pub(super) fn open(&self) -> usize {
@@ -80,19 +88,36 @@ impl Load {
         } else {
             let assets = self.random.usize(100..900);
             let duration = ["0ms", "1ms..30ms", "50ms..400ms", "1s..4s"][self.random.usize(0..4)];
-            let assets = if duration.ends_with("4s") { assets / 4 } else { assets };
+            let assets = if duration.ends_with("4s") {
+                assets / 4
+            } else {
+                assets
+            };
             let name = format!("rehearsal-{number:04}");
             write_rehearsal(&cluster.fleet.scratch, &name, assets, duration);
             (format!("{name}.yaml"), Sort::Rehearsal(assets))
         };
         let key = format!("soak-{number}");
-        let args = ["job", "submit", &file, "-o", "name", "-q", "--idempotency-key", &key];
+        let args = [
+            "job",
+            "submit",
+            &file,
+            "-o",
+            "name",
+            "-q",
+            "--idempotency-key",
+            &key,
+        ];
         let ran = cluster.fleet.run(&args);
         // A database that is away says no; another job is drawn then. One whose answer was lost is there all the same,
         // and is not judged.
         self.submitted += 1;
         if ran.code == 0 {
-            self.jobs.push(Job { id: ran.name(), sort, ended: false });
+            self.jobs.push(Job {
+                id: ran.name(),
+                sort,
+                ended: false,
+            });
         }
     }
 
@@ -103,7 +128,8 @@ impl Load {
             if !scratch.path(format!("in/{name}")).exists() {
                 scratch.write(format!("in/{name}"), content);
             }
-            writeln!(rows, "{name},t{},document,in/{name}", n % 5).expect("writing to memory cannot fail");
+            writeln!(rows, "{name},t{},document,in/{name}", n % 5)
+                .expect("writing to memory cannot fail");
         }
         scratch.write("transfer.csv", rows);
         let job = format!(
@@ -121,12 +147,16 @@ impl Load {
         }
         self.looked = Instant::now();
         let ask = |statement: &str| cluster.fleet.postgres.ask(&cluster.fleet.name, statement);
-        let Some(ended) = ask("SELECT id FROM job WHERE ended_at IS NOT NULL") else { return };
+        let Some(ended) = ask("SELECT id FROM job WHERE ended_at IS NOT NULL") else {
+            return;
+        };
         for job in &mut self.jobs {
             job.ended |= ended.lines().any(|id| id == job.id);
         }
         let units = ask("SELECT COALESCE(SUM(succeeded), 0) FROM step");
-        self.succeeded = units.and_then(|text| text.parse().ok()).unwrap_or(self.succeeded);
+        self.succeeded = units
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(self.succeeded);
     }
 
     /// Units of all jobs that had succeeded at the last look.
@@ -144,37 +174,55 @@ impl Load {
             outcome.jobs += 1;
             let wrong: Vec<String> = match &job.sort {
                 Sort::Rehearsal(assets) => {
-                    let (verdict, violations) = History::among(&job.id, &query, &witnesses).verdict(2 * *assets as u64);
+                    let (verdict, violations) =
+                        History::among(&job.id, &query, &witnesses).verdict(2 * *assets as u64);
                     outcome.units += verdict.units;
                     outcome.again += verdict.again;
                     outcome.adopted += verdict.adopted;
-                    violations.into_iter().chain(deaths(&query, &job.id)).collect()
+                    violations
+                        .into_iter()
+                        .chain(deaths(&query, &job.id))
+                        .collect()
                 }
                 Sort::Transfer(into) => {
                     outcome.units += (FILES as u64).div_ceil(3);
                     self.judge_transfer(cluster, &job.id, into)
                 }
             };
-            outcome.violations.extend(wrong.into_iter().map(|what| format!("{}: {what}", job.id)));
+            outcome
+                .violations
+                .extend(wrong.into_iter().map(|what| format!("{}: {what}", job.id)));
         }
     }
 
     /// Every file has arrived whole, and nothing else.
     fn judge_transfer(&self, cluster: &Cluster, id: &str, into: &str) -> Vec<String> {
-        let state =
-            cluster.fleet.postgres.ask(&cluster.fleet.name, &format!("SELECT state FROM job WHERE id = '{id}'"));
+        let state = cluster.fleet.postgres.ask(
+            &cluster.fleet.name,
+            &format!("SELECT state FROM job WHERE id = '{id}'"),
+        );
         let mut wrong = Vec::new();
         if state.as_deref() != Some("succeeded") {
             wrong.push(format!("it is {state:?}"));
         }
         let found = files(&cluster.fleet.scratch.path(into));
         let same = |name: &String, content: &Vec<u8>| {
-            found.get(name).and_then(|path| std::fs::read(path).ok()).is_some_and(|there| there == *content)
+            found
+                .get(name)
+                .and_then(|path| std::fs::read(path).ok())
+                .is_some_and(|there| there == *content)
         };
-        let bad = self.content.iter().filter(|(name, content)| !same(name, content)).map(|(name, _)| name);
+        let bad = self
+            .content
+            .iter()
+            .filter(|(name, content)| !same(name, content))
+            .map(|(name, _)| name);
         wrong.extend(bad.map(|name| format!("{into}/{name} is not what was sent")));
         if found.len() > FILES {
-            wrong.push(format!("{into} holds {} files, {FILES} were sent", found.len()));
+            wrong.push(format!(
+                "{into} holds {} files, {FILES} were sent",
+                found.len()
+            ));
         }
         wrong
     }
@@ -185,5 +233,7 @@ fn deaths(query: &dyn Fn(&str) -> Rows, id: &str) -> Vec<String> {
     let dead = query(&format!(
         "SELECT f.step, f.part, f.reason, f.message FROM failure f JOIN job j ON j.no = f.job WHERE j.id = '{id}'"
     ));
-    dead.into_iter().map(|row| format!("a unit died: {}", row.join(" "))).collect()
+    dead.into_iter()
+        .map(|row| format!("a unit died: {}", row.join(" ")))
+        .collect()
 }

@@ -19,7 +19,11 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 /// For what is open when the faults end.
 const END_MAX: Duration = Duration::from_secs(240);
 const TICK: Duration = Duration::from_millis(100);
-const SETUP: Setup = Setup { settings: &[], workers: 4, slots: "noop=24,transfer=4,qc=0,sync=0" };
+const SETUP: Setup = Setup {
+    settings: &[],
+    workers: 4,
+    slots: "noop=24,transfer=4,qc=0,sync=0",
+};
 
 /// Runs for `duration` with the faults that `seed` draws, then lets everything end and judges it.
 pub fn run(seed: u64, duration: Duration) -> Outcome {
@@ -61,7 +65,9 @@ pub fn run(seed: u64, duration: Duration) -> Outcome {
             );
         }
         if moved.0.elapsed() > STANDSTILL_MAX || (calm && started.elapsed() > duration + END_MAX) {
-            outcome.violations.push(format!("it stands still: {}", cluster.stories()));
+            outcome
+                .violations
+                .push(format!("it stands still: {}", cluster.stories()));
             break;
         }
         if calm && load.open() == 0 {

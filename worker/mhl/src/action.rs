@@ -17,7 +17,11 @@ pub(super) fn recorded(known: &Known, digests: &[Digest], date: &str) -> Vec<Rec
     };
     let entry = |digest: &Digest| {
         let action = Some(action(digest)?);
-        Some(Recorded { digest: digest.clone(), action, date: Some(date.to_owned()) })
+        Some(Recorded {
+            digest: digest.clone(),
+            action,
+            date: Some(date.to_owned()),
+        })
     };
     digests.iter().filter_map(entry).collect()
 }

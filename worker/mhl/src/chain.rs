@@ -27,7 +27,11 @@ pub(super) fn read(folder: &Folder, name: &str) -> Result<Vec<Link>, MhlError> {
     let (file, path) = (folder.open_file(name, false)?, folder.at(name));
     let mut reader = Reader::from_reader(BufReader::new(file));
     let (mut links, mut text, mut depth, mut complete) = (Vec::new(), String::new(), 0usize, false);
-    let mut link = Link { number: 0, file: String::new(), c4: String::new() };
+    let mut link = Link {
+        number: 0,
+        file: String::new(),
+        c4: String::new(),
+    };
     parse(&mut reader, &path, |event| {
         match event {
             Event::Start(start) => {
@@ -35,8 +39,15 @@ pub(super) fn read(folder: &Folder, name: &str) -> Result<Vec<Link>, MhlError> {
                 depth += 1;
                 if start.local_name().as_ref() == "hashlist" {
                     let number = attribute(start, "sequencenr")?.unwrap_or_default();
-                    let number = number.trim().parse().map_err(|_| format!("sequencenr {number:?} is no number"))?;
-                    link = Link { number, file: String::new(), c4: String::new() };
+                    let number = number
+                        .trim()
+                        .parse()
+                        .map_err(|_| format!("sequencenr {number:?} is no number"))?;
+                    link = Link {
+                        number,
+                        file: String::new(),
+                        c4: String::new(),
+                    };
                 }
             }
             Event::End(end) => {
@@ -57,7 +68,11 @@ pub(super) fn read(folder: &Folder, name: &str) -> Result<Vec<Link>, MhlError> {
         return Ok(links);
     }
     let problem = "this is no complete ASC MHL chain".to_owned();
-    Err(MhlError::Malformed { path, position: reader.buffer_position(), problem })
+    Err(MhlError::Malformed {
+        path,
+        position: reader.buffer_position(),
+        problem,
+    })
 }
 
 /// C4 id of a file of a history.
@@ -68,8 +83,14 @@ pub(super) fn c4_of(folder: &Folder, name: &str) -> Result<String, MhlError> {
 /// C4 id of an open file; `path` is its name in messages.
 pub(super) fn c4_of_file(file: &File, path: &Path) -> Result<String, MhlError> {
     match hash_open_file(file, &[HashAlgorithm::C4], &CancellationToken::new()) {
-        Ok((digests, _)) => Ok(digests.into_iter().next().map_or_else(String::new, |digest| digest.text)),
-        Err(HashError::Read(source)) => Err(MhlError::Io { path: path.to_owned(), source }),
+        Ok((digests, _)) => Ok(digests
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |digest| digest.text)),
+        Err(HashError::Read(source)) => Err(MhlError::Io {
+            path: path.to_owned(),
+            source,
+        }),
         Err(HashError::Cancelled) => Err(MhlError::Cancelled),
     }
 }
@@ -77,7 +98,11 @@ pub(super) fn c4_of_file(file: &File, path: &Path) -> Result<String, MhlError> {
 /// The file name of a generation; an error when it leads out of the directory of the chain.
 fn file_name(text: &str) -> Result<String, String> {
     let bad = text.is_empty() || text.contains(['/', '\0']) || text == "..";
-    if bad { Err(format!("{text:?} is no file name")) } else { Ok(text.to_owned()) }
+    if bad {
+        Err(format!("{text:?} is no file name"))
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -93,10 +118,16 @@ mod tests {
         std::fs::write(&path, &xml).expect("written");
         let folder = Folder::open(dir.path()).expect("opened");
         let links = read(&folder, "chain.xml").expect("well formed");
-        assert_eq!((links.len(), links[0].file.as_str(), links[1].number), (2, "0001_a&b.mhl", 2));
+        assert_eq!(
+            (links.len(), links[0].file.as_str(), links[1].number),
+            (2, "0001_a&b.mhl", 2)
+        );
         for bad in [&xml[..xml.len() - 5], "", &xml.replace("0002_a", "../x")] {
             std::fs::write(&path, bad).expect("written");
-            assert!(matches!(read(&folder, "chain.xml"), Err(MhlError::Malformed { .. })), "{bad}");
+            assert!(
+                matches!(read(&folder, "chain.xml"), Err(MhlError::Malformed { .. })),
+                "{bad}"
+            );
         }
     }
 }

@@ -4,8 +4,8 @@
 use super::FOLDER;
 use super::model::MhlError;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fsync, mkdirat, openat, openat2, renameat, statat,
-    unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fsync, mkdirat, openat, openat2,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -17,11 +17,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use storage::{Directory, PARTIAL_SUFFIX, RootError, Roots};
 
-const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const OPEN_DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 /// A pipe that takes the place of a file must not block the open.
-const OPEN_FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-const CREATE_FILE: OFlags =
-    OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const OPEN_FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+const CREATE_FILE: OFlags = OFlags::RDWR
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 const WITHOUT_LINKS: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
 /// Pause before an open is repeated that the kernel asked to repeat.
@@ -42,20 +50,38 @@ pub(super) struct Folder {
 impl Folder {
     /// Opens the root of a tree. Its own path may contain symbolic links: the operator chose it.
     pub(super) fn open(path: &Path) -> Result<Folder, MhlError> {
-        let fd = openat(CWD, path, OPEN_DIRECTORY, Mode::empty()).map_err(|errno| MhlError::io(path)(errno.into()))?;
-        Ok(Folder { fd, shown: path.to_owned(), roots: Roots::default() })
+        let fd = openat(CWD, path, OPEN_DIRECTORY, Mode::empty())
+            .map_err(|errno| MhlError::io(path)(errno.into()))?;
+        Ok(Folder {
+            fd,
+            shown: path.to_owned(),
+            roots: Roots::default(),
+        })
     }
 
     /// The same below the directories that local files must be below. Links to files in it are followed no further.
     pub(super) fn open_within(path: &Path, roots: &Roots) -> Result<Folder, MhlError> {
-        let fd = roots.open_directory(path).map_err(|error| outside(path, &error))?;
-        Ok(Folder { fd, shown: path.to_owned(), roots: roots.clone() })
+        let fd = roots
+            .open_directory(path)
+            .map_err(|error| outside(path, &error))?;
+        Ok(Folder {
+            fd,
+            shown: path.to_owned(),
+            roots: roots.clone(),
+        })
     }
 
     /// A directory that a transfer's root has opened.
     pub(super) fn of(directory: &Directory) -> Result<Folder, MhlError> {
-        let fd = directory.as_fd().try_clone_to_owned().map_err(MhlError::io(directory.path()))?;
-        Ok(Folder { fd, shown: directory.path().to_owned(), roots: Roots::default() })
+        let fd = directory
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(MhlError::io(directory.path()))?;
+        Ok(Folder {
+            fd,
+            shown: directory.path().to_owned(),
+            roots: Roots::default(),
+        })
     }
 
     /// Opens the directory `relative` below this one. A symbolic link on the way is refused.
@@ -63,13 +89,19 @@ impl Folder {
         let relative = relative.as_ref();
         let fd = self.resolve(relative, OPEN_DIRECTORY, WITHOUT_LINKS);
         let fd = fd.map_err(|errno| self.refused(relative, errno))?;
-        Ok(Folder { fd, shown: self.at(relative), roots: self.roots.clone() })
+        Ok(Folder {
+            fd,
+            shown: self.at(relative),
+            roots: self.roots.clone(),
+        })
     }
 
     /// The same for a directory that may be missing.
     pub(super) fn find(&self, relative: impl AsRef<OsStr>) -> Result<Option<Folder>, MhlError> {
         match self.below(relative) {
-            Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
             found => found.map(Some),
         }
     }
@@ -84,11 +116,18 @@ impl Folder {
 
     /// Opens a regular file below this directory for reading. `linked`: its own name is a symbolic link, which counts as
     /// the file that it leads to; any other link on the way is refused.
-    pub(super) fn open_file(&self, relative: impl AsRef<OsStr>, linked: bool) -> Result<File, MhlError> {
+    pub(super) fn open_file(
+        &self,
+        relative: impl AsRef<OsStr>,
+        linked: bool,
+    ) -> Result<File, MhlError> {
         let relative = relative.as_ref();
         let opened = if linked && !self.roots.is_empty() {
             let path = self.at(relative);
-            return self.roots.open_file(&path).map_err(|error| outside(&path, &error));
+            return self
+                .roots
+                .open_file(&path)
+                .map_err(|error| outside(&path, &error));
         } else if linked {
             let (parent, name) = split(relative);
             let parent = self.below(parent)?;
@@ -101,7 +140,9 @@ impl Folder {
         if found.is_file() {
             return Ok(file);
         }
-        Err(MhlError::io(&self.at(relative))(io::Error::other("this is no regular file")))
+        Err(MhlError::io(&self.at(relative))(io::Error::other(
+            "this is no regular file",
+        )))
     }
 
     /// Opens what is at `relative` for reading. Links to directories are followed while they stay below this directory, a
@@ -109,15 +150,26 @@ impl Folder {
     pub(super) fn open_through_links(&self, relative: &str) -> io::Result<File> {
         let (parent, name) = split(OsStr::new(relative));
         let parent = match self.resolve(parent, OPEN_DIRECTORY, ResolveFlags::BENEATH) {
-            Err(Errno::XDEV) => return Err(io::Error::other("a symbolic link on its path leads out of the tree")),
+            Err(Errno::XDEV) => {
+                return Err(io::Error::other(
+                    "a symbolic link on its path leads out of the tree",
+                ));
+            }
             parent => parent?,
         };
-        Ok(File::from(repeated(|| openat(&parent, name, OPEN_FILE, Mode::empty()))?))
+        Ok(File::from(repeated(|| {
+            openat(&parent, name, OPEN_FILE, Mode::empty())
+        })?))
     }
 
     /// Whether something is at `relative`, without leaving this directory.
     pub(super) fn has(&self, relative: &str) -> bool {
-        self.resolve(OsStr::new(relative), OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::BENEATH).is_ok()
+        self.resolve(
+            OsStr::new(relative),
+            OFlags::PATH | OFlags::CLOEXEC,
+            ResolveFlags::BENEATH,
+        )
+        .is_ok()
     }
 
     /// Describes an entry, a symbolic link as itself.
@@ -147,7 +199,9 @@ impl Folder {
             }
             let kind = match entry.file_type() {
                 // Some filesystems leave it out of their listings.
-                FileType::Unknown => self.entry(name).map_or(FileType::Unknown, |found| kind(&found)),
+                FileType::Unknown => self
+                    .entry(name)
+                    .map_or(FileType::Unknown, |found| kind(&found)),
                 kind => kind,
             };
             entries.push((name.to_owned(), kind));
@@ -159,7 +213,8 @@ impl Folder {
     pub(super) fn create(&self, name: &str) -> Result<File, MhlError> {
         self.remove_file(name)?;
         let file = openat(&self.fd, name, CREATE_FILE, Mode::from_raw_mode(0o666));
-        file.map(File::from).map_err(|errno| self.failed(name, errno))
+        file.map(File::from)
+            .map_err(|errno| self.failed(name, errno))
     }
 
     /// Renames an entry, and puts the new name on disk.
@@ -195,9 +250,18 @@ impl Folder {
             Err(Errno::ISDIR) if depth > 0 => {}
             Err(errno) => return Err(self.failed(name, errno)),
         }
-        let fd = openat(&self.fd, name, OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+        let fd = openat(
+            &self.fd,
+            name,
+            OPEN_DIRECTORY | OFlags::NOFOLLOW,
+            Mode::empty(),
+        );
         let fd = fd.map_err(|errno| self.failed(name, errno))?;
-        let inner = Folder { fd, shown: self.shown.join(name), roots: self.roots.clone() };
+        let inner = Folder {
+            fd,
+            shown: self.shown.join(name),
+            roots: self.roots.clone(),
+        };
         for (name, _) in inner.entries()? {
             inner.remove_tree(&name, depth - 1)?;
         }
@@ -209,10 +273,14 @@ impl Folder {
 
     /// Makes the folder of the history of this directory. `fill` writes into a working folder, which gets the final name
     /// in one step: a folder without a chain is an error to every reader.
-    pub(super) fn begin_history<T>(&self, fill: impl FnOnce(&Folder) -> Result<T, MhlError>) -> Result<T, MhlError> {
+    pub(super) fn begin_history<T>(
+        &self,
+        fill: impl FnOnce(&Folder) -> Result<T, MhlError>,
+    ) -> Result<T, MhlError> {
         let work = unborn();
         self.remove_all(&work)?;
-        mkdirat(&self.fd, work.as_str(), Mode::from_raw_mode(0o777)).map_err(|errno| self.failed(&work, errno))?;
+        mkdirat(&self.fd, work.as_str(), Mode::from_raw_mode(0o777))
+            .map_err(|errno| self.failed(&work, errno))?;
         let filled = fill(&self.below(&work)?)?;
         self.rename(&work, FOLDER)?;
         // A link that took the place of the working folder has its name now.
@@ -228,7 +296,11 @@ impl Folder {
     /// The same directory by another descriptor.
     pub(super) fn again(&self) -> Result<Folder, MhlError> {
         let fd = self.fd.try_clone().map_err(MhlError::io(&self.shown))?;
-        Ok(Folder { fd, shown: self.shown.clone(), roots: self.roots.clone() })
+        Ok(Folder {
+            fd,
+            shown: self.shown.clone(),
+            roots: self.roots.clone(),
+        })
     }
 
     /// Its path in messages.
@@ -239,11 +311,24 @@ impl Folder {
     /// The path of something below it in messages.
     pub(super) fn at(&self, relative: impl AsRef<OsStr>) -> PathBuf {
         let relative = relative.as_ref();
-        if relative.is_empty() { self.shown.clone() } else { self.shown.join(relative) }
+        if relative.is_empty() {
+            self.shown.clone()
+        } else {
+            self.shown.join(relative)
+        }
     }
 
-    fn resolve(&self, relative: &OsStr, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
-        let relative = if relative.is_empty() { OsStr::new(".") } else { relative };
+    fn resolve(
+        &self,
+        relative: &OsStr,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> rustix::io::Result<OwnedFd> {
+        let relative = if relative.is_empty() {
+            OsStr::new(".")
+        } else {
+            relative
+        };
         repeated(|| openat2(&self.fd, relative, flags, Mode::empty(), resolve))
     }
 
@@ -259,7 +344,10 @@ impl Folder {
         let links = Path::new(relative)
             .ancestors()
             .map(Path::as_os_str)
-            .filter(|path| self.entry(path).is_ok_and(|found| kind(&found) == FileType::Symlink));
+            .filter(|path| {
+                self.entry(path)
+                    .is_ok_and(|found| kind(&found) == FileType::Symlink)
+            });
         MhlError::Linked(self.at(links.last().unwrap_or(relative)))
     }
 }
@@ -339,14 +427,25 @@ mod tests {
         let tree = Folder::open(&root).expect("opened");
         let folder = tree.below(FOLDER).expect("there");
         swap(&root.join(FOLDER), &outside.join(FOLDER));
-        std::io::Write::write_all(&mut folder.create("x").expect("created"), b"y").expect("written");
+        std::io::Write::write_all(&mut folder.create("x").expect("created"), b"y")
+            .expect("written");
         folder.rename("x", "y").expect("renamed");
         folder.remove_file("0001_x.mhl").expect("removed");
         assert!(root.join("moved/y").is_file() && !root.join("moved/0001_x.mhl").exists());
-        assert_eq!(std::fs::read_dir(outside.join(FOLDER)).expect("listed").count(), 1);
+        assert_eq!(
+            std::fs::read_dir(outside.join(FOLDER))
+                .expect("listed")
+                .count(),
+            1
+        );
         assert!(matches!(tree.find(FOLDER), Err(MhlError::Linked(_))));
-        let error = super::super::chain::read(&folder, "absent.xml").map(drop).expect_err("nothing is there");
-        assert!(error.to_string().contains("root/ascmhl/absent.xml"), "{error}");
+        let error = super::super::chain::read(&folder, "absent.xml")
+            .map(drop)
+            .expect_err("nothing is there");
+        assert!(
+            error.to_string().contains("root/ascmhl/absent.xml"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -365,12 +464,17 @@ mod tests {
             tree.open_file("a/b/x.mov", true).map(drop),
         ];
         for refused in refused {
-            assert!(matches!(&refused, Err(MhlError::Linked(path)) if path.ends_with("root/a")), "{refused:?}");
+            assert!(
+                matches!(&refused, Err(MhlError::Linked(path)) if path.ends_with("root/a")),
+                "{refused:?}"
+            );
         }
         assert!(!tree.has("a/b/x.mov") && tree.has("moved/b/x.mov"));
         assert!(tree.open_through_links("a/b/x.mov").is_err());
         held.remove_all(FOLDER).expect("removed");
-        assert!(!root.join("moved/b/ascmhl").exists() && outside.join("a/b/ascmhl/0001_x.mhl").exists());
+        assert!(
+            !root.join("moved/b/ascmhl").exists() && outside.join("a/b/ascmhl/0001_x.mhl").exists()
+        );
     }
 
     #[test]
@@ -395,7 +499,8 @@ mod tests {
         std::fs::hard_link(outside.join("x"), root.join("z")).expect("linked");
         let tree = Folder::open(&root).expect("opened");
         for name in ["y", "z"] {
-            std::io::Write::write_all(&mut tree.create(name).expect("created"), b"new").expect("written");
+            std::io::Write::write_all(&mut tree.create(name).expect("created"), b"new")
+                .expect("written");
             assert_eq!(std::fs::read(root.join(name)).expect("read"), b"new");
         }
         assert_eq!(std::fs::read(outside.join("x")).expect("read"), b"keep");
@@ -422,9 +527,15 @@ mod tests {
         rustix::fs::mkfifoat(CWD, root.join("a/pipe"), Mode::from_raw_mode(0o600)).expect("made");
         let tree = Folder::open(&root).expect("opened");
         assert!(tree.open_file("a/x", false).is_ok() && tree.open_file("a/link", true).is_ok());
-        assert!(matches!(tree.open_file("a/link", false), Err(MhlError::Linked(_))));
+        assert!(matches!(
+            tree.open_file("a/link", false),
+            Err(MhlError::Linked(_))
+        ));
         for other in ["a", "a/pipe"] {
-            assert!(matches!(tree.open_file(other, false), Err(MhlError::Io { .. })), "{other}");
+            assert!(
+                matches!(tree.open_file(other, false), Err(MhlError::Io { .. })),
+                "{other}"
+            );
         }
     }
 

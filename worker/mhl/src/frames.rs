@@ -38,26 +38,44 @@ impl Frames {
     /// The history of a directory begins.
     pub(super) fn enter(&mut self, prefix: &str, history: History) {
         let ignore = Ignore::new(&history.ignore);
-        self.around.push(Frame { prefix: prefix.to_owned(), history, ignore });
+        self.around.push(Frame {
+            prefix: prefix.to_owned(),
+            history,
+            ignore,
+        });
     }
 
     /// The innermost history ends; returns what it records and was not met. What is left out of the tree is not missing,
     /// nor is an empty directory where there are only objects: it is taken to be there.
     pub(super) fn leave(&mut self, of_objects: bool, tally: &mut Tally) -> Vec<String> {
-        let Some(mut frame) = self.around.pop() else { return Vec::new() };
+        let Some(mut frame) = self.around.pop() else {
+            return Vec::new();
+        };
         if of_objects {
             for directory in frame.history.empty_directories() {
                 tally.directory(&join_below(&frame.prefix, &directory));
                 frame.history.see(&directory);
             }
         }
-        let unfinished = frame.history.unseen().filter(|path| is_unfinished(path.rsplit('/').next().unwrap_or(path)));
-        self.unfinished.extend(unfinished.map(|path| join_below(&frame.prefix, path)));
+        let unfinished = frame
+            .history
+            .unseen()
+            .filter(|path| is_unfinished(path.rsplit('/').next().unwrap_or(path)));
+        self.unfinished
+            .extend(unfinished.map(|path| join_below(&frame.prefix, path)));
         let covered = |path: &str| {
-            let covers = |frame: &Frame| frame.relative(path).is_some_and(|relative| frame.ignore.covers(relative));
+            let covers = |frame: &Frame| {
+                frame
+                    .relative(path)
+                    .is_some_and(|relative| frame.ignore.covers(relative))
+            };
             covers(&frame) || self.around.iter().any(covers)
         };
-        let missing = frame.history.unseen().map(|path| join_below(&frame.prefix, path)).filter(|path| !covered(path));
+        let missing = frame
+            .history
+            .unseen()
+            .map(|path| join_below(&frame.prefix, path))
+            .filter(|path| !covered(path));
         let missing = missing.collect();
         self.left.push(frame);
         missing
@@ -93,7 +111,11 @@ impl Frames {
     /// With what a file is hashed: as it is recorded, and as the directories around it are.
     pub(super) fn algorithms(&self, recorded: &Digest) -> Vec<HashAlgorithm> {
         let mut algorithms = vec![recorded.algorithm];
-        for algorithm in self.around.iter().filter_map(|frame| frame.history.sealed.algorithm) {
+        for algorithm in self
+            .around
+            .iter()
+            .filter_map(|frame| frame.history.sealed.algorithm)
+        {
             if !algorithms.contains(&algorithm) {
                 algorithms.push(algorithm);
             }
@@ -103,28 +125,50 @@ impl Frames {
 
     /// Whether what is there is no part of the tree.
     pub(super) fn ignores(&self, path: &str, directory: bool) -> bool {
-        let ignores =
-            |frame: &Frame| frame.relative(path).is_some_and(|relative| frame.ignore.matches(relative, directory));
+        let ignores = |frame: &Frame| {
+            frame
+                .relative(path)
+                .is_some_and(|relative| frame.ignore.matches(relative, directory))
+        };
         self.around.iter().any(ignores)
     }
 
     /// Judges references and directory hashes, after every file has been hashed.
     pub(super) fn judge(&self, tally: &Tally, report: &mut VerifyReport) {
-        let places: Vec<Place> = self.left.iter().map(|frame| Place::of(&frame.prefix, &frame.history)).collect();
+        let places: Vec<Place> = self
+            .left
+            .iter()
+            .map(|frame| Place::of(&frame.prefix, &frame.history))
+            .collect();
         let covered = |directory: &str| {
-            let covers = |frame: &Frame| frame.relative(directory).is_some_and(|path| frame.ignore.covers(path));
+            let covers = |frame: &Frame| {
+                frame
+                    .relative(directory)
+                    .is_some_and(|path| frame.ignore.covers(path))
+            };
             self.left.iter().any(covers)
         };
         report.broken.extend(references::problems(&places, covered));
         let recorded = |directory: &str| {
-            let has = |frame: &Frame| frame.relative(directory).is_some_and(|path| frame.history.has_directory(path));
+            let has = |frame: &Frame| {
+                frame
+                    .relative(directory)
+                    .is_some_and(|path| frame.history.has_directory(path))
+            };
             self.left.iter().any(has)
         };
         let advanced = self.advanced();
         let mut found = Vec::new();
         // A history that is broken vouches for no directory.
-        for frame in self.left.iter().filter(|frame| frame.history.problems.is_empty()) {
-            let within = advanced.iter().filter(|prefix| **prefix != frame.prefix).map(|prefix| (*prefix).to_owned());
+        for frame in self
+            .left
+            .iter()
+            .filter(|frame| frame.history.problems.is_empty())
+        {
+            let within = advanced
+                .iter()
+                .filter(|prefix| **prefix != frame.prefix)
+                .map(|prefix| (*prefix).to_owned());
             let further: Vec<String> = self.unfinished.iter().cloned().chain(within).collect();
             let damaged = report.damaged(&further);
             found.extend(tally.check(&frame.prefix, &frame.history.sealed, &damaged, &recorded));
@@ -135,19 +179,41 @@ impl Frames {
     /// Directories whose history has a generation that no last generation above refers to: it began or went on by itself, and
     /// the hashes of the directories above are those of before.
     fn advanced(&self) -> Vec<&str> {
-        let references = self.left.iter().flat_map(|frame| &frame.history.references).filter(|one| one.last);
+        let references = self
+            .left
+            .iter()
+            .flat_map(|frame| &frame.history.references)
+            .filter(|one| one.last);
         let known: HashSet<&str> = references.map(|one| one.reference.c4.as_str()).collect();
-        let is_known = |frame: &&Frame| frame.history.links.last().is_some_and(|link| known.contains(link.c4.as_str()));
-        self.left.iter().filter(|frame| !is_known(frame)).map(|frame| frame.prefix.as_str()).collect()
+        let is_known = |frame: &&Frame| {
+            frame
+                .history
+                .links
+                .last()
+                .is_some_and(|link| known.contains(link.c4.as_str()))
+        };
+        self.left
+            .iter()
+            .filter(|frame| !is_known(frame))
+            .map(|frame| frame.prefix.as_str())
+            .collect()
     }
 }
 
 /// `path` relative to `prefix`, when it is below it.
 pub(super) fn below<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
-    if prefix.is_empty() { Some(path) } else { path.strip_prefix(prefix)?.strip_prefix('/') }
+    if prefix.is_empty() {
+        Some(path)
+    } else {
+        path.strip_prefix(prefix)?.strip_prefix('/')
+    }
 }
 
 /// The other way round; `path` may be empty.
 pub(super) fn join_below(prefix: &str, path: &str) -> String {
-    if path.is_empty() { prefix.to_owned() } else { join(prefix, path) }
+    if path.is_empty() {
+        prefix.to_owned()
+    } else {
+        join(prefix, path)
+    }
 }

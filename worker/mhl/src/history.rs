@@ -71,13 +71,25 @@ pub(super) struct History {
 impl Known {
     /// With the first hashes of a history; the first one is the original.
     pub(super) fn of(hashes: impl Iterator<Item = Digest>) -> Known {
-        let hashes: Vec<Held> = hashes.map(|digest| Held { digest, first: true, latest: None }).collect();
-        Known { original: (!hashes.is_empty()).then_some(0), hashes, ..Known::default() }
+        let hashes: Vec<Held> = hashes
+            .map(|digest| Held {
+                digest,
+                first: true,
+                latest: None,
+            })
+            .collect();
+        Known {
+            original: (!hashes.is_empty()).then_some(0),
+            hashes,
+            ..Known::default()
+        }
     }
 
     /// The hash that later ones are held against.
     pub(super) fn original(&self) -> Option<&Digest> {
-        self.hashes.get(usize::from(self.original?)).map(|held| &held.digest)
+        self.hashes
+            .get(usize::from(self.original?))
+            .map(|held| &held.digest)
     }
 
     /// The first hash of an algorithm.
@@ -87,42 +99,69 @@ impl Known {
 
     /// The first hashes, one of each algorithm.
     pub(super) fn firsts(&self) -> impl Iterator<Item = &Digest> {
-        self.hashes.iter().filter(|held| held.first).map(|held| &held.digest)
+        self.hashes
+            .iter()
+            .filter(|held| held.first)
+            .map(|held| &held.digest)
     }
 
     /// The algorithm a file must be hashed with to be held against its history, when `wanted` alone does not do.
     pub(super) fn needed(&self, wanted: &[Digest]) -> Option<HashAlgorithm> {
-        let held = wanted.iter().any(|digest| self.first(digest.algorithm).is_some());
-        if held { None } else { self.firsts().next().map(|digest| digest.algorithm) }
+        let held = wanted
+            .iter()
+            .any(|digest| self.first(digest.algorithm).is_some());
+        if held {
+            None
+        } else {
+            self.firsts().next().map(|digest| digest.algorithm)
+        }
     }
 
     /// The last recorded hash of an algorithm.
     pub(super) fn latest(&self, algorithm: HashAlgorithm) -> Option<&Digest> {
-        let latest = self.hashes.iter().filter(|held| held.latest.is_some()).map(|held| &held.digest);
-        latest.into_iter().find(|digest| digest.algorithm == algorithm)
+        let latest = self
+            .hashes
+            .iter()
+            .filter(|held| held.latest.is_some())
+            .map(|held| &held.digest);
+        latest
+            .into_iter()
+            .find(|digest| digest.algorithm == algorithm)
     }
 
     /// Whether exactly this hash, computed at exactly this moment, is recorded already.
     pub(super) fn has_stamp(&self, digest: &Digest, date: jiff::Timestamp) -> bool {
         let stamped = |held: &Held| held.latest.is_some_and(|(_, at)| at == Some(date));
-        self.hashes.iter().any(|held| held.digest == *digest && stamped(held))
+        self.hashes
+            .iter()
+            .any(|held| held.digest == *digest && stamped(held))
     }
 
     /// Whether the last generation that has the file found it altered.
     pub(super) fn has_failed(&self) -> bool {
-        self.hashes.iter().any(|held| held.latest.is_some_and(|(action, _)| action == Some(Action::Failed)))
+        self.hashes.iter().any(|held| {
+            held.latest
+                .is_some_and(|(action, _)| action == Some(Action::Failed))
+        })
     }
 
     /// Whether size and time are those recorded. Others write whole seconds; ours are exact. In a bucket times are too
     /// coarse to tell anything: there the state counts.
-    pub(super) fn is_unchanged(&self, bytes: u64, modified: jiff::Timestamp, state: Option<&str>) -> bool {
+    pub(super) fn is_unchanged(
+        &self,
+        bytes: u64,
+        modified: jiff::Timestamp,
+        state: Option<&str>,
+    ) -> bool {
         if state.is_some() {
             return self.state.as_deref() == state && self.bytes.unwrap_or(0) == bytes;
         }
-        let same_time = self.modified.is_some_and(|recorded| match recorded.subsec_nanosecond() {
-            0 => recorded.as_second() == modified.as_second(),
-            _ => recorded == modified,
-        });
+        let same_time = self
+            .modified
+            .is_some_and(|recorded| match recorded.subsec_nanosecond() {
+                0 => recorded.as_second() == modified.as_second(),
+                _ => recorded == modified,
+            });
         // The reference tool leaves the size of empty files out.
         self.bytes.unwrap_or(0) == bytes && same_time
     }
@@ -137,7 +176,11 @@ impl Known {
         self.hashes.iter_mut().for_each(|held| held.latest = None);
         self.forget_others();
         for recorded in entry.hashes {
-            self.add_hash(recorded.digest, recorded.action, recorded.date.as_ref().and_then(moment));
+            self.add_hash(
+                recorded.digest,
+                recorded.action,
+                recorded.date.as_ref().and_then(moment),
+            );
         }
     }
 
@@ -164,7 +207,11 @@ impl Known {
                 let first = self.first(digest.algorithm).is_none();
                 // One hash is the rule: room for more would be most of what this takes.
                 self.hashes.reserve_exact(1);
-                self.hashes.push(Held { digest, first, latest: None });
+                self.hashes.push(Held {
+                    digest,
+                    first,
+                    latest: None,
+                });
                 self.hashes.len() - 1
             }
         };
@@ -193,7 +240,10 @@ impl History {
 
     /// Loads the history of a directory. What is broken is listed in `problems`; only what cannot be read at all is an
     /// error.
-    pub(super) fn load(directory: &Folder, cancel: &CancellationToken) -> Result<History, MhlError> {
+    pub(super) fn load(
+        directory: &Folder,
+        cancel: &CancellationToken,
+    ) -> Result<History, MhlError> {
         let mut history = History::empty();
         if let Some(folder) = directory.find(FOLDER)? {
             history.read(&folder, cancel)?;
@@ -208,7 +258,8 @@ impl History {
             self.links.sort_by_key(|link| link.number);
             self.problems.extend(gaps(&self.links));
         } else if !generations.is_empty() {
-            self.problems.push(format!("there are generations but no {CHAIN_FILE}"));
+            self.problems
+                .push(format!("there are generations but no {CHAIN_FILE}"));
         }
         for index in 0..self.links.len() {
             if cancel.is_cancelled() {
@@ -218,7 +269,9 @@ impl History {
         }
         for file in generations {
             if !self.links.iter().any(|link| link.file == file) {
-                let tool = read_generation_in(folder, &file, |_| {}).ok().map(|(header, _)| header.tool);
+                let tool = read_generation_in(folder, &file, |_| {})
+                    .ok()
+                    .map(|(header, _)| header.tool);
                 self.unlisted.push((folder.at(&file), tool));
             }
         }
@@ -238,16 +291,33 @@ impl History {
     pub(super) fn see_below(&mut self, directory: &str) {
         let below = |path: &str| {
             directory.is_empty()
-                || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || path
+                    .strip_prefix(directory)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.files.iter_mut().filter(|(path, _)| below(path)).for_each(|(_, known)| known.seen = true);
-        self.directories.iter_mut().filter(|(path, _)| below(path)).for_each(|(_, seen)| *seen = true);
+        self.files
+            .iter_mut()
+            .filter(|(path, _)| below(path))
+            .for_each(|(_, known)| known.seen = true);
+        self.directories
+            .iter_mut()
+            .filter(|(path, _)| below(path))
+            .for_each(|(_, seen)| *seen = true);
     }
 
     /// Recorded files and directories that were not met.
     pub(super) fn unseen(&self) -> impl Iterator<Item = &str> {
-        let files = self.files.iter().filter(|(_, known)| !known.seen).map(|(path, _)| path.as_str());
-        files.chain(self.directories.iter().filter(|(_, seen)| !**seen).map(|(path, _)| path.as_str()))
+        let files = self
+            .files
+            .iter()
+            .filter(|(_, known)| !known.seen)
+            .map(|(path, _)| path.as_str());
+        files.chain(
+            self.directories
+                .iter()
+                .filter(|(_, seen)| !**seen)
+                .map(|(path, _)| path.as_str()),
+        )
     }
 
     /// Whether a directory is recorded.
@@ -267,22 +337,30 @@ impl History {
                 above = parent;
             }
         }
-        let mut empty: Vec<String> =
-            self.directories.keys().filter(|path| !filled.contains(path.as_str())).cloned().collect();
+        let mut empty: Vec<String> = self
+            .directories
+            .keys()
+            .filter(|path| !filled.contains(path.as_str()))
+            .cloned()
+            .collect();
         empty.sort();
         empty
     }
 
     /// Number the next generation gets.
     pub(super) fn next_number(&self) -> u64 {
-        self.links.last().map_or(1, |link| link.number.saturating_add(1))
+        self.links
+            .last()
+            .map_or(1, |link| link.number.saturating_add(1))
     }
 
     fn load_generation(&mut self, folder: &Folder, index: usize) {
         let Link { file, c4, .. } = self.links[index].clone();
         match c4_of(folder, &file) {
             Ok(found) if found == c4 => {}
-            Ok(_) => self.problems.push(format!("generation {file} is not the one the chain lists: it was changed")),
+            Ok(_) => self.problems.push(format!(
+                "generation {file} is not the one the chain lists: it was changed"
+            )),
             Err(MhlError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 self.problems.push(format!("generation {file} is missing"));
                 return;
@@ -294,9 +372,15 @@ impl History {
         }
         let last = index + 1 == self.links.len();
         let mut sealed = Sealed::default();
-        let (files, directories, algorithms) = (&mut self.files, &mut self.directories, &mut self.algorithms);
+        let (files, directories, algorithms) =
+            (&mut self.files, &mut self.directories, &mut self.algorithms);
         let read = read_generation_in(folder, &file, |entry| {
-            algorithms.extend(entry.hashes.iter().map(|recorded| recorded.digest.algorithm));
+            algorithms.extend(
+                entry
+                    .hashes
+                    .iter()
+                    .map(|recorded| recorded.digest.algorithm),
+            );
             if last && entry.kind == EntryKind::Directory {
                 sealed.add(&entry.path, &entry.hashes, &entry.structure);
             }
@@ -304,7 +388,11 @@ impl History {
         });
         match read {
             Ok((header, references)) => {
-                let referred = |reference| Referred { reference, generation: file.clone(), last };
+                let referred = |reference| Referred {
+                    reference,
+                    generation: file.clone(),
+                    last,
+                };
                 self.references.extend(references.into_iter().map(referred));
                 sealed.add("", &header.root_content, &header.root_structure);
                 self.sealed = sealed;
@@ -325,13 +413,23 @@ impl History {
 impl Sealed {
     /// Takes over the hashes of a directory, in the algorithm of the first that comes.
     fn add(&mut self, path: &str, content: &[Recorded], structure: &[Recorded]) {
-        let Some(algorithm) = self.algorithm.or(content.first().map(|first| first.digest.algorithm)) else { return };
+        let Some(algorithm) = self
+            .algorithm
+            .or(content.first().map(|first| first.digest.algorithm))
+        else {
+            return;
+        };
         self.algorithm = Some(algorithm);
         let of = |recorded: &[Recorded]| {
-            recorded.iter().map(|recorded| &recorded.digest).find(|digest| digest.algorithm == algorithm).cloned()
+            recorded
+                .iter()
+                .map(|recorded| &recorded.digest)
+                .find(|digest| digest.algorithm == algorithm)
+                .cloned()
         };
         if let Some(content) = of(content) {
-            self.directories.insert(path.to_owned(), (content, of(structure)));
+            self.directories
+                .insert(path.to_owned(), (content, of(structure)));
         }
     }
 }
@@ -343,22 +441,34 @@ fn gaps(links: &[Link]) -> Vec<String> {
     for link in links {
         let (number, file) = (link.number, &link.file);
         if number < expected {
-            problems.push(format!("{CHAIN_FILE} lists two generations with the number {number}"));
+            problems.push(format!(
+                "{CHAIN_FILE} lists two generations with the number {number}"
+            ));
         } else if number > expected {
             let missing = if number - expected == 1 {
                 format!("generation {expected} is")
             } else {
                 format!("generations {expected} to {} are", number - 1)
             };
-            problems.push(format!("{missing} missing: the next one in {CHAIN_FILE} is {file}"));
+            problems.push(format!(
+                "{missing} missing: the next one in {CHAIN_FILE} is {file}"
+            ));
         }
         expected = expected.max(number.saturating_add(1));
     }
     problems
 }
 
-fn add_entry(files: &mut HashMap<String, Known>, directories: &mut HashMap<String, bool>, entry: Entry) {
-    if let Some(previous) = entry.previous_path.as_deref().filter(|previous| *previous != entry.path) {
+fn add_entry(
+    files: &mut HashMap<String, Known>,
+    directories: &mut HashMap<String, bool>,
+    entry: Entry,
+) {
+    if let Some(previous) = entry
+        .previous_path
+        .as_deref()
+        .filter(|previous| *previous != entry.path)
+    {
         directories.remove(previous);
         if let Some(known) = files.remove(previous) {
             files.insert(entry.path.clone(), known);
@@ -395,11 +505,12 @@ mod tests {
 
     fn entry(hashes: &[(HashAlgorithm, &[u8], Option<Action>)]) -> Entry {
         let date = Some("2026-03-05T10:00:00.5Z".to_owned());
-        let recorded = |(algorithm, content, action): &(HashAlgorithm, &[u8], Option<Action>)| Recorded {
-            digest: hash_bytes(*algorithm, content),
-            action: *action,
-            date: date.clone(),
-        };
+        let recorded =
+            |(algorithm, content, action): &(HashAlgorithm, &[u8], Option<Action>)| Recorded {
+                digest: hash_bytes(*algorithm, content),
+                action: *action,
+                date: date.clone(),
+            };
         Entry {
             kind: EntryKind::File { bytes: Some(3) },
             path: "a".into(),
@@ -414,11 +525,19 @@ mod tests {
     #[test]
     fn gap_in_the_numbers_of_a_chain_is_a_problem() {
         let chain = |numbers: &[u64]| {
-            let link = |number: &u64| Link { number: *number, file: format!("{number:04}_a.mhl"), c4: String::new() };
+            let link = |number: &u64| Link {
+                number: *number,
+                file: format!("{number:04}_a.mhl"),
+                c4: String::new(),
+            };
             gaps(&numbers.iter().map(link).collect::<Vec<_>>())
         };
         assert!(chain(&[]).is_empty() && chain(&[1, 2, 3]).is_empty());
-        assert!(chain(&[1, 3])[0].starts_with("generation 2 is missing"), "{:?}", chain(&[1, 3]));
+        assert!(
+            chain(&[1, 3])[0].starts_with("generation 2 is missing"),
+            "{:?}",
+            chain(&[1, 3])
+        );
         assert!(chain(&[4])[0].starts_with("generations 1 to 3 are missing"));
         assert!(chain(&[1, 2, 2, 3])[0].contains("two generations with the number 2"));
         assert_eq!(chain(&[1, 2, 2, 3]).len(), 1);
@@ -443,19 +562,43 @@ mod tests {
         let digest = |algorithm, content: &[u8]| hash_bytes(algorithm, content);
         let mut known = Known::default();
         // A hash without an action comes first, the original after it.
-        known.add(entry(&[(Md5, b"x", None), (Md5, b"a", Some(Action::Original))]));
-        assert_eq!((known.original(), known.first(Md5)), (Some(&digest(Md5, b"a")), Some(&digest(Md5, b"x"))));
-        known.add(entry(&[(Md5, b"b", Some(Action::Failed)), (Xxh128, b"a", Some(Action::Verified))]));
+        known.add(entry(&[
+            (Md5, b"x", None),
+            (Md5, b"a", Some(Action::Original)),
+        ]));
+        assert_eq!(
+            (known.original(), known.first(Md5)),
+            (Some(&digest(Md5, b"a")), Some(&digest(Md5, b"x")))
+        );
+        known.add(entry(&[
+            (Md5, b"b", Some(Action::Failed)),
+            (Xxh128, b"a", Some(Action::Verified)),
+        ]));
         assert!(known.has_failed() && known.latest(Md5) == Some(&digest(Md5, b"b")));
         assert_eq!(known.original(), Some(&digest(Md5, b"a")));
         known.add(entry(&[(Md5, b"a", Some(Action::Verified))]));
         assert!(!known.has_failed() && known.latest(Xxh128).is_none());
-        assert_eq!(known.firsts().collect::<Vec<_>>(), [&digest(Md5, b"x"), &digest(Xxh128, b"a")]);
-        assert_eq!((known.hashes.len(), known.original()), (3, Some(&digest(Md5, b"a"))));
+        assert_eq!(
+            known.firsts().collect::<Vec<_>>(),
+            [&digest(Md5, b"x"), &digest(Xxh128, b"a")]
+        );
+        assert_eq!(
+            (known.hashes.len(), known.original()),
+            (3, Some(&digest(Md5, b"a")))
+        );
         let date: jiff::Timestamp = "2026-03-05T10:00:00.5Z".parse().expect("a moment");
-        assert!(known.has_stamp(&digest(Md5, b"a"), date) && !known.has_stamp(&digest(Xxh128, b"a"), date));
+        assert!(
+            known.has_stamp(&digest(Md5, b"a"), date)
+                && !known.has_stamp(&digest(Xxh128, b"a"), date)
+        );
         let moment = |text: &str| text.parse::<jiff::Timestamp>().expect("a moment");
-        assert!(known.is_unchanged(3, moment("2026-03-05T10:00:00.7Z"), None), "whole seconds");
-        assert!(!known.is_unchanged(3, moment("2026-03-05T10:00:01Z"), None) && !known.is_unchanged(4, date, None));
+        assert!(
+            known.is_unchanged(3, moment("2026-03-05T10:00:00.7Z"), None),
+            "whole seconds"
+        );
+        assert!(
+            !known.is_unchanged(3, moment("2026-03-05T10:00:01Z"), None)
+                && !known.is_unchanged(4, date, None)
+        );
     }
 }

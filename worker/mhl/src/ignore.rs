@@ -5,7 +5,9 @@ use storage::UNFINISHED_SUFFIXES;
 
 /// Patterns of the reference tool, and those of our own working files.
 pub(super) fn default_patterns() -> Vec<String> {
-    let mut patterns: Vec<String> = [".DS_Store", "ascmhl", "ascmhl/"].map(str::to_owned).to_vec();
+    let mut patterns: Vec<String> = [".DS_Store", "ascmhl", "ascmhl/"]
+        .map(str::to_owned)
+        .to_vec();
     add_own(&mut patterns);
     patterns
 }
@@ -33,12 +35,21 @@ struct Rule {
 impl Ignore {
     /// Compiles patterns; one that is no pattern matches nothing.
     pub(super) fn new(patterns: &[String]) -> Ignore {
-        Ignore { rules: patterns.iter().filter_map(|pattern| rule(pattern)).collect() }
+        Ignore {
+            rules: patterns
+                .iter()
+                .filter_map(|pattern| rule(pattern))
+                .collect(),
+        }
     }
 
     /// Whether an entry itself matches; what is inside an ignored directory is not asked for.
     pub(super) fn matches(&self, path: &str, directory: bool) -> bool {
-        let last = self.rules.iter().rev().find(|r| (directory || !r.directories_only) && r.regex.is_match(path));
+        let last = self
+            .rules
+            .iter()
+            .rev()
+            .find(|r| (directory || !r.directories_only) && r.regex.is_match(path));
         last.is_some_and(|rule| !rule.negated)
     }
 
@@ -54,12 +65,24 @@ fn rule(pattern: &str) -> Option<Rule> {
     if pattern.is_empty() || pattern.starts_with('#') {
         return None;
     }
-    let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
-    let (directories_only, pattern) = pattern.strip_suffix('/').map_or((false, pattern), |rest| (true, rest));
+    let (negated, pattern) = pattern
+        .strip_prefix('!')
+        .map_or((false, pattern), |rest| (true, rest));
+    let (directories_only, pattern) = pattern
+        .strip_suffix('/')
+        .map_or((false, pattern), |rest| (true, rest));
     let anchored = pattern.contains('/');
     let glob = glob(pattern.strip_prefix('/').unwrap_or(pattern));
-    let regex = if anchored { format!("^{glob}$") } else { format!("^(?:.*/)?{glob}$") };
-    Some(Rule { regex: Regex::new(&format!("(?s){regex}")).ok()?, negated, directories_only })
+    let regex = if anchored {
+        format!("^{glob}$")
+    } else {
+        format!("^(?:.*/)?{glob}$")
+    };
+    Some(Rule {
+        regex: Regex::new(&format!("(?s){regex}")).ok()?,
+        negated,
+        directories_only,
+    })
 }
 
 fn glob(pattern: &str) -> String {
@@ -82,7 +105,9 @@ fn glob(pattern: &str) -> String {
             '[' => match rest.find(']').filter(|end| *end > 0) {
                 Some(end) => {
                     let class = rest[..end].replace('\\', "\\\\").replace('[', "\\[");
-                    let class = class.strip_prefix('!').map_or(class.clone(), |not| format!("^{not}"));
+                    let class = class
+                        .strip_prefix('!')
+                        .map_or(class.clone(), |not| format!("^{not}"));
                     out.push_str(&format!("[{class}]"));
                     rest = &rest[end + 1..];
                 }
@@ -128,7 +153,11 @@ mod tests {
             ("x\\*", "xy", false, false),
             ("[", "[", false, true),
         ] {
-            assert_eq!(ignore(&[pattern]).matches(path, directory), expected, "{pattern} {path}");
+            assert_eq!(
+                ignore(&[pattern]).matches(path, directory),
+                expected,
+                "{pattern} {path}"
+            );
         }
     }
 
@@ -139,9 +168,14 @@ mod tests {
         assert!(ignore(&["proxy/"]).covers("a/proxy/b/c.mov"));
         assert!(!ignore(&["proxy/"]).covers("a/proxy"));
         let own = Ignore::new(&default_patterns());
-        assert!(own.covers(".showrunner/job/w.jsonl") && own.covers("a/.b.mov.0123456789abcdef.sr-part"));
         assert!(
-            own.covers(".x.mov.0123.sr-upload") && own.covers("a/.x.mov.0123.sr-ledger") && !own.covers("x.sr-upload")
+            own.covers(".showrunner/job/w.jsonl")
+                && own.covers("a/.b.mov.0123456789abcdef.sr-part")
+        );
+        assert!(
+            own.covers(".x.mov.0123.sr-upload")
+                && own.covers("a/.x.mov.0123.sr-ledger")
+                && !own.covers("x.sr-upload")
         );
         assert!(own.matches("a/ascmhl", true) && !own.covers("a/b.part"));
     }

@@ -37,8 +37,15 @@ pub(super) fn source(from: &Path, roots: &Roots) -> Result<Option<Folder>, MhlEr
 }
 
 /// Gives the tree below `to` the histories of the tree below `from`, where it has none of its own.
-pub fn import(from: &Path, to: &Path, roots: &Roots, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let Some(from) = source(from, roots)? else { return Ok(Imported::default()) };
+pub fn import(
+    from: &Path,
+    to: &Path,
+    roots: &Roots,
+    cancel: &CancellationToken,
+) -> Result<Imported, MhlError> {
+    let Some(from) = source(from, roots)? else {
+        return Ok(Imported::default());
+    };
     let chains = proven(&from, cancel)?;
     import_chains(&from, (to, roots), &chains, Some(&from), cancel)
 }
@@ -56,13 +63,20 @@ pub(super) fn import_chains(
     if chains.is_empty() {
         return Ok(imported);
     }
-    let root = Root::existing_within(to, roots).map_err(|error| MhlError::io(to)(io::Error::other(error)))?;
+    let root = Root::existing_within(to, roots)
+        .map_err(|error| MhlError::io(to)(io::Error::other(error)))?;
     // The outermost history comes before those in it.
     for (prefix, links) in chains {
         let target = made(&root, prefix)?;
         match target.find(FOLDER)? {
             Some(own) if own.entry(CHAIN_FILE).is_ok() => {
-                imported.source.add(from, prefix, links, &chain::read(&own, CHAIN_FILE)?, cancel)?;
+                imported.source.add(
+                    from,
+                    prefix,
+                    links,
+                    &chain::read(&own, CHAIN_FILE)?,
+                    cancel,
+                )?;
             }
             _ => {
                 copy(&from.below(join(prefix, FOLDER))?, &target, links)?;
@@ -84,16 +98,23 @@ fn made(root: &Root, directory: &str) -> Result<Folder, MhlError> {
     match root.directory(Path::new(directory)) {
         Ok(made) => Folder::of(&made),
         Err(DirectoryError::Escapes { path, .. }) => Err(MhlError::Linked(path)),
-        Err(error) => Err(MhlError::io(&root.path().join(directory))(io::Error::other(error))),
+        Err(error) => Err(MhlError::io(&root.path().join(directory))(
+            io::Error::other(error),
+        )),
     }
 }
 
 /// Copies generations and chain into the folder of a new history.
 fn copy(history: &Folder, target: &Folder, links: &[Link]) -> Result<(), MhlError> {
     target.begin_history(|made| {
-        for name in links.iter().map(|link| link.file.as_str()).chain([CHAIN_FILE]) {
+        for name in links
+            .iter()
+            .map(|link| link.file.as_str())
+            .chain([CHAIN_FILE])
+        {
             let (mut from, mut to) = (history.open_file(name, false)?, made.create(name)?);
-            let copied = io::copy(&mut from, &mut to).and_then(|_| to.set_permissions(from.metadata()?.permissions()));
+            let copied = io::copy(&mut from, &mut to)
+                .and_then(|_| to.set_permissions(from.metadata()?.permissions()));
             copied.map_err(MhlError::io(&history.at(name)))?;
             to.sync_all().map_err(MhlError::io(&made.at(name)))?;
         }
@@ -112,7 +133,8 @@ mod tests {
         let at = |path: &str| dir.path().join(path);
         for (tree, content) in [("card", "card"), ("outside", "outside")] {
             std::fs::create_dir_all(at(tree).join("A").join(FOLDER)).expect("created");
-            std::fs::write(at(tree).join("A").join(FOLDER).join(CHAIN_FILE), content).expect("written");
+            std::fs::write(at(tree).join("A").join(FOLDER).join(CHAIN_FILE), content)
+                .expect("written");
         }
         std::fs::create_dir(at("copy")).expect("created");
         let card = Folder::open(&at("card")).expect("opened");
@@ -125,7 +147,13 @@ mod tests {
         symlink(at("outside/A"), at("card/A")).expect("linked");
         symlink(at("elsewhere"), at("copy/A")).expect("linked");
         copy(&history, &target, &[]).expect("copied");
-        assert_eq!(std::fs::read(at("copy/moved").join(FOLDER).join(CHAIN_FILE)).expect("read"), b"card");
-        assert_eq!(std::fs::read_dir(at("elsewhere")).expect("listed").count(), 0);
+        assert_eq!(
+            std::fs::read(at("copy/moved").join(FOLDER).join(CHAIN_FILE)).expect("read"),
+            b"card"
+        );
+        assert_eq!(
+            std::fs::read_dir(at("elsewhere")).expect("listed").count(),
+            0
+        );
     }
 }

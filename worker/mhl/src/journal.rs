@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use storage::hash::Digest;
 use storage::retry::{RetryBudget, retry};
 use storage::{
-    Attributes, Body, Durability, PARTIAL_SUFFIX, Precondition, PutRequest, Root, Storage, StorageError,
-    sync_directories,
+    Attributes, Body, Durability, PARTIAL_SUFFIX, Precondition, PutRequest, Root, Storage,
+    StorageError, sync_directories,
 };
 
 /// Directory of all journals below a root. Never part of a history.
@@ -77,18 +77,29 @@ pub enum Action {
 
 /// The location of a source that may have a history around it. Web addresses have none, and carry signatures.
 pub fn source_of(location: &str) -> Option<String> {
-    Scheme::of(location).is_some_and(Scheme::is_writable).then(|| location.to_owned())
+    Scheme::of(location)
+        .is_some_and(Scheme::is_writable)
+        .then(|| location.to_owned())
 }
 
 impl Record {
     /// The digests that can be read.
     pub fn digests(&self) -> Vec<Digest> {
-        self.hashes.iter().filter_map(|text| Digest::parse(text).ok()).collect()
+        self.hashes
+            .iter()
+            .filter_map(|text| Digest::parse(text).ok())
+            .collect()
     }
 }
 
 /// Appends a unit's records in one write; with [`Durability::PowerLoss`] they are on disk when this returns.
-pub fn append(root: &Root, job: &str, worker: &WorkerId, records: &[Record], durability: Durability) -> io::Result<()> {
+pub fn append(
+    root: &Root,
+    job: &str,
+    worker: &WorkerId,
+    records: &[Record],
+    durability: Durability,
+) -> io::Result<()> {
     let mut text = Vec::with_capacity(records.len() * 200);
     // A line torn by an earlier failed write must not swallow the first of ours.
     text.push(b'\n');
@@ -98,9 +109,15 @@ pub fn append(root: &Root, job: &str, worker: &WorkerId, records: &[Record], dur
     }
     let relative = Path::new(DIRECTORY).join(component(job));
     let directory = root.directory(&relative).map_err(io::Error::other)?;
-    let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags =
+        OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let name = format!("{}.jsonl", component(&worker.0));
-    let mut file = File::from(openat(&directory, name.as_str(), flags, Mode::from_raw_mode(0o666))?);
+    let mut file = File::from(openat(
+        &directory,
+        name.as_str(),
+        flags,
+        Mode::from_raw_mode(0o666),
+    )?);
     let new = file.metadata()?.len() == 0;
     file.write_all(&text)?;
     if durability == Durability::PowerLoss {
@@ -125,20 +142,39 @@ pub async fn put(
     let mut text = Vec::with_capacity(records.len() * 200);
     for record in records {
         let line = serde_json::to_vec(record);
-        text.extend(line.map_err(|error| StorageError::invalid(storage.location(root), error.to_string()))?);
+        text.extend(
+            line.map_err(|error| StorageError::invalid(storage.location(root), error.to_string()))?,
+        );
         text.push(b'\n');
     }
     let root = root.trim_matches('/');
-    let above = if root.is_empty() { String::new() } else { format!("{root}/") };
+    let above = if root.is_empty() {
+        String::new()
+    } else {
+        format!("{root}/")
+    };
     let UnitId { step, part, .. } = execution.0;
-    let key = format!("{above}{}{}-{part}-{}.jsonl", prefix(job), step.0, execution.1);
+    let key = format!(
+        "{above}{}{}-{part}-{}.jsonl",
+        prefix(job),
+        step.0,
+        execution.1
+    );
     let body = Body::new(vec![Bytes::from(text)], storage.capabilities().checksum);
-    let attributes = Attributes { content_type: Some("application/jsonl".into()), ..Attributes::default() };
+    let attributes = Attributes {
+        content_type: Some("application/jsonl".into()),
+        ..Attributes::default()
+    };
     // The answer to a journal may be lost: the same again is the same.
     let mut failures = 0;
     loop {
         let precondition = Precondition::Unconditional;
-        let request = PutRequest { key: &key, body: &body, attributes: &attributes, precondition: &precondition };
+        let request = PutRequest {
+            key: &key,
+            body: &body,
+            attributes: &attributes,
+            precondition: &precondition,
+        };
         let put = || storage.put(request);
         match retry(RetryBudget::default(), put).await {
             Err(StorageError::Unknown { .. }) if failures < LOST_ANSWERS_MAX => failures += 1,
@@ -154,7 +190,10 @@ pub(super) fn prefix(job: &str) -> String {
 
 /// Reads the records of an object of a journal.
 pub(super) fn parse(content: &[u8], mut each: impl FnMut(Record)) {
-    content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).for_each(&mut each);
+    content
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .for_each(&mut each);
 }
 
 /// Directory of one job's journal.
@@ -170,7 +209,9 @@ pub(super) fn open(root: &Folder, job: &str) -> Result<Folder, MhlError> {
 /// The copies that a job made in a tree, and those that an earlier seal refused.
 pub(super) fn copies(root: &Folder, job: &str) -> Result<Vec<Copied>, MhlError> {
     let mut copies = Vec::new();
-    let Some(journals) = root.find(DIRECTORY)? else { return Ok(copies) };
+    let Some(journals) = root.find(DIRECTORY)? else {
+        return Ok(copies);
+    };
     if let Some(journal) = journals.find(component(job))? {
         read(&journal, |record| copies.extend(copied(record)))?;
     }
@@ -180,14 +221,22 @@ pub(super) fn copies(root: &Folder, job: &str) -> Result<Vec<Copied>, MhlError> 
 
 /// A record as a copy, when it names its source.
 pub(super) fn copied(record: Record) -> Option<Copied> {
-    Some(Copied { path: record.path, source: record.source?, hashes: Vec::new() })
+    Some(Copied {
+        path: record.path,
+        source: record.source?,
+        hashes: Vec::new(),
+    })
 }
 
 fn refused(journals: &Folder) -> Result<Vec<Copied>, MhlError> {
     let mut content = Vec::new();
     match journals.open_file(REFUSED, false) {
-        Ok(mut file) => file.read_to_end(&mut content).map_err(MhlError::io(&journals.at(REFUSED)))?,
-        Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Ok(mut file) => file
+            .read_to_end(&mut content)
+            .map_err(MhlError::io(&journals.at(REFUSED)))?,
+        Err(MhlError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error),
     };
     Ok(parse_refused(&content))
@@ -195,32 +244,46 @@ fn refused(journals: &Folder) -> Result<Vec<Copied>, MhlError> {
 
 /// Reads the list of refused copies.
 pub(super) fn parse_refused(content: &[u8]) -> Vec<Copied> {
-    content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    content
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect()
 }
 
 /// Writes the list of refused copies.
 pub(super) fn refused_text(refused: &[Copied]) -> Vec<u8> {
-    let lines = refused.iter().filter_map(|copy| serde_json::to_vec(copy).ok());
-    lines.flat_map(|line| line.into_iter().chain([b'\n'])).collect()
+    let lines = refused
+        .iter()
+        .filter_map(|copy| serde_json::to_vec(copy).ok());
+    lines
+        .flat_map(|line| line.into_iter().chain([b'\n']))
+        .collect()
 }
 
 /// Keeps the list of refused copies for the next seal of the tree: without it a file without a record in the history
 /// would be recorded as an original.
 pub(super) fn keep_refused(root: &Folder, refused: &[Copied]) -> Result<(), MhlError> {
     if refused.is_empty() {
-        return root.find(DIRECTORY)?.map_or(Ok(()), |journals| journals.remove_file(REFUSED));
+        return root
+            .find(DIRECTORY)?
+            .map_or(Ok(()), |journals| journals.remove_file(REFUSED));
     }
     let journals = root.ensure(DIRECTORY)?;
     let temporary = format!(".{REFUSED}{PARTIAL_SUFFIX}");
     let mut file = journals.create(&temporary)?;
-    let written = file.write_all(&refused_text(refused)).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(&refused_text(refused))
+        .and_then(|()| file.sync_all());
     written.map_err(MhlError::io(&journals.at(&temporary)))?;
     journals.rename(&temporary, REFUSED)
 }
 
 /// Reads every record of a journal, file by file in order of name; torn and foreign lines are left out.
 pub(super) fn read(journal: &Folder, mut each: impl FnMut(Record)) -> Result<(), MhlError> {
-    let names = journal.entries()?.into_iter().filter_map(|(name, _)| name.into_string().ok());
+    let names = journal
+        .entries()?
+        .into_iter()
+        .filter_map(|(name, _)| name.into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
     names.sort();
     for name in names {
@@ -289,7 +352,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let root = Root::create(dir.path()).expect("opened");
         let worker = WorkerId("host/1".into());
-        append(&root, "job", &worker, &[record("a"), record("b")], Durability::PowerLoss).expect("written");
+        append(
+            &root,
+            "job",
+            &worker,
+            &[record("a"), record("b")],
+            Durability::PowerLoss,
+        )
+        .expect("written");
         let file = directory(dir.path(), "job").join("host_2f1.jsonl");
         let mut content = std::fs::read(&file).expect("there");
         content.truncate(content.len() - 9);
@@ -306,7 +376,10 @@ mod tests {
     fn names_cannot_leave_their_directory() {
         assert_eq!(component("../x"), "_2e._2fx");
         assert_eq!(component(""), "_");
-        assert_eq!(component("autumn-ingest-3f9k2m7q"), "autumn-ingest-3f9k2m7q");
+        assert_eq!(
+            component("autumn-ingest-3f9k2m7q"),
+            "autumn-ingest-3f9k2m7q"
+        );
         assert_ne!(component("a/b"), component("a_2fb"));
     }
 }

@@ -26,7 +26,9 @@ struct Trees {
 impl Trees {
     /// `root` and `outside`, each with `files`; their content is the name of the tree.
     fn new(files: &[&str]) -> Trees {
-        let trees = Trees { dir: tempfile::tempdir().expect("a temp dir") };
+        let trees = Trees {
+            dir: tempfile::tempdir().expect("a temp dir"),
+        };
         for tree in ["root", "outside"] {
             for file in files {
                 trees.write(&format!("{tree}/{file}"), tree.as_bytes());
@@ -47,7 +49,10 @@ impl Trees {
 
     fn large(&self, path: &str) -> PathBuf {
         self.write(path, b"");
-        let file = std::fs::File::options().write(true).open(self.at(path)).expect("opened");
+        let file = std::fs::File::options()
+            .write(true)
+            .open(self.at(path))
+            .expect("opened");
         file.set_len(LARGE_BYTES).expect("grown");
         self.at(path)
     }
@@ -64,7 +69,11 @@ impl Trees {
         while let Some(directory) = open.pop() {
             for entry in std::fs::read_dir(directory).expect("listed") {
                 let path = entry.expect("an entry").path();
-                let content = if path.is_dir() { Vec::new() } else { std::fs::read(&path).expect("read") };
+                let content = if path.is_dir() {
+                    Vec::new()
+                } else {
+                    std::fs::read(&path).expect("read")
+                };
                 if path.is_dir() {
                     open.push(path.clone());
                 }
@@ -76,7 +85,12 @@ impl Trees {
     }
 
     fn seal(&self, tree: &str) -> Result<SealReport, MhlError> {
-        seal(&self.at(tree), "job", HashAlgorithm::Xxh128, &CancellationToken::new())
+        seal(
+            &self.at(tree),
+            "job",
+            HashAlgorithm::Xxh128,
+            &CancellationToken::new(),
+        )
     }
 
     fn verify(&self) -> VerifyReport {
@@ -88,13 +102,19 @@ impl Trees {
 fn once_open<T>(file: &Path, swap: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
     let is_open = || {
         let entries = std::fs::read_dir("/proc/self/fd").expect("listed");
-        entries.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file))
+        entries
+            .flatten()
+            .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file))
     };
     std::thread::scope(|scope| {
         let swapped = scope.spawn(move || {
             let begun = Instant::now();
             while !is_open() {
-                assert!(begun.elapsed() < PATIENCE, "{} is not opened", file.display());
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "{} is not opened",
+                    file.display()
+                );
                 std::thread::sleep(Duration::from_micros(200));
             }
             swap();
@@ -110,8 +130,15 @@ fn directory_swapped_before_it_is_sealed_is_refused() {
     let trees = Trees::new(&["b/x.mov"]);
     let large = trees.large("root/a/large.bin");
     let outside = trees.outside();
-    let sealed = once_open(&large, || trees.swap("root/b", "outside/b"), || trees.seal("root"));
-    assert!(matches!(&sealed, Err(MhlError::Linked(path)) if path.ends_with("root/b")), "{sealed:?}");
+    let sealed = once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.seal("root"),
+    );
+    assert!(
+        matches!(&sealed, Err(MhlError::Linked(path)) if path.ends_with("root/b")),
+        "{sealed:?}"
+    );
     assert_eq!(trees.outside(), outside);
 }
 
@@ -124,7 +151,11 @@ fn nested_history_swapped_before_it_is_sealed_is_not_continued_outside() {
     }
     let large = trees.large("root/a/large.bin");
     let outside = trees.outside();
-    let sealed = once_open(&large, || trees.swap("root/b", "outside/b"), || trees.seal("root"));
+    let sealed = once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.seal("root"),
+    );
     assert!(matches!(sealed, Err(MhlError::Linked(_))), "{sealed:?}");
     assert_eq!(trees.outside(), outside);
 }
@@ -137,9 +168,16 @@ fn nested_history_swapped_while_it_is_sealed_is_written_where_it_was_opened() {
     }
     let large = trees.large("root/b/large.bin");
     let outside = trees.outside();
-    once_open(&large, || trees.swap("root/b", "outside/b"), || trees.seal("root")).expect("sealed");
+    once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.seal("root"),
+    )
+    .expect("sealed");
     assert_eq!(trees.outside(), outside);
-    let files = std::fs::read_dir(trees.at("moved").join(FOLDER)).expect("listed").count();
+    let files = std::fs::read_dir(trees.at("moved").join(FOLDER))
+        .expect("listed")
+        .count();
     assert_eq!(files, 3, "two generations and the chain");
 }
 
@@ -149,9 +187,20 @@ fn first_generation_of_a_swapped_directory_is_written_where_it_was_opened() {
     std::fs::create_dir(trees.at("root/b").join(FOLDER)).expect("created");
     let large = trees.large("root/b/large.bin");
     let outside = trees.outside();
-    once_open(&large, || trees.swap("root/b", "outside/b"), || trees.seal("root")).expect("sealed");
+    once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.seal("root"),
+    )
+    .expect("sealed");
     assert_eq!(trees.outside(), outside);
-    assert!(trees.at("moved").join(FOLDER).join(super::CHAIN_FILE).is_file());
+    assert!(
+        trees
+            .at("moved")
+            .join(FOLDER)
+            .join(super::CHAIN_FILE)
+            .is_file()
+    );
 }
 
 #[test]
@@ -161,7 +210,10 @@ fn journal_swapped_during_a_seal_removes_nothing_outside() {
     let outside = trees.outside();
     let swap = || trees.swap(&format!("root/{DIRECTORY}"), "outside");
     let sealed = once_open(&large, swap, || trees.seal("root"));
-    assert!(matches!(&sealed, Err(MhlError::Linked(path)) if path.ends_with(DIRECTORY)), "{sealed:?}");
+    assert!(
+        matches!(&sealed, Err(MhlError::Linked(path)) if path.ends_with(DIRECTORY)),
+        "{sealed:?}"
+    );
     assert_eq!(trees.outside(), outside);
 }
 
@@ -179,7 +231,14 @@ fn journal_behind_a_link_is_neither_read_nor_removed() {
         source: None,
     };
     let outside = Root::create(&trees.at("outside")).expect("opened");
-    journal::append(&outside, "job", &WorkerId("w".into()), &[record], Durability::PageCache).expect("written");
+    journal::append(
+        &outside,
+        "job",
+        &WorkerId("w".into()),
+        &[record],
+        Durability::PageCache,
+    )
+    .expect("written");
     let elsewhere = trees.outside();
     let own = trees.at("root").join(DIRECTORY);
     for (linked, target) in [("", ""), ("job", "job"), ("job/w.jsonl", "job/w.jsonl")] {
@@ -189,7 +248,10 @@ fn journal_behind_a_link_is_neither_read_nor_removed() {
         // The tree's own directory has no slash at its end as the name of a link.
         symlink(target, link.components().collect::<PathBuf>()).expect("linked");
         let sealed = trees.seal("root");
-        assert!(matches!(sealed, Err(MhlError::Linked(_))), "{linked:?}: {sealed:?}");
+        assert!(
+            matches!(sealed, Err(MhlError::Linked(_))),
+            "{linked:?}: {sealed:?}"
+        );
         assert_eq!(trees.outside(), elsewhere, "{linked:?}");
         std::fs::remove_file(link.components().collect::<PathBuf>()).expect("removed");
     }
@@ -206,10 +268,20 @@ fn directory_swapped_before_it_is_verified_is_not_hashed_outside() {
     }
     let large = trees.large("root/a/a-large.bin");
     trees.seal("root").expect("sealed");
-    let report = once_open(&large, || trees.swap("root/b", "outside/b"), || trees.verify());
-    assert!(!report.is_intact() && report.mismatched.is_empty(), "{report:?}");
+    let report = once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.verify(),
+    );
+    assert!(
+        !report.is_intact() && report.mismatched.is_empty(),
+        "{report:?}"
+    );
     let (path, reason) = &report.unreadable[0];
-    assert!(path == "b" && reason.contains("symbolic link"), "{report:?}");
+    assert!(
+        path == "b" && reason.contains("symbolic link"),
+        "{report:?}"
+    );
     assert_eq!(report.files, 301);
 }
 
@@ -218,20 +290,39 @@ fn file_of_a_directory_swapped_before_it_is_hashed_is_unreadable() {
     let trees = Trees::new(&["b/x.mov"]);
     let large = trees.large("root/b/a-large.bin");
     trees.seal("root").expect("sealed");
-    let report = once_open(&large, || trees.swap("root/b", "outside/b"), || trees.verify());
-    assert!(report.mismatched.is_empty(), "a hash of what is outside: {report:?}");
-    assert!(report.unreadable.len() == 1 && report.unreadable[0].0 == "b/x.mov", "{report:?}");
+    let report = once_open(
+        &large,
+        || trees.swap("root/b", "outside/b"),
+        || trees.verify(),
+    );
+    assert!(
+        report.mismatched.is_empty(),
+        "a hash of what is outside: {report:?}"
+    );
+    assert!(
+        report.unreadable.len() == 1 && report.unreadable[0].0 == "b/x.mov",
+        "{report:?}"
+    );
 }
 
 #[test]
 fn files_beside_an_mhl_1_1_list_are_not_hashed_outside() {
     let trees = Trees::new(&["b/x.mov"]);
     let hash = |content: &[u8]| storage::hash::hash_bytes(HashAlgorithm::Md5, content).text;
-    let entry = format!("<hash><file>b/x.mov</file><md5>{}</md5></hash>", hash(b"outside"));
-    trees.write("root/card.mhl", format!("<hashlist version=\"1.1\">{entry}</hashlist>").as_bytes());
+    let entry = format!(
+        "<hash><file>b/x.mov</file><md5>{}</md5></hash>",
+        hash(b"outside")
+    );
+    trees.write(
+        "root/card.mhl",
+        format!("<hashlist version=\"1.1\">{entry}</hashlist>").as_bytes(),
+    );
     trees.swap("root/b", "outside/b");
     let report = trees.verify();
-    assert!(!report.is_intact() && report.unreadable[0].0 == "b/x.mov", "{report:?}");
+    assert!(
+        !report.is_intact() && report.unreadable[0].0 == "b/x.mov",
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -241,12 +332,20 @@ fn history_of_a_source_behind_a_link_is_not_taken_over() {
         trees.seal(tree).expect("sealed");
     }
     let (from, cancel) = (trees.at("root"), CancellationToken::new());
-    let source = super::import::source(&from, &Roots::default()).expect("opened").expect("there");
+    let source = super::import::source(&from, &Roots::default())
+        .expect("opened")
+        .expect("there");
     let chains = super::proof::proven(&source, &cancel).expect("proven");
     assert_eq!(chains.len(), 1);
     trees.swap("root/A", "outside/A");
     std::fs::create_dir(trees.at("copy")).expect("created");
-    let copied = super::import::import_chains(&source, (&trees.at("copy"), &Roots::default()), &chains, None, &cancel);
+    let copied = super::import::import_chains(
+        &source,
+        (&trees.at("copy"), &Roots::default()),
+        &chains,
+        None,
+        &cancel,
+    );
     assert!(matches!(copied.map(|_| ()), Err(MhlError::Linked(path)) if path.ends_with("root/A")));
     assert!(!trees.at("copy/A").join(FOLDER).exists());
     // Nor is it held against a copy.
@@ -261,7 +360,12 @@ fn history_is_taken_over_to_the_tree_itself() {
     let outside = trees.outside();
     std::fs::create_dir(trees.at("copy")).expect("created");
     symlink(trees.at("outside/A"), trees.at("copy/A")).expect("linked");
-    let imported = import(&trees.at("root"), &trees.at("copy"), &Roots::default(), &CancellationToken::new());
+    let imported = import(
+        &trees.at("root"),
+        &trees.at("copy"),
+        &Roots::default(),
+        &CancellationToken::new(),
+    );
     assert!(matches!(imported.map(|_| ()), Err(MhlError::Linked(_))));
     assert_eq!(trees.outside(), outside);
 }

@@ -68,15 +68,20 @@ impl MhlError {
         let path = match &mut self {
             MhlError::Io { path, .. } | MhlError::Malformed { path, .. } => Some(path),
             MhlError::Broken { folder, .. } => Some(folder),
-            MhlError::Unrecordable(path) | MhlError::Busy(path) | MhlError::Linked(path) | MhlError::Outside(path) => {
-                Some(path)
-            }
+            MhlError::Unrecordable(path)
+            | MhlError::Busy(path)
+            | MhlError::Linked(path)
+            | MhlError::Outside(path) => Some(path),
             MhlError::Storage(_) | MhlError::Cancelled => None,
         };
         if let Some(path) = path
             && let Ok(rest) = path.strip_prefix(scratch)
         {
-            *path = PathBuf::from(format!("{}/{}", place.trim_end_matches('/'), rest.display()));
+            *path = PathBuf::from(format!(
+                "{}/{}",
+                place.trim_end_matches('/'),
+                rest.display()
+            ));
         }
         self
     }
@@ -105,7 +110,9 @@ impl Action {
 
     /// Reads the spelling of [`Action::as_str`].
     pub fn parse(text: &str) -> Option<Action> {
-        [Action::Original, Action::Verified, Action::Failed].into_iter().find(|action| action.as_str() == text)
+        [Action::Original, Action::Verified, Action::Failed]
+            .into_iter()
+            .find(|action| action.as_str() == text)
     }
 }
 

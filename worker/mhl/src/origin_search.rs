@@ -36,8 +36,14 @@ impl Source {
         storages: &Registry,
         cancel: &CancellationToken,
     ) -> Result<(), MhlError> {
-        let refused = copies.iter().filter(|copy| !copy.hashes.is_empty()).cloned().collect();
-        let copies = copies.into_iter().filter_map(|copy| Some((normal(&copy.source)?, copy.path)));
+        let refused = copies
+            .iter()
+            .filter(|copy| !copy.hashes.is_empty())
+            .cloned()
+            .collect();
+        let copies = copies
+            .into_iter()
+            .filter_map(|copy| Some((normal(&copy.source)?, copy.path)));
         let mut copies: Vec<(String, String)> = copies.collect();
         copies.sort();
         let continued = continued.and_then(normal);
@@ -49,7 +55,10 @@ impl Source {
                 Ok::<_, MhlError>(place.map(|place| (directory, place)))
             })
             .buffered(SEARCHES_AT_ONCE);
-        let mut found: Vec<(String, Place)> = found.try_filter_map(|found| async { Ok(found) }).try_collect().await?;
+        let mut found: Vec<(String, Place)> = found
+            .try_filter_map(|found| async { Ok(found) })
+            .try_collect()
+            .await?;
         // The innermost first: what it knows of a file counts.
         found.sort_by_key(|(directory, _)| std::cmp::Reverse(directory.len()));
         for (directory, place) in found {
@@ -73,11 +82,15 @@ impl Place {
             return Err(MhlError::Cancelled);
         }
         if Scheme::is_local(location) {
-            let Ok(path) = local_path(location) else { return Ok(None) };
+            let Ok(path) = local_path(location) else {
+                return Ok(None);
+            };
             let roots = storages.roots().clone();
             return object::blocking(move || {
                 let opened = Folder::open_within(&path, &roots);
-                Ok(opened.is_ok_and(|folder| has_history(&folder)).then_some(Place::Directory(path)))
+                Ok(opened
+                    .is_ok_and(|folder| has_history(&folder))
+                    .then_some(Place::Directory(path)))
             })
             .await;
         }
@@ -94,12 +107,19 @@ impl Place {
     }
 
     /// Its history, once the chain is proven.
-    async fn history(self, storages: &Registry, cancel: &CancellationToken) -> Result<Option<History>, MhlError> {
+    async fn history(
+        self,
+        storages: &Registry,
+        cancel: &CancellationToken,
+    ) -> Result<Option<History>, MhlError> {
         let tree = match self {
             Place::Objects(tree) => tree,
             Place::Directory(path) => {
                 let (roots, cancel) = (storages.roots().clone(), cancel.clone());
-                return object::blocking(move || load(&Folder::open_within(&path, &roots)?, &cancel)).await;
+                return object::blocking(move || {
+                    load(&Folder::open_within(&path, &roots)?, &cancel)
+                })
+                .await;
             }
         };
         let scratch = object::fetched_one(&tree, cancel).await?;
@@ -121,7 +141,11 @@ fn normal(location: &str) -> Option<String> {
     if !Scheme::is_local(location) {
         return Some(location.trim_end_matches('/').to_owned());
     }
-    Some(format!("{}{}", Scheme::File.prefix(), local_path(location).ok()?.display()))
+    Some(format!(
+        "{}{}",
+        Scheme::File.prefix(),
+        local_path(location).ok()?.display()
+    ))
 }
 
 /// Every directory above a source that is not in the tree `continued`; of a bucket, down from its root.
@@ -133,7 +157,8 @@ fn directories(copies: &[(String, String)], continued: Option<&str>) -> BTreeSet
         while let Some(at) = rest.rfind('/').filter(|at| *at > end) {
             rest = &rest[..at];
             let inside = continued.is_some_and(|tree| {
-                rest.strip_prefix(tree).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+                rest.strip_prefix(tree)
+                    .is_some_and(|below| below.is_empty() || below.starts_with('/'))
             });
             if !inside && !directories.insert(rest.to_owned()) {
                 break;
@@ -149,15 +174,26 @@ mod tests {
 
     #[test]
     fn directories_above_sources_are_searched_outside_of_the_continued_tree() {
-        let copies: Vec<(String, String)> =
-            ["file:/m/card/a/x.mov", "file:/m/y.mov", "s3://bucket/p/q/z.mov", "s3://bucket/w.mov"]
-                .map(|source| (normal(source).expect("a location"), String::new()))
-                .into();
-        let found = |continued| directories(&copies, continued).into_iter().collect::<Vec<_>>();
+        let copies: Vec<(String, String)> = [
+            "file:/m/card/a/x.mov",
+            "file:/m/y.mov",
+            "s3://bucket/p/q/z.mov",
+            "s3://bucket/w.mov",
+        ]
+        .map(|source| (normal(source).expect("a location"), String::new()))
+        .into();
+        let found = |continued| {
+            directories(&copies, continued)
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
         let buckets = ["s3://bucket", "s3://bucket/p", "s3://bucket/p/q"];
         let all = ["file:/m", "file:/m/card", "file:/m/card/a"];
         assert_eq!(found(None), [&all[..], &buckets[..]].concat());
-        assert_eq!(found(Some("file:/m/card")), [&all[..1], &buckets[..]].concat());
+        assert_eq!(
+            found(Some("file:/m/card")),
+            [&all[..1], &buckets[..]].concat()
+        );
         assert_eq!(found(Some("s3://bucket")), all);
         assert_eq!(normal("file:///m/x").as_deref(), Some("file:/m/x"));
     }

@@ -34,7 +34,9 @@ pub(super) fn proven(from: &Folder, cancel: &CancellationToken) -> Result<Chains
             Err(_) => continue,
         };
         for (name, kind) in entries {
-            let Ok(name) = name.into_string() else { continue };
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
             let own = name == FOLDER || name == journal::DIRECTORY;
             if !own && kind == FileType::Directory {
                 open.push(join(&directory, &name));
@@ -46,27 +48,43 @@ pub(super) fn proven(from: &Folder, cancel: &CancellationToken) -> Result<Chains
 
 /// The chain of the history of one directory.
 pub(super) fn proven_one(directory: &Folder) -> Result<Option<Vec<Link>>, MhlError> {
-    let broken = |problem: String| Err(MhlError::Broken { folder: directory.at(FOLDER), problem });
+    let broken = |problem: String| {
+        Err(MhlError::Broken {
+            folder: directory.at(FOLDER),
+            problem,
+        })
+    };
     let folder = match directory.find(FOLDER) {
-        Err(MhlError::Linked(_)) if directory.target(join(FOLDER, CHAIN_FILE)).is_ok_and(|found| is_file(&found)) => {
+        Err(MhlError::Linked(_))
+            if directory
+                .target(join(FOLDER, CHAIN_FILE))
+                .is_ok_and(|found| is_file(&found)) =>
+        {
             return broken("it is a symbolic link".to_owned());
         }
         Ok(Some(folder)) => folder,
         Ok(None) | Err(_) => return Ok(None),
     };
     match folder.entry(CHAIN_FILE) {
-        Ok(found) if kind(&found) == FileType::Symlink => return broken(format!("{CHAIN_FILE} is a symbolic link")),
+        Ok(found) if kind(&found) == FileType::Symlink => {
+            return broken(format!("{CHAIN_FILE} is a symbolic link"));
+        }
         Ok(found) if is_file(&found) => {}
         _ => return Ok(None),
     }
     let links = chain::read(&folder, CHAIN_FILE)?;
     for link in &links {
         let c4 = match c4_of(&folder, &link.file) {
-            Err(MhlError::Linked(_)) => return broken(format!("generation {} is a symbolic link", link.file)),
+            Err(MhlError::Linked(_)) => {
+                return broken(format!("generation {} is a symbolic link", link.file));
+            }
             c4 => c4?,
         };
         if c4 != link.c4 {
-            return broken(format!("generation {} is not the one the chain lists: it was changed", link.file));
+            return broken(format!(
+                "generation {} is not the one the chain lists: it was changed",
+                link.file
+            ));
         }
     }
     Ok(Some(links))

@@ -16,7 +16,10 @@ use storage::hash::Digest;
 const DEPTH_MAX: usize = 32;
 
 /// Reads a generation; hands each file and directory to `each` in the order of the file.
-pub fn read_generation(path: &Path, each: impl FnMut(Entry)) -> Result<(Header, Vec<Reference>), MhlError> {
+pub fn read_generation(
+    path: &Path,
+    each: impl FnMut(Entry),
+) -> Result<(Header, Vec<Reference>), MhlError> {
     let file = File::open(path).map_err(MhlError::io(path))?;
     read_from(BufReader::with_capacity(1 << 16, file), path, each)
 }
@@ -28,10 +31,18 @@ pub(super) fn read_generation_in(
     each: impl FnMut(Entry),
 ) -> Result<(Header, Vec<Reference>), MhlError> {
     let file = folder.open_file(name, false)?;
-    read_from(BufReader::with_capacity(1 << 16, file), &folder.at(name), each)
+    read_from(
+        BufReader::with_capacity(1 << 16, file),
+        &folder.at(name),
+        each,
+    )
 }
 
-fn read_from(input: impl BufRead, path: &Path, each: impl FnMut(Entry)) -> Result<(Header, Vec<Reference>), MhlError> {
+fn read_from(
+    input: impl BufRead,
+    path: &Path,
+    each: impl FnMut(Entry),
+) -> Result<(Header, Vec<Reference>), MhlError> {
     let mut parser = Parser::new(each);
     let mut reader = Reader::from_reader(input);
     parse(&mut reader, path, |event| parser.event(event))?;
@@ -61,7 +72,11 @@ pub(super) fn parse<R: BufRead>(
             Err(error) => Err(error.to_string()),
         };
         if let Err(problem) = result {
-            return Err(MhlError::Malformed { path: path.to_owned(), position: reader.buffer_position(), problem });
+            return Err(MhlError::Malformed {
+                path: path.to_owned(),
+                position: reader.buffer_position(),
+                problem,
+            });
         }
         buffer.clear();
     }
@@ -72,11 +87,17 @@ pub(super) fn append_text(event: &Event<'_>, text: &mut String) -> Result<(), St
     match event {
         Event::Text(part) => text.push_str(&part.xml10_content()),
         Event::CData(part) => text.push_str(&part.xml10_content()),
-        Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|error| error.to_string())? {
+        Event::GeneralRef(reference) => match reference
+            .resolve_char_ref()
+            .map_err(|error| error.to_string())?
+        {
             Some(character) => text.push(character),
             None => {
                 let name = reference.xml10_content();
-                text.push_str(resolve_predefined_entity(&name).ok_or_else(|| format!("unknown entity &{name};"))?);
+                text.push_str(
+                    resolve_predefined_entity(&name)
+                        .ok_or_else(|| format!("unknown entity &{name};"))?,
+                );
             }
         },
         _ => {}
@@ -86,8 +107,14 @@ pub(super) fn append_text(event: &Event<'_>, text: &mut String) -> Result<(), St
 
 /// The value of an attribute, unescaped.
 pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
-    let found = start.try_get_attribute(name).map_err(|error| error.to_string())?;
-    let value = found.map(|attribute| attribute.normalized_value(XmlVersion::Implicit1_0).map(|v| v.into_owned()));
+    let found = start
+        .try_get_attribute(name)
+        .map_err(|error| error.to_string())?;
+    let value = found.map(|attribute| {
+        attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map(|v| v.into_owned())
+    });
     value.transpose().map_err(|error| error.to_string())
 }
 
@@ -114,7 +141,10 @@ impl<F> Parser<F> {
             references: Vec::new(),
             entry: None,
             hash: (None, None),
-            reference: Reference { path: String::new(), c4: String::new() },
+            reference: Reference {
+                path: String::new(),
+                c4: String::new(),
+            },
             complete: false,
         }
     }
@@ -139,14 +169,19 @@ impl<F: FnMut(Entry)> Parser<F> {
         match name.as_str() {
             _ if inside("metadata") => {}
             "hash" | "directoryhash" => {
-                let kind = if name == "hash" { EntryKind::File { bytes: None } } else { EntryKind::Directory };
+                let kind = if name == "hash" {
+                    EntryKind::File { bytes: None }
+                } else {
+                    EntryKind::Directory
+                };
                 self.entry = Some(empty_entry(kind));
             }
             "path" => self.start_path(start)?,
             "tool" => self.header.tool_version = attribute(start, "version")?.unwrap_or_default(),
             _ if HashAlgorithm::parse(&name).is_some() => {
                 let action = attribute(start, "action")?;
-                let action = action.map(|a| Action::parse(&a).ok_or_else(|| format!("unknown action {a:?}")));
+                let action = action
+                    .map(|a| Action::parse(&a).ok_or_else(|| format!("unknown action {a:?}")));
                 self.hash = (action.transpose()?, attribute(start, "hashdate")?);
             }
             _ => {}
@@ -160,8 +195,14 @@ impl<F: FnMut(Entry)> Parser<F> {
             return Ok(());
         };
         entry.modified = attribute(start, "lastmodificationdate")?;
-        if let (EntryKind::File { bytes }, Some(size)) = (&mut entry.kind, attribute(start, "size")?) {
-            *bytes = Some(size.trim().parse().map_err(|_| format!("size {size:?} is no number"))?);
+        if let (EntryKind::File { bytes }, Some(size)) =
+            (&mut entry.kind, attribute(start, "size")?)
+        {
+            *bytes = Some(
+                size.trim()
+                    .parse()
+                    .map_err(|_| format!("size {size:?} is no number"))?,
+            );
         }
         Ok(())
     }
@@ -169,9 +210,15 @@ impl<F: FnMut(Entry)> Parser<F> {
     fn end(&mut self) -> Result<(), String> {
         let name = self.stack.pop().unwrap_or_default();
         if self.stack.iter().any(|open| open == "metadata") {
-            if name == STATE && self.stack.ends_with(&["hash".to_owned(), "metadata".to_owned()]) {
+            if name == STATE
+                && self
+                    .stack
+                    .ends_with(&["hash".to_owned(), "metadata".to_owned()])
+            {
                 let state = std::mem::take(&mut self.text);
-                self.entry.iter_mut().for_each(|entry| entry.state = Some(state.clone()));
+                self.entry
+                    .iter_mut()
+                    .for_each(|entry| entry.state = Some(state.clone()));
             }
             return Ok(());
         }
@@ -191,11 +238,15 @@ impl<F: FnMut(Entry)> Parser<F> {
             (_, "hashlistreference") => self.references.push(self.reference.clone()),
             ("hash" | "directoryhash", "path") => {
                 let path = relative(text)?;
-                self.entry.iter_mut().for_each(|entry| entry.path.clone_from(&path));
+                self.entry
+                    .iter_mut()
+                    .for_each(|entry| entry.path.clone_from(&path));
             }
             ("hash" | "directoryhash", "previousPath") => {
                 let path = relative(text)?;
-                self.entry.iter_mut().for_each(|entry| entry.previous_path = Some(path.clone()));
+                self.entry
+                    .iter_mut()
+                    .for_each(|entry| entry.previous_path = Some(path.clone()));
             }
             ("hash" | "content" | "structure", _) => self.end_hash(&name, &text)?,
             ("hashes", "hash" | "directoryhash") => {
@@ -215,7 +266,11 @@ impl<F: FnMut(Entry)> Parser<F> {
             return Ok(());
         }
         let (algorithm, text) = parse_hash(&format!("{name}:{}", text.trim()))?;
-        let recorded = Recorded { digest: Digest { algorithm, text }, action, date };
+        let recorded = Recorded {
+            digest: Digest { algorithm, text },
+            action,
+            date,
+        };
         let structure = self.stack.last().is_some_and(|open| open == "structure");
         match &mut self.entry {
             Some(entry) if structure => entry.structure.push(recorded),
@@ -241,9 +296,14 @@ fn empty_entry(kind: EntryKind) -> Entry {
 
 /// Checks that a path is below the root of its history. Histories come from other tools and are not trusted.
 pub(super) fn relative(path: String) -> Result<String, String> {
-    let bad =
-        path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..");
-    if bad { Err(format!("path {path:?} is not relative to the root")) } else { Ok(path) }
+    let bad = path.starts_with('/')
+        || path.contains('\0')
+        || path.split('/').any(|part| part.is_empty() || part == "..");
+    if bad {
+        Err(format!("path {path:?} is not relative to the root"))
+    } else {
+        Ok(path)
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +315,9 @@ mod tests {
     fn read(body: &str) -> Result<Vec<Entry>, MhlError> {
         let mut entries = Vec::new();
         let text = format!("{HEAD}<hashes>{body}</hashes></hashlist>");
-        read_from(text.as_bytes(), Path::new("x.mhl"), |entry| entries.push(entry))?;
+        read_from(text.as_bytes(), Path::new("x.mhl"), |entry| {
+            entries.push(entry)
+        })?;
         Ok(entries)
     }
 
@@ -268,7 +330,10 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].path, "a &ü<.mov");
         assert_eq!(entries[0].kind, EntryKind::File { bytes: Some(3) });
-        assert_eq!(entries[0].hashes[0].digest.to_string(), "md5:900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(
+            entries[0].hashes[0].digest.to_string(),
+            "md5:900150983cd24fb0d6963f7d28e17f72"
+        );
         assert_eq!(entries[0].hashes[0].action, Some(Action::Original));
         assert_eq!(entries[0].state.as_deref(), Some("\"1\""));
     }
@@ -285,10 +350,16 @@ mod tests {
             "<hash><path>a</hash>",
             &"<a>".repeat(100),
         ] {
-            assert!(matches!(read(body), Err(MhlError::Malformed { .. })), "{body}");
+            assert!(
+                matches!(read(body), Err(MhlError::Malformed { .. })),
+                "{body}"
+            );
         }
         for text in ["", "hello", HEAD, "<other/>"] {
-            assert!(read_from(text.as_bytes(), Path::new("x.mhl"), |_| {}).is_err(), "{text}");
+            assert!(
+                read_from(text.as_bytes(), Path::new("x.mhl"), |_| {}).is_err(),
+                "{text}"
+            );
         }
     }
 }

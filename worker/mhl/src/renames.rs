@@ -28,7 +28,9 @@ impl Renames<'_> {
         let mut gone: HashMap<String, BTreeSet<String>> = HashMap::new();
         for (path, known) in history.files.iter().filter(|(_, known)| !known.seen) {
             for digest in known.firsts() {
-                gone.entry(digest.to_string()).or_default().insert(path.clone());
+                gone.entry(digest.to_string())
+                    .or_default()
+                    .insert(path.clone());
             }
         }
         let unseen = history.directories.iter().filter(|(_, seen)| !**seen);
@@ -50,9 +52,14 @@ impl Renames<'_> {
                 self.new_directories.insert(entry.path.clone());
             }
             EntryKind::File { bytes } => {
-                let digests: Vec<Digest> = entry.hashes.iter().map(|recorded| recorded.digest.clone()).collect();
+                let digests: Vec<Digest> = entry
+                    .hashes
+                    .iter()
+                    .map(|recorded| recorded.digest.clone())
+                    .collect();
                 if let Some(old) = self.take(&digests, &entry.path, bytes.unwrap_or(0)) {
-                    self.pairs.push((parent(&entry.path).to_owned(), parent(&old).to_owned()));
+                    self.pairs
+                        .push((parent(&entry.path).to_owned(), parent(&old).to_owned()));
                     self.files.insert(entry.path.clone(), old);
                 }
             }
@@ -64,12 +71,25 @@ impl Renames<'_> {
     pub(super) fn apply(&mut self, mut entry: Entry) -> Entry {
         self.settle_directories();
         match entry.kind {
-            EntryKind::Directory => entry.previous_path = self.directories.get(&entry.path).cloned(),
+            EntryKind::Directory => {
+                entry.previous_path = self.directories.get(&entry.path).cloned()
+            }
             EntryKind::File { .. } => {
-                let old = self.files.get(&entry.path).and_then(|old| Some((old, self.history.files.get(old)?)));
+                let old = self
+                    .files
+                    .get(&entry.path)
+                    .and_then(|old| Some((old, self.history.files.get(old)?)));
                 if let Some((old, known)) = old {
-                    let digests: Vec<Digest> = entry.hashes.iter().map(|recorded| recorded.digest.clone()).collect();
-                    let date = entry.hashes.iter().find_map(|recorded| recorded.date.clone()).unwrap_or_default();
+                    let digests: Vec<Digest> = entry
+                        .hashes
+                        .iter()
+                        .map(|recorded| recorded.digest.clone())
+                        .collect();
+                    let date = entry
+                        .hashes
+                        .iter()
+                        .find_map(|recorded| recorded.date.clone())
+                        .unwrap_or_default();
                     entry.hashes = action::recorded(known, &digests, &date);
                     entry.previous_path = Some(old.clone());
                 }
@@ -81,10 +101,20 @@ impl Renames<'_> {
     /// The recorded file a new one was; of several the one of the same name. Empty files are all alike: only a name
     /// tells them apart.
     fn take(&mut self, digests: &[Digest], path: &str, bytes: u64) -> Option<String> {
-        let candidates = digests.iter().find_map(|digest| self.gone.get(&digest.to_string()))?;
+        let candidates = digests
+            .iter()
+            .find_map(|digest| self.gone.get(&digest.to_string()))?;
         let same_name = candidates.iter().find(|old| name(old) == name(path));
-        let old = same_name.or_else(|| candidates.first().filter(|_| bytes > 0))?.clone();
-        for digest in self.history.files.get(&old).into_iter().flat_map(Known::firsts) {
+        let old = same_name
+            .or_else(|| candidates.first().filter(|_| bytes > 0))?
+            .clone();
+        for digest in self
+            .history
+            .files
+            .get(&old)
+            .into_iter()
+            .flat_map(Known::firsts)
+        {
             if let Some(paths) = self.gone.get_mut(&digest.to_string()) {
                 paths.remove(&old);
             }
@@ -94,7 +124,10 @@ impl Renames<'_> {
 
     fn settle_directories(&mut self) {
         for (mut new, mut old) in std::mem::take(&mut self.pairs) {
-            while !new.is_empty() && self.new_directories.contains(&new) && self.gone_directories.remove(&old) {
+            while !new.is_empty()
+                && self.new_directories.contains(&new)
+                && self.gone_directories.remove(&old)
+            {
                 self.directories.insert(new.clone(), old.clone());
                 (new, old) = (parent(&new).to_owned(), parent(&old).to_owned());
             }

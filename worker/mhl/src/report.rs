@@ -48,17 +48,33 @@ impl VerifyReport {
 
     /// Takes over what was found in the directory `prefix` of the tree.
     pub(super) fn take(&mut self, other: VerifyReport, prefix: &str) {
-        let VerifyReport { generations, files, bytes, mismatched, missing, new, unreadable, broken, left_out } = other;
+        let VerifyReport {
+            generations,
+            files,
+            bytes,
+            mismatched,
+            missing,
+            new,
+            unreadable,
+            broken,
+            left_out,
+        } = other;
         self.generations += generations;
         self.files += files;
         self.bytes += bytes;
         let at = |path: String| join(prefix, &path);
-        self.mismatched.extend(mismatched.into_iter().map(|found| Mismatch { path: at(found.path), ..found }));
+        self.mismatched
+            .extend(mismatched.into_iter().map(|found| Mismatch {
+                path: at(found.path),
+                ..found
+            }));
         self.missing.extend(missing.into_iter().map(at));
         self.new.extend(new.into_iter().map(at));
-        self.unreadable.extend(unreadable.into_iter().map(|(path, why)| (at(path), why)));
+        self.unreadable
+            .extend(unreadable.into_iter().map(|(path, why)| (at(path), why)));
         self.broken.extend(broken);
-        self.left_out.extend(left_out.into_iter().map(|(path, what)| (at(path), what)));
+        self.left_out
+            .extend(left_out.into_iter().map(|(path, what)| (at(path), what)));
     }
 
     /// Takes over what a directory holds besides files and directories that can be recorded.
@@ -68,14 +84,21 @@ impl VerifyReport {
             self.unrecordable(join(directory, &name));
         }
         let unreadable = listed.unreadable.iter();
-        self.unreadable.extend(unreadable.map(|(name, error)| (join(directory, name), error.to_string())));
-        self.left_out.extend(listed.left_out.iter().map(|(name, what)| (join(directory, name), (*what).to_owned())));
+        self.unreadable
+            .extend(unreadable.map(|(name, error)| (join(directory, name), error.to_string())));
+        self.left_out.extend(
+            listed
+                .left_out
+                .iter()
+                .map(|(name, what)| (join(directory, name), (*what).to_owned())),
+        );
     }
 
     /// Names what no history can record.
     pub(super) fn unrecordable(&mut self, path: String) {
         let why = "its name has no form in a history (not UTF-8, or control characters): rename it";
-        self.unreadable.push((path.escape_debug().to_string(), why.to_owned()));
+        self.unreadable
+            .push((path.escape_debug().to_string(), why.to_owned()));
     }
 
     /// Puts what was found in order.
@@ -91,7 +114,11 @@ impl VerifyReport {
     pub(super) fn damaged(&self, further: &[String]) -> HashSet<String> {
         let unreadable = self.unreadable.iter().map(|(path, _)| path);
         let mismatched = self.mismatched.iter().map(|mismatch| &mismatch.path);
-        let paths = mismatched.chain(&self.missing).chain(&self.new).chain(unreadable).chain(further);
+        let paths = mismatched
+            .chain(&self.missing)
+            .chain(&self.new)
+            .chain(unreadable)
+            .chain(further);
         let mut directories = HashSet::new();
         for path in paths {
             let mut rest = path.as_str();
@@ -109,8 +136,11 @@ mod tests {
 
     #[test]
     fn every_directory_above_damage_is_damaged() {
-        let report =
-            VerifyReport { missing: vec!["a/b/c.mov".into()], new: vec!["a/d.mov".into()], ..Default::default() };
+        let report = VerifyReport {
+            missing: vec!["a/b/c.mov".into()],
+            new: vec!["a/d.mov".into()],
+            ..Default::default()
+        };
         let mut damaged: Vec<String> = report.damaged(&[]).into_iter().collect();
         damaged.sort();
         assert_eq!(damaged, ["", "a", "a/b", "a/b/c.mov", "a/d.mov"]);

@@ -49,7 +49,13 @@ pub fn seal(
     algorithm: HashAlgorithm,
     cancel: &CancellationToken,
 ) -> Result<SealReport, MhlError> {
-    seal_copy((root, &Roots::default()), job, algorithm, &Source::default(), cancel)
+    seal_copy(
+        (root, &Roots::default()),
+        job,
+        algorithm,
+        &Source::default(),
+        cancel,
+    )
 }
 
 /// The copies below `root` whose sources may have a history: those of the job, and those that an earlier seal refused.
@@ -87,10 +93,23 @@ pub fn seal_copy(
     })?;
     let (root, scratch, report) = (&root, &scratch, SealReport::default());
     let (ignores, refused) = (Vec::new(), Vec::new());
-    let mut sealer = Sealer { root, algorithm, cancel, source, scratch, records, refused, ignores, scopes: 0, report };
+    let mut sealer = Sealer {
+        root,
+        algorithm,
+        cancel,
+        source,
+        scratch,
+        records,
+        refused,
+        ignores,
+        scopes: 0,
+        report,
+    };
     sealer.seal_history(root, "")?;
     let gone = sealer.records.keys().filter(|path| !root.has(path));
-    let mut gone: Vec<String> = gone.map(|path| format!("{path}: landed by this job and no longer there")).collect();
+    let mut gone: Vec<String> = gone
+        .map(|path| format!("{path}: landed by this job and no longer there"))
+        .collect();
     gone.sort();
     sealer.report.failed.extend(gone);
     journal::keep_refused(root, &sealer.refused)?;
@@ -129,12 +148,21 @@ impl Sealer<'_> {
     fn seal_history(&mut self, directory: &Folder, prefix: &str) -> Result<Sealed, MhlError> {
         let history = History::load(directory, self.cancel)?;
         clear_leftovers(directory, &history)?;
-        let broken = |problem: &String| MhlError::Broken { folder: directory.at(FOLDER), problem: problem.clone() };
-        history.problems.first().map_or(Ok(()), |problem| Err(broken(problem)))?;
+        let broken = |problem: &String| MhlError::Broken {
+            folder: directory.at(FOLDER),
+            problem: problem.clone(),
+        };
+        history
+            .problems
+            .first()
+            .map_or(Ok(()), |problem| Err(broken(problem)))?;
         self.scopes += 1;
-        self.ignores.push((prefix.to_owned(), Ignore::new(&history.ignore)));
+        self.ignores
+            .push((prefix.to_owned(), Ignore::new(&history.ignore)));
         let mut scope = Scope::new(prefix.to_owned(), history, self.scratch, self.scopes)?;
-        let hashed = directory.again().and_then(|directory| self.walk(&mut scope, directory, ""));
+        let hashed = directory
+            .again()
+            .and_then(|directory| self.walk(&mut scope, directory, ""));
         self.ignores.pop();
         let (content, structure) = hashed?;
         let (top, last) = (scope.prefix.is_empty(), scope.last_reference());
@@ -143,11 +171,21 @@ impl Sealer<'_> {
             self.report.generation = Some(directory.at(&written.path));
         }
         let new = written.is_some();
-        Ok(Sealed { content, structure, reference: written.or(last), new })
+        Ok(Sealed {
+            content,
+            structure,
+            reference: written.or(last),
+            new,
+        })
     }
 
     /// Records a directory's files and subdirectories; returns its content and structure hash.
-    fn walk(&mut self, scope: &mut Scope, directory: Folder, relative: &str) -> Result<(Digest, Digest), MhlError> {
+    fn walk(
+        &mut self,
+        scope: &mut Scope,
+        directory: Folder,
+        relative: &str,
+    ) -> Result<(Digest, Digest), MhlError> {
         let from_root = join_paths(&scope.prefix, relative);
         let found = self.list(&directory, &from_root)?;
         // Closed while what is below is walked: descriptors are few, and trees may be deep.
@@ -164,7 +202,10 @@ impl Sealer<'_> {
                 // What lies below may be recorded here as well, from before it had a history of its own.
                 scope.history.see_below(&at);
                 scope.news += u64::from(sealed.new);
-                scope.references.extend(sealed.reference.map(|r| Reference { path: join(&at, &r.path), ..r }));
+                scope.references.extend(sealed.reference.map(|r| Reference {
+                    path: join(&at, &r.path),
+                    ..r
+                }));
                 (sealed.content, sealed.structure)
             } else {
                 self.walk(scope, below, &at)?
@@ -189,8 +230,15 @@ impl Sealer<'_> {
 
     /// Lists a directory. What cannot be recorded is named when everything else is.
     fn list(&mut self, folder: &Folder, from_root: &str) -> Result<Vec<Child>, MhlError> {
-        let listed = children(folder, |name, directory| self.is_ignored(&join(from_root, name), directory))?;
-        let Listed { children, unrecordable, unreadable, left_out } = listed;
+        let listed = children(folder, |name, directory| {
+            self.is_ignored(&join(from_root, name), directory)
+        })?;
+        let Listed {
+            children,
+            unrecordable,
+            unreadable,
+            left_out,
+        } = listed;
         if let Some((name, error)) = unreadable.into_iter().next() {
             return Err(MhlError::io(&folder.at(name))(error));
         }
@@ -202,19 +250,33 @@ impl Sealer<'_> {
     }
 
     /// Records a file when there is something new to say about it; returns its hash.
-    fn file(&mut self, scope: &mut Scope, directory: &Folder, parent: &str, child: &Child) -> Result<Digest, MhlError> {
+    fn file(
+        &mut self,
+        scope: &mut Scope,
+        directory: &Folder,
+        parent: &str,
+        child: &Child,
+    ) -> Result<Digest, MhlError> {
         let relative = join(parent, &child.name);
         let from_root = join_paths(&scope.prefix, &relative);
         scope.history.see(&relative);
         let mut state = child.state;
         let record = self.records.remove(&from_root);
-        let record = record.filter(|r| r.bytes == state.bytes && r.modified_ns == state.modified_ns);
-        let found = Found { path: relative, bytes: state.bytes, modified: state.modified(), state: None, record };
+        let record =
+            record.filter(|r| r.bytes == state.bytes && r.modified_ns == state.modified_ns);
+        let found = Found {
+            path: relative,
+            bytes: state.bytes,
+            modified: state.modified(),
+            state: None,
+            record,
+        };
         let source = self.source.known(&from_root);
         let mut draft = match scope.consider(found, self.algorithm, &source) {
             Verdict::Unchanged { digest, failed } => {
-                let failed =
-                    failed.then(|| format!("{from_root}: failed in an earlier generation and was not restored"));
+                let failed = failed.then(|| {
+                    format!("{from_root}: failed in an earlier generation and was not restored")
+                });
                 self.report.failed.extend(failed);
                 return Ok(digest);
             }
@@ -225,10 +287,17 @@ impl Sealer<'_> {
             draft.digests.extend(hashed);
             (draft.bytes, draft.modified) = (state.bytes, state.modified());
         }
-        let Recorded { digest, failed, refused } = scope.record(draft, self.algorithm, &source)?;
-        self.report.failed.extend(failed.iter().map(|what| format!("{from_root}: {what}")));
+        let Recorded {
+            digest,
+            failed,
+            refused,
+        } = scope.record(draft, self.algorithm, &source)?;
+        self.report
+            .failed
+            .extend(failed.iter().map(|what| format!("{from_root}: {what}")));
         self.report.files += u64::from(!refused);
-        self.refused.extend(self.source.refused(&from_root).filter(|_| refused));
+        self.refused
+            .extend(self.source.refused(&from_root).filter(|_| refused));
         Ok(digest)
     }
 
@@ -243,24 +312,33 @@ impl Sealer<'_> {
         let path = directory.at(&child.name);
         for _ in 0..HASH_TRIES {
             let file = directory.open_file(&child.name, child.linked)?;
-            let (digests, bytes) = hash_open_file(&file, algorithms, self.cancel).map_err(|error| match error {
-                HashError::Read(source) => MhlError::Io { path: path.clone(), source },
-                HashError::Cancelled => MhlError::Cancelled,
-            })?;
+            let (digests, bytes) =
+                hash_open_file(&file, algorithms, self.cancel).map_err(|error| match error {
+                    HashError::Read(source) => MhlError::Io {
+                        path: path.clone(),
+                        source,
+                    },
+                    HashError::Cancelled => MhlError::Cancelled,
+                })?;
             self.report.hashed_bytes += bytes;
-            let now = FileState::read(directory, &child.name, child.linked).map_err(MhlError::io(&path))?;
+            let now = FileState::read(directory, &child.name, child.linked)
+                .map_err(MhlError::io(&path))?;
             let rested = now == *state;
             *state = now;
             if rested {
                 return Ok(digests);
             }
         }
-        Err(MhlError::io(&path)(io::Error::other("the file keeps changing while it is hashed")))
+        Err(MhlError::io(&path)(io::Error::other(
+            "the file keeps changing while it is hashed",
+        )))
     }
 
     fn is_ignored(&self, from_root: &str, directory: bool) -> bool {
         self.ignores.iter().any(|(prefix, ignore)| {
-            let relative = from_root.strip_prefix(prefix.as_str()).map(|rest| rest.trim_start_matches('/'));
+            let relative = from_root
+                .strip_prefix(prefix.as_str())
+                .map(|rest| rest.trim_start_matches('/'));
             relative.is_some_and(|relative| ignore.matches(relative, directory))
         })
     }
@@ -276,7 +354,10 @@ fn commit(
     if !scope.has_news() {
         return Ok(None);
     }
-    let name = directory.shown().file_name().map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
+    let name = directory
+        .shown()
+        .file_name()
+        .map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
     let written = match directory.find(FOLDER)? {
         Some(folder) => write(scope, &name, &folder, content, structure),
         // The first generation appears together with its chain.
@@ -303,11 +384,16 @@ fn write(
 /// Removes what an interrupted seal left. A generation that another tool wrote and did not list is kept and reported.
 fn clear_leftovers(directory: &Folder, history: &History) -> Result<(), MhlError> {
     directory.clear_unborn_history()?;
-    let Some(folder) = directory.find(FOLDER)? else { return Ok(()) };
+    let Some(folder) = directory.find(FOLDER)? else {
+        return Ok(());
+    };
     for (path, tool) in &history.unlisted {
         if tool.as_deref() != Some(TOOL) {
             let problem = format!("{} is not listed in {CHAIN_FILE}", path.display());
-            return Err(MhlError::Broken { folder: folder.shown().to_owned(), problem });
+            return Err(MhlError::Broken {
+                folder: folder.shown().to_owned(),
+                problem,
+            });
         }
         folder.remove_file(path.file_name().unwrap_or_default())?;
     }
@@ -323,11 +409,17 @@ fn clear_leftovers(directory: &Folder, history: &History) -> Result<(), MhlError
 fn replace(folder: &Folder, name: &str, content: &str) -> Result<(), MhlError> {
     let temporary = format!(".{name}{PARTIAL_SUFFIX}");
     let mut file = folder.create(&temporary)?;
-    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(content.as_bytes())
+        .and_then(|()| file.sync_all());
     written.map_err(MhlError::io(&folder.at(&temporary)))?;
     folder.rename(&temporary, name)
 }
 
 fn join_paths(prefix: &str, relative: &str) -> String {
-    if relative.is_empty() { prefix.to_owned() } else { join(prefix, relative) }
+    if relative.is_empty() {
+        prefix.to_owned()
+    } else {
+        join(prefix, relative)
+    }
 }

@@ -29,13 +29,29 @@ struct Origin {
 impl Source {
     /// Adds what the history of a directory outside of the copied tree knows of the library's own files. `copies` are
     /// sorted by source: source and path of the copy.
-    pub(super) fn take_origins(&mut self, history: &History, directory: &str, copies: &[(String, String)]) {
+    pub(super) fn take_origins(
+        &mut self,
+        history: &History,
+        directory: &str,
+        copies: &[(String, String)],
+    ) {
         let first = copies.partition_point(|(source, _)| source.as_str() < directory);
         for (source, path) in &copies[first..] {
-            let Some(relative) = source.strip_prefix(directory) else { break };
-            let known = history.files.get(relative).filter(|known| known.original().is_some());
+            let Some(relative) = source.strip_prefix(directory) else {
+                break;
+            };
+            let known = history
+                .files
+                .get(relative)
+                .filter(|known| known.original().is_some());
             if let Some(known) = known.filter(|_| !self.origins.contains_key(path)) {
-                self.origins.insert(path.clone(), Origin { source: source.clone(), known: known.clone() });
+                self.origins.insert(
+                    path.clone(),
+                    Origin {
+                        source: source.clone(),
+                        known: known.clone(),
+                    },
+                );
             }
         }
     }
@@ -44,24 +60,51 @@ impl Source {
     /// library's own file.
     pub(super) fn known(&self, path: &str) -> Vec<&Known> {
         let by_path = self.histories.iter().rev().find_map(|(prefix, history)| {
-            let relative =
-                if prefix.is_empty() { path } else { path.strip_prefix(prefix.as_str())?.strip_prefix('/')? };
-            history.files.get(relative).filter(|known| known.original().is_some())
+            let relative = if prefix.is_empty() {
+                path
+            } else {
+                path.strip_prefix(prefix.as_str())?.strip_prefix('/')?
+            };
+            history
+                .files
+                .get(relative)
+                .filter(|known| known.original().is_some())
         });
-        by_path.into_iter().chain(self.origins.get(path).map(|origin| &origin.known)).collect()
+        by_path
+            .into_iter()
+            .chain(self.origins.get(path).map(|origin| &origin.known))
+            .collect()
     }
 
     /// A copy that contradicts the history of its source, as the next seal has to find it.
     pub(super) fn refused(&self, path: &str) -> Option<Copied> {
         let by_path = || self.tree.as_ref().map(|tree| format!("{tree}/{path}"));
-        let source = self.origins.get(path).map(|origin| origin.source.clone()).or_else(by_path)?;
-        let hashes = self.known(path).into_iter().flat_map(Known::firsts).map(Digest::to_string).collect();
-        Some(Copied { path: path.to_owned(), source, hashes })
+        let source = self
+            .origins
+            .get(path)
+            .map(|origin| origin.source.clone())
+            .or_else(by_path)?;
+        let hashes = self
+            .known(path)
+            .into_iter()
+            .flat_map(Known::firsts)
+            .map(Digest::to_string)
+            .collect();
+        Some(Copied {
+            path: path.to_owned(),
+            source,
+            hashes,
+        })
     }
 
     /// Takes over what earlier seals knew of copies that they refused, where no history around the source is found now.
     pub(super) fn take_refused(&mut self, refused: Vec<Copied>) {
-        for Copied { path, source, hashes } in refused {
+        for Copied {
+            path,
+            source,
+            hashes,
+        } in refused
+        {
             let known = Known::of(hashes.iter().filter_map(|text| Digest::parse(text).ok()));
             if known.original().is_some() {
                 self.origins.entry(path).or_insert(Origin { source, known });
@@ -78,8 +121,14 @@ impl Source {
         ours: &[Link],
         cancel: &CancellationToken,
     ) -> Result<(), MhlError> {
-        if !theirs.iter().all(|link| ours.iter().any(|own| own.c4 == link.c4)) {
-            self.histories.push((prefix.to_owned(), History::load(&from.below(prefix)?, cancel)?));
+        if !theirs
+            .iter()
+            .all(|link| ours.iter().any(|own| own.c4 == link.c4))
+        {
+            self.histories.push((
+                prefix.to_owned(),
+                History::load(&from.below(prefix)?, cancel)?,
+            ));
         }
         Ok(())
     }

@@ -34,7 +34,11 @@ impl Tally {
         if !path.is_empty() {
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
             self.directory(parent);
-            self.directories.entry(parent.to_owned()).or_default().directories.push(name.to_owned());
+            self.directories
+                .entry(parent.to_owned())
+                .or_default()
+                .directories
+                .push(name.to_owned());
         }
     }
 
@@ -44,7 +48,11 @@ impl Tally {
         self.directory(parent);
         let number = self.digests.len();
         self.digests.push(Vec::new());
-        self.directories.entry(parent.to_owned()).or_default().files.push((name.to_owned(), number));
+        self.directories
+            .entry(parent.to_owned())
+            .or_default()
+            .files
+            .push((name.to_owned(), number));
         number
     }
 
@@ -65,24 +73,39 @@ impl Tally {
         damaged: &HashSet<String>,
         recorded: &dyn Fn(&str) -> bool,
     ) -> Vec<Mismatch> {
-        let Some(algorithm) = sealed.algorithm else { return Vec::new() };
+        let Some(algorithm) = sealed.algorithm else {
+            return Vec::new();
+        };
         let mut computed = HashMap::new();
         let mut found = Vec::new();
         for (relative, (content, structure)) in &sealed.directories {
-            let path = if relative.is_empty() { prefix.to_owned() } else { join(prefix, relative) };
+            let path = if relative.is_empty() {
+                prefix.to_owned()
+            } else {
+                join(prefix, relative)
+            };
             if damaged.contains(&path) || !self.directories.contains_key(&path) {
                 continue;
             }
-            let Some((is_content, is_structure)) = self.compute(&path, algorithm, recorded, &mut computed) else {
+            let Some((is_content, is_structure)) =
+                self.compute(&path, algorithm, recorded, &mut computed)
+            else {
                 continue;
             };
             let differing = if is_content != *content {
                 Some((content, is_content))
             } else {
-                structure.as_ref().filter(|structure| **structure != is_structure).map(|wanted| (wanted, is_structure))
+                structure
+                    .as_ref()
+                    .filter(|structure| **structure != is_structure)
+                    .map(|wanted| (wanted, is_structure))
             };
             found.extend(differing.map(|(wanted, is)| Mismatch {
-                path: if path.is_empty() { "./".to_owned() } else { format!("{path}/") },
+                path: if path.is_empty() {
+                    "./".to_owned()
+                } else {
+                    format!("{path}/")
+                },
                 recorded: wanted.to_string(),
                 found: is.to_string(),
             }));
@@ -106,12 +129,17 @@ impl Tally {
             for name in &met.directories {
                 let below = join(path, name);
                 if !self.is_void(&below, recorded) {
-                    let (content, structure) = self.compute(&below, algorithm, recorded, computed)?;
+                    let (content, structure) =
+                        self.compute(&below, algorithm, recorded, computed)?;
                     hash.push(name, &content, &structure);
                 }
             }
             for (name, number) in &met.files {
-                let digest = self.digests.get(*number)?.iter().find(|digest| digest.algorithm == algorithm)?;
+                let digest = self
+                    .digests
+                    .get(*number)?
+                    .iter()
+                    .find(|digest| digest.algorithm == algorithm)?;
                 hash.push(name, digest, digest);
             }
             Some(hash.finish())
@@ -122,10 +150,15 @@ impl Tally {
 
     /// Whether a directory holds nothing and no history knows it.
     fn is_void(&self, path: &str, recorded: &dyn Fn(&str) -> bool) -> bool {
-        let Some(met) = self.directories.get(path) else { return true };
+        let Some(met) = self.directories.get(path) else {
+            return true;
+        };
         met.files.is_empty()
             && !recorded(path)
-            && met.directories.iter().all(|name| self.is_void(&join(path, name), recorded))
+            && met
+                .directories
+                .iter()
+                .all(|name| self.is_void(&join(path, name), recorded))
     }
 }
 
@@ -149,16 +182,25 @@ mod tests {
 
     /// What a seal of the tally would record of these directories.
     fn sealed(tally: &Tally, paths: &[&str]) -> Sealed {
-        let mut sealed = Sealed { algorithm: Some(XXH), ..Sealed::default() };
+        let mut sealed = Sealed {
+            algorithm: Some(XXH),
+            ..Sealed::default()
+        };
         for path in paths {
-            let (content, structure) = tally.compute(path, XXH, &|_| true, &mut HashMap::new()).expect("hashed");
-            sealed.directories.insert((*path).to_owned(), (content, Some(structure)));
+            let (content, structure) = tally
+                .compute(path, XXH, &|_| true, &mut HashMap::new())
+                .expect("hashed");
+            sealed
+                .directories
+                .insert((*path).to_owned(), (content, Some(structure)));
         }
         sealed
     }
 
     fn differing(tally: &Tally, sealed: &Sealed, recorded: &[&str]) -> Vec<String> {
-        let mut found = tally.check("", sealed, &HashSet::new(), &|path| recorded.contains(&path));
+        let mut found = tally.check("", sealed, &HashSet::new(), &|path| {
+            recorded.contains(&path)
+        });
         found.sort();
         found.into_iter().map(|mismatch| mismatch.path).collect()
     }
@@ -170,18 +212,34 @@ mod tests {
         let record = sealed(&first, &["", "d", "d/e", "Voice"]);
         let known = ["d", "d/e", "Voice"];
         assert!(differing(&first, &record, &known).is_empty());
-        let other = tally(&[("a.mov", b"1"), ("d/b.mov", b"2"), ("d/e/c.mov", b"4")], &["Voice"]);
+        let other = tally(
+            &[("a.mov", b"1"), ("d/b.mov", b"2"), ("d/e/c.mov", b"4")],
+            &["Voice"],
+        );
         assert_eq!(differing(&other, &record, &known), ["./", "d/", "d/e/"]);
-        let renamed = tally(&[("a.mov", b"1"), ("d/b.mov", b"2"), ("d/e/x.mov", b"3")], &["Voice"]);
-        assert_eq!(differing(&renamed, &record, &known), ["./", "d/", "d/e/"], "the structure differs");
+        let renamed = tally(
+            &[("a.mov", b"1"), ("d/b.mov", b"2"), ("d/e/x.mov", b"3")],
+            &["Voice"],
+        );
+        assert_eq!(
+            differing(&renamed, &record, &known),
+            ["./", "d/", "d/e/"],
+            "the structure differs"
+        );
         assert_eq!(
             differing(&tally(files, &[]), &record, &known),
             ["./"],
             "an empty directory that was recorded has gone"
         );
-        assert!(differing(&tally(files, &["Voice", "new/deep"]), &record, &known).is_empty(), "a later empty one");
+        assert!(
+            differing(&tally(files, &["Voice", "new/deep"]), &record, &known).is_empty(),
+            "a later empty one"
+        );
         let damaged = ["", "d", "d/e"].map(str::to_owned).into();
-        assert!(other.check("", &record, &damaged, &|_| true).is_empty(), "reported already");
+        assert!(
+            other.check("", &record, &damaged, &|_| true).is_empty(),
+            "reported already"
+        );
     }
 
     #[test]

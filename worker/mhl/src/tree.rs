@@ -29,13 +29,21 @@ pub(super) struct FileState {
 
 impl FileState {
     fn of(found: &Stat) -> FileState {
-        let nanoseconds = i128::from(found.st_mtime) * 1_000_000_000 + i128::from(found.st_mtime_nsec);
-        FileState { bytes: u64::try_from(found.st_size).unwrap_or(0), modified_ns: nanoseconds }
+        let nanoseconds =
+            i128::from(found.st_mtime) * 1_000_000_000 + i128::from(found.st_mtime_nsec);
+        FileState {
+            bytes: u64::try_from(found.st_size).unwrap_or(0),
+            modified_ns: nanoseconds,
+        }
     }
 
     /// The state of a file in a directory. `linked`: its name is a symbolic link that counts as the file.
     pub(super) fn read(directory: &Folder, name: &str, linked: bool) -> io::Result<FileState> {
-        let found = if linked { directory.target(name)? } else { directory.entry(name)? };
+        let found = if linked {
+            directory.target(name)?
+        } else {
+            directory.entry(name)?
+        };
         Ok(FileState::of(&found))
     }
 
@@ -61,7 +69,10 @@ pub(super) struct Listed {
 /// Lists a directory without what is ignored. Links to directories, links that lead nowhere, pipes, sockets and devices are
 /// left out: no transfer carries them, and the reference tool cannot hash them either. One entry that cannot be recorded or
 /// looked at does not hide the others.
-pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) -> Result<Listed, MhlError> {
+pub(super) fn children(
+    folder: &Folder,
+    ignored: impl Fn(&str, bool) -> bool,
+) -> Result<Listed, MhlError> {
     let mut listed = Listed::default();
     for (name, _) in folder.entries()? {
         let lossy = name.to_string_lossy().into_owned();
@@ -69,7 +80,9 @@ pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) ->
         let linked = own.as_ref().is_ok_and(|own| kind(own) == FileType::Symlink);
         if linked && folder.leads_outside(&name) {
             if !ignored(&lossy, false) {
-                listed.left_out.push((lossy, "a link that leads out of the roots"));
+                listed
+                    .left_out
+                    .push((lossy, "a link that leads out of the roots"));
             }
             continue;
         }
@@ -96,12 +109,19 @@ pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) ->
             continue;
         }
         if !(directory || kind(&found) == FileType::RegularFile) {
-            listed.left_out.push((lossy, "a pipe, a socket or a device"));
+            listed
+                .left_out
+                .push((lossy, "a pipe, a socket or a device"));
             continue;
         }
         match name.into_string() {
             Ok(name) if is_xml_text(&name) => {
-                listed.children.push(Child { name, directory, linked, state: FileState::of(&found) });
+                listed.children.push(Child {
+                    name,
+                    directory,
+                    linked,
+                    state: FileState::of(&found),
+                });
             }
             Ok(name) => listed.unrecordable.push(folder.at(name)),
             Err(name) => listed.unrecordable.push(folder.at(name)),
@@ -114,17 +134,26 @@ pub(super) fn children(folder: &Folder, ignored: impl Fn(&str, bool) -> bool) ->
 /// Whether a link dangles, loops, or leads through a file.
 pub(super) fn leads_nowhere(error: &io::Error) -> bool {
     let errno = rustix::io::Errno::from_io_error(error);
-    matches!(errno, Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR))
+    matches!(
+        errno,
+        Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
+    )
 }
 
 /// Whether a directory has a history of its own; a link counts, so that it is named.
 pub(super) fn has_history(directory: &Folder) -> bool {
-    directory.entry(FOLDER).is_ok_and(|found| matches!(kind(&found), FileType::Directory | FileType::Symlink))
+    directory
+        .entry(FOLDER)
+        .is_ok_and(|found| matches!(kind(&found), FileType::Directory | FileType::Symlink))
 }
 
 /// `a/b`, or `b` at the root.
 pub(super) fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+    if parent.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{parent}/{name}")
+    }
 }
 
 /// Computes the hashes of a directory from those of its children, as the reference tool does: the content hash is the
@@ -139,7 +168,11 @@ pub(super) struct DirectoryHash {
 impl DirectoryHash {
     /// An empty directory.
     pub(super) fn new(algorithm: HashAlgorithm) -> DirectoryHash {
-        DirectoryHash { algorithm, content: Vec::new(), structure: Vec::new() }
+        DirectoryHash {
+            algorithm,
+            content: Vec::new(),
+            structure: Vec::new(),
+        }
     }
 
     /// Adds a child; the two hashes of a file are the same.
@@ -153,7 +186,10 @@ impl DirectoryHash {
 
     /// Content hash and structure hash.
     pub(super) fn finish(self) -> (Digest, Digest) {
-        let over = |digests| hash_of_list(self.algorithm, digests).unwrap_or_else(|_| hash_bytes(self.algorithm, b""));
+        let over = |digests| {
+            hash_of_list(self.algorithm, digests)
+                .unwrap_or_else(|_| hash_bytes(self.algorithm, b""))
+        };
         (over(self.content), over(self.structure))
     }
 }
@@ -169,14 +205,32 @@ mod tests {
         std::fs::write(dir.path().join("file"), b"x").expect("written");
         std::fs::write(dir.path().join("bell\u{7}"), b"x").expect("written");
         std::fs::create_dir(dir.path().join("directory")).expect("created");
-        for (name, target) in [("loop", "loop"), ("through", "file/x"), ("dangling", "nowhere"), ("aside", "directory")]
-        {
+        for (name, target) in [
+            ("loop", "loop"),
+            ("through", "file/x"),
+            ("dangling", "nowhere"),
+            ("aside", "directory"),
+        ] {
             symlink(target, dir.path().join(name)).expect("linked");
         }
         let folder = Folder::open(dir.path()).expect("opened");
         let listed = children(&folder, |_, _| false).expect("listed");
-        assert_eq!(listed.children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(), ["directory", "file"]);
-        assert_eq!((listed.left_out.len(), listed.unrecordable.len(), listed.unreadable.len()), (4, 1, 0));
+        assert_eq!(
+            listed
+                .children
+                .iter()
+                .map(|child| child.name.as_str())
+                .collect::<Vec<_>>(),
+            ["directory", "file"]
+        );
+        assert_eq!(
+            (
+                listed.left_out.len(),
+                listed.unrecordable.len(),
+                listed.unreadable.len()
+            ),
+            (4, 1, 0)
+        );
     }
 
     /// Values printed by `ascmhl create` 1.2 for `a.txt` ("a\n"), `sub/b ü&<.txt` ("b\n"), `zero.bin` and `empty/`.

@@ -21,20 +21,31 @@ const QUEUE_FILES: usize = 256;
 /// Verifies the tree below `root` with `threads` threads that hash (at least one). A tree without a history is compared
 /// with the MHL 1.1 lists in it, and reported as broken when there are none; an error means that the verification itself
 /// could not be done.
-pub fn verify(root: &Path, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
+pub fn verify(
+    root: &Path,
+    threads: usize,
+    cancel: &CancellationToken,
+) -> Result<VerifyReport, MhlError> {
     let root = Folder::open(&root.canonicalize().map_err(MhlError::io(root))?)?;
     let Some((mut report, histories)) = legacy::directory::verify(&root, threads, cancel)? else {
         return verify_history(&root, threads, cancel);
     };
     for directory in histories {
-        report.take(verify_history(&root.below(&directory)?, threads, cancel)?, &directory);
+        report.take(
+            verify_history(&root.below(&directory)?, threads, cancel)?,
+            &directory,
+        );
     }
     report.sort();
     Ok(report)
 }
 
 /// Verifies a tree against the history of its root.
-fn verify_history(root: &Folder, threads: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
+fn verify_history(
+    root: &Folder,
+    threads: usize,
+    cancel: &CancellationToken,
+) -> Result<VerifyReport, MhlError> {
     let (report, hashed) = (Mutex::new(VerifyReport::default()), Mutex::new(Vec::new()));
     let (files, queue) = sync_channel(QUEUE_FILES);
     let queue = Mutex::new(queue);
@@ -43,7 +54,14 @@ fn verify_history(root: &Folder, threads: usize, cancel: &CancellationToken) -> 
             scope.spawn(|| hash_files(root, &queue, &report, &hashed, cancel));
         }
         let (frames, tally) = (Frames::default(), Tally::default());
-        let mut walker = Walker { root, files, report: &report, cancel, frames, tally };
+        let mut walker = Walker {
+            root,
+            files,
+            report: &report,
+            cancel,
+            frames,
+            tally,
+        };
         let walked = root.again().and_then(|root| walker.history(root, ""));
         (walked, walker.frames, walker.tally)
     });
@@ -90,7 +108,10 @@ impl Walker<'_> {
                 return Ok(());
             }
             Err(MhlError::Io { path, source }) if !prefix.is_empty() => {
-                self.report.lock().unreadable.push((path.display().to_string(), source.to_string()));
+                self.report
+                    .lock()
+                    .unreadable
+                    .push((path.display().to_string(), source.to_string()));
                 self.frames.see_below(prefix);
                 return Ok(());
             }
@@ -100,12 +121,26 @@ impl Walker<'_> {
             let mut report = self.report.lock();
             report.generations += history.links.len() as u64;
             let unlisted = history.unlisted.iter();
-            report.broken.extend(unlisted.map(|(path, _)| format!("{} is not in {CHAIN_FILE}", path.display())));
+            report.broken.extend(
+                unlisted.map(|(path, _)| format!("{} is not in {CHAIN_FILE}", path.display())),
+            );
             if history.links.is_empty() && history.problems.is_empty() {
-                report.broken.push(format!("{} has no ASC MHL history", directory.shown().display()));
+                report.broken.push(format!(
+                    "{} has no ASC MHL history",
+                    directory.shown().display()
+                ));
             }
-            let nested = if prefix.is_empty() { String::new() } else { format!("{prefix}: ") };
-            report.broken.extend(history.problems.iter().map(|problem| format!("{nested}{problem}")));
+            let nested = if prefix.is_empty() {
+                String::new()
+            } else {
+                format!("{prefix}: ")
+            };
+            report.broken.extend(
+                history
+                    .problems
+                    .iter()
+                    .map(|problem| format!("{nested}{problem}")),
+            );
         }
         self.frames.enter(prefix, history);
         self.tally.directory(prefix);
@@ -116,7 +151,9 @@ impl Walker<'_> {
     }
 
     fn walk(&mut self, directory: Folder, from_root: &str) -> Result<(), MhlError> {
-        let listed = children(&directory, |name, directory| self.frames.ignores(&join(from_root, name), directory));
+        let listed = children(&directory, |name, directory| {
+            self.frames.ignores(&join(from_root, name), directory)
+        });
         let listed = match listed {
             Ok(listed) => listed,
             // The root itself must be readable.
@@ -147,7 +184,13 @@ impl Walker<'_> {
             };
             let algorithms = self.frames.algorithms(&recorded);
             let number = self.tally.file(&at);
-            let check = Check { path: at, linked: child.linked, number, recorded, algorithms };
+            let check = Check {
+                path: at,
+                linked: child.linked,
+                number,
+                recorded,
+                algorithms,
+            };
             self.files.send(check).map_err(|_| MhlError::Cancelled)?;
         }
         Ok(())
@@ -155,7 +198,10 @@ impl Walker<'_> {
 
     /// Notes a directory that cannot be looked into.
     fn unreadable(&mut self, path: &str, error: MhlError) -> Result<(), MhlError> {
-        self.report.lock().unreadable.push((path.to_owned(), reason(error)?));
+        self.report
+            .lock()
+            .unreadable
+            .push((path.to_owned(), reason(error)?));
         self.frames.see_below(path);
         Ok(())
     }
@@ -179,7 +225,14 @@ fn hash_files(
 ) {
     loop {
         // The lock is released before the file is hashed.
-        let Ok(Check { path, linked, number, recorded, algorithms }) = queue.lock().recv() else {
+        let Ok(Check {
+            path,
+            linked,
+            number,
+            recorded,
+            algorithms,
+        }) = queue.lock().recv()
+        else {
             return;
         };
         // What is left in the queue is drained without reading, so that the walker never waits for us.
@@ -199,7 +252,9 @@ fn hash_files(
                 let mut report = report.lock();
                 report.files += 1;
                 report.bytes += bytes;
-                let of_record = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
+                let of_record = digests
+                    .iter()
+                    .find(|digest| digest.algorithm == recorded.algorithm);
                 let found = of_record.filter(|digest| **digest != recorded);
                 report.mismatched.extend(found.map(|found| Mismatch {
                     path,

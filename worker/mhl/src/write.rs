@@ -21,13 +21,19 @@ pub(super) struct Body {
 impl Body {
     /// Starts a body in the file `name`, which an interrupted seal may have left there.
     pub(super) fn create(folder: &Folder, name: &str) -> Result<Body, MhlError> {
-        Ok(Body { path: folder.at(name), out: BufWriter::new(folder.create(name)?), entries: 0 })
+        Ok(Body {
+            path: folder.at(name),
+            out: BufWriter::new(folder.create(name)?),
+            entries: 0,
+        })
     }
 
     /// Adds an entry.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), MhlError> {
         self.entries += 1;
-        self.out.write_all(entry_xml(entry).as_bytes()).map_err(MhlError::io(&self.path))
+        self.out
+            .write_all(entry_xml(entry).as_bytes())
+            .map_err(MhlError::io(&self.path))
     }
 
     /// Writes the whole generation to the new file `name`; returns it open, its content on disk.
@@ -69,20 +75,29 @@ pub(super) struct Spool {
 impl Spool {
     /// Starts a spool in the file `name`, which may be left over.
     pub(super) fn create(folder: &Folder, name: &str) -> Result<Spool, MhlError> {
-        Ok(Spool { path: folder.at(name), out: BufWriter::new(folder.create(name)?), entries: 0 })
+        Ok(Spool {
+            path: folder.at(name),
+            out: BufWriter::new(folder.create(name)?),
+            entries: 0,
+        })
     }
 
     /// Sets an entry aside.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), MhlError> {
         self.entries += 1;
         let written = serde_json::to_writer(&mut self.out, entry).map_err(io::Error::from);
-        written.and_then(|()| self.out.write_all(b"\n")).map_err(MhlError::io(&self.path))
+        written
+            .and_then(|()| self.out.write_all(b"\n"))
+            .map_err(MhlError::io(&self.path))
     }
 
     /// Flushes the spool and rewinds its file for reading.
     pub(super) fn finish(self) -> Result<Spooled, MhlError> {
         let file = rewound(self.out).map_err(MhlError::io(&self.path))?;
-        Ok(Spooled { path: self.path, file })
+        Ok(Spooled {
+            path: self.path,
+            file,
+        })
     }
 }
 
@@ -94,12 +109,19 @@ pub(super) struct Spooled {
 
 impl Spooled {
     /// Hands every entry to `each`.
-    pub(super) fn read(&mut self, mut each: impl FnMut(Entry) -> Result<(), MhlError>) -> Result<(), MhlError> {
+    pub(super) fn read(
+        &mut self,
+        mut each: impl FnMut(Entry) -> Result<(), MhlError>,
+    ) -> Result<(), MhlError> {
         let failed = |error| MhlError::io(&self.path)(error);
         self.file.rewind().map_err(failed)?;
         for line in BufReader::new(&self.file).lines() {
             let line = line.map_err(failed)?;
-            each(serde_json::from_str(&line).map_err(io::Error::from).map_err(failed)?)?;
+            each(
+                serde_json::from_str(&line)
+                    .map_err(io::Error::from)
+                    .map_err(failed)?,
+            )?;
         }
         Ok(())
     }
@@ -131,13 +153,18 @@ pub(super) fn is_xml_text(name: &str) -> bool {
 }
 
 fn head_xml(header: &Header) -> String {
-    let mut xml = format!("{XML}<hashlist version=\"2.0\" xmlns=\"{NAMESPACE}\">\n  <creatorinfo>\n");
+    let mut xml =
+        format!("{XML}<hashlist version=\"2.0\" xmlns=\"{NAMESPACE}\">\n  <creatorinfo>\n");
     let element = |xml: &mut String, name: &str, value: &str| {
         xml.push_str(&format!("    <{name}>{}</{name}>\n", text(value)));
     };
     element(&mut xml, "creationdate", &header.creation_date);
     element(&mut xml, "hostname", &header.host);
-    xml.push_str(&format!("    <tool version=\"{}\">{}</tool>\n", text(&header.tool_version), text(&header.tool)));
+    xml.push_str(&format!(
+        "    <tool version=\"{}\">{}</tool>\n",
+        text(&header.tool_version),
+        text(&header.tool)
+    ));
     if let Some(comment) = &header.comment {
         element(&mut xml, "comment", comment);
     }
@@ -145,7 +172,12 @@ fn head_xml(header: &Header) -> String {
     element(&mut xml, "process", &header.process);
     if !header.root_content.is_empty() {
         xml.push_str("    <roothash>\n");
-        directory_hashes(&mut xml, "      ", &header.root_content, &header.root_structure);
+        directory_hashes(
+            &mut xml,
+            "      ",
+            &header.root_content,
+            &header.root_structure,
+        );
         xml.push_str("    </roothash>\n");
     }
     if !header.ignore.is_empty() {
@@ -160,7 +192,11 @@ fn head_xml(header: &Header) -> String {
 }
 
 fn entry_xml(entry: &Entry) -> String {
-    let tag = if entry.kind == EntryKind::Directory { "directoryhash" } else { "hash" };
+    let tag = if entry.kind == EntryKind::Directory {
+        "directoryhash"
+    } else {
+        "hash"
+    };
     let mut xml = format!("    <{tag}>\n      <path");
     if let EntryKind::File { bytes: Some(bytes) } = entry.kind {
         xml.push_str(&format!(" size=\"{bytes}\""));
@@ -171,10 +207,15 @@ fn entry_xml(entry: &Entry) -> String {
     xml.push_str(&format!(">{}</path>\n", text(&entry.path)));
     match entry.kind {
         EntryKind::File { .. } => hashes(&mut xml, "      ", &entry.hashes),
-        EntryKind::Directory => directory_hashes(&mut xml, "      ", &entry.hashes, &entry.structure),
+        EntryKind::Directory => {
+            directory_hashes(&mut xml, "      ", &entry.hashes, &entry.structure)
+        }
     }
     if let Some(previous) = &entry.previous_path {
-        xml.push_str(&format!("      <previousPath>{}</previousPath>\n", text(previous)));
+        xml.push_str(&format!(
+            "      <previousPath>{}</previousPath>\n",
+            text(previous)
+        ));
     }
     if let Some(state) = &entry.state {
         let state = text(state);
@@ -198,7 +239,12 @@ fn directory_hashes(xml: &mut String, indent: &str, content: &[Recorded], struct
 fn hashes(xml: &mut String, indent: &str, recorded: &[Recorded]) {
     let mut sorted: Vec<&Recorded> = recorded.iter().collect();
     sorted.sort_by_key(|recorded| recorded.digest.algorithm.as_str());
-    for Recorded { digest, action, date } in sorted {
+    for Recorded {
+        digest,
+        action,
+        date,
+    } in sorted
+    {
         let name = digest.algorithm.as_str();
         xml.push_str(&format!("{indent}<{name}"));
         if let Some(action) = action {

@@ -22,12 +22,22 @@ const FACTS_MAX: usize = 2_000;
 
 /// Runs MediaInfo. An error means that the unit was cancelled; a missing program is trouble, since it proves nothing about
 /// the media and is no reason to measure nothing else.
-pub(super) async fn mediainfo(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<MediaInfo, Failure> {
+pub(super) async fn mediainfo(
+    media: &Media,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<MediaInfo, Failure> {
     let answer = ask(&tools.mediainfo, &["--Output=JSON"], None, media, cancel).await?;
     let facts = answer.and_then(|text| fields(&text));
     Ok(match facts {
-        Ok(facts) => MediaInfo { trouble: None, facts },
-        Err(why) => MediaInfo { trouble: Some(why), facts: BTreeMap::new() },
+        Ok(facts) => MediaInfo {
+            trouble: None,
+            facts,
+        },
+        Err(why) => MediaInfo {
+            trouble: Some(why),
+            facts: BTreeMap::new(),
+        },
     })
 }
 
@@ -38,12 +48,23 @@ pub(super) async fn mediaconch(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<MediaConch, Failure> {
-    let answer = ask(&tools.mediaconch, &["-fx", "-p", POLICY], Some(policy), media, cancel).await?;
+    let answer = ask(
+        &tools.mediaconch,
+        &["-fx", "-p", POLICY],
+        Some(policy),
+        media,
+        cancel,
+    )
+    .await?;
     let (trouble, failed) = match answer.and_then(|text| failed_rules(&text)) {
         Ok(failed) => (None, failed),
         Err(why) => (Some(why), Vec::new()),
     };
-    Ok(MediaConch { trouble, policy: policy.to_owned(), failed })
+    Ok(MediaConch {
+        trouble,
+        policy: policy.to_owned(),
+        failed,
+    })
 }
 
 /// Runs a program over the media in a directory that holds nothing but the media's name, a link to the open file: both
@@ -73,8 +94,16 @@ async fn ask(
         Err(error) => return Ok(Err(format!("no directory for {program}: {error}"))),
     };
     // An absolute path starts with a slash: it is no option and no address.
-    let link = scratch.path("media").join(media.name()).to_string_lossy().into_owned();
-    let arguments = options.iter().map(|option| (*option).to_owned()).chain([link]).collect();
+    let link = scratch
+        .path("media")
+        .join(media.name())
+        .to_string_lossy()
+        .into_owned();
+    let arguments = options
+        .iter()
+        .map(|option| (*option).to_owned())
+        .chain([link])
+        .collect();
     let run = Run {
         program,
         arguments,
@@ -95,24 +124,33 @@ async fn ask(
 
 /// `General.Format`, `Audio[2].Channels`, `General.extra.IsTruncated`: a track's fields by its kind and number.
 fn fields(json: &str) -> Result<BTreeMap<String, String>, String> {
-    let document: Value = serde_json::from_str(json).map_err(|error| format!("its answer cannot be read: {error}"))?;
+    let document: Value = serde_json::from_str(json)
+        .map_err(|error| format!("its answer cannot be read: {error}"))?;
     let Some(tracks) = document["media"]["track"].as_array() else {
         return Err("it found no media in the file".to_owned());
     };
     let mut facts = BTreeMap::new();
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for track in tracks {
-        let Some(kind) = track["@type"].as_str() else { continue };
+        let Some(kind) = track["@type"].as_str() else {
+            continue;
+        };
         let number = seen.entry(kind).or_default();
         *number += 1;
-        let name = if *number == 1 { kind.to_owned() } else { format!("{kind}[{number}]") };
+        let name = if *number == 1 {
+            kind.to_owned()
+        } else {
+            format!("{kind}[{number}]")
+        };
         flatten(&name, track, &mut facts);
     }
     Ok(facts)
 }
 
 fn flatten(name: &str, value: &Value, facts: &mut BTreeMap<String, String>) {
-    let Some(object) = value.as_object() else { return };
+    let Some(object) = value.as_object() else {
+        return;
+    };
     for (key, value) in object.iter().filter(|(key, _)| !key.starts_with('@')) {
         let name = format!("{name}.{key}");
         match value {
@@ -131,7 +169,9 @@ fn failed_rules(xml: &str) -> Result<Vec<String>, String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut failed, mut outcome) = (Vec::new(), None);
     loop {
-        let event = reader.read_event().map_err(|error| format!("its answer cannot be read: {error}"))?;
+        let event = reader
+            .read_event()
+            .map_err(|error| format!("its answer cannot be read: {error}"))?;
         let (Event::Start(tag) | Event::Empty(tag)) = &event else {
             if matches!(event, Event::Eof) {
                 break;
@@ -146,7 +186,8 @@ fn failed_rules(xml: &str) -> Result<Vec<String>, String> {
             "policy" if outcome.is_none() => outcome = attribute("outcome"),
             "rule" if attribute("outcome").as_deref() == Some("fail") => {
                 let name = attribute("name").unwrap_or_default();
-                let found = attribute("actual").map_or_else(|| "nothing".to_owned(), |actual| format!("{actual:?}"));
+                let found = attribute("actual")
+                    .map_or_else(|| "nothing".to_owned(), |actual| format!("{actual:?}"));
                 failed.push(format!("{name} ({found} found)"));
             }
             _ => {}
@@ -170,8 +211,14 @@ mod tests {
             {"@type":"Audio","Channels":"1"},{"@type":"Audio","Channels":"2"}]}}"#;
         let facts = fields(json).expect("readable");
         let get = |name: &str| facts.get(name).map(String::as_str);
-        assert_eq!((get("General.Format"), get("General.extra.IsTruncated")), (Some("MXF"), Some("Yes")));
-        assert_eq!((get("Audio.Channels"), get("Audio[2].Channels")), (Some("1"), Some("2")));
+        assert_eq!(
+            (get("General.Format"), get("General.extra.IsTruncated")),
+            (Some("MXF"), Some("Yes"))
+        );
+        assert_eq!(
+            (get("Audio.Channels"), get("Audio[2].Channels")),
+            (Some("1"), Some("2"))
+        );
         assert!(fields("{}").is_err() && fields("").is_err());
     }
 
@@ -183,7 +230,10 @@ mod tests {
             )
         };
         assert_eq!(failed_rules(&rule("pass")), Ok(vec![]));
-        assert_eq!(failed_rules(&rule("fail")), Ok(vec!["is mxf (\"MPEG-4\" found)".to_owned()]));
+        assert_eq!(
+            failed_rules(&rule("fail")),
+            Ok(vec!["is mxf (\"MPEG-4\" found)".to_owned()])
+        );
         assert!(failed_rules("<MediaConch><media ref='a'/></MediaConch>").is_err());
         assert!(failed_rules("Policy file not found.").is_err() && failed_rules("").is_err());
     }

@@ -41,7 +41,9 @@ pub async fn inspect(
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let media = Arc::new(Media::open(path, &subject.file)?);
-    Ok(appraise(&media, subject, spec, tools, &[], cancel).await?.report)
+    Ok(appraise(&media, subject, spec, tools, &[], cancel)
+        .await?
+        .report)
 }
 
 /// The same for an open file, with what has been measured before of bytes that the file may hold. When it does hold them, which reading
@@ -57,7 +59,10 @@ pub async fn appraise(
     // Cancelled with the unit, and when the caller drops the future.
     let stop = cancel.child_token();
     let _cancel_on_drop = stop.clone().drop_guard();
-    let sheets: Vec<StoredSheet> = known.iter().filter_map(|known| StoredSheet::read(&known.sheet)).collect();
+    let sheets: Vec<StoredSheet> = known
+        .iter()
+        .filter_map(|known| StoredSheet::read(&known.sheet))
+        .collect();
     let hashing = hash_beside(media, subject, spec, stop);
     if sheets.is_empty() {
         let gathering = gather(media, subject, spec, tools, None, cancel);
@@ -66,13 +71,26 @@ pub async fn appraise(
     }
     // Only the bytes say whether the sheets are theirs: they are read first.
     let hashes = hashing.await;
-    let found = hashes.as_ref().ok().and_then(|hashes| sheets.into_iter().find(|sheet| sheet.is_of(&hashes.content)));
+    let found = hashes.as_ref().ok().and_then(|hashes| {
+        sheets
+            .into_iter()
+            .find(|sheet| sheet.is_of(&hashes.content))
+    });
     if let (Ok(hashes), Some(sheet)) = (&hashes, &found)
-        && let Some(role) = sheet.role(subject, spec).filter(|role| sheet.has_all(spec, *role))
+        && let Some(role) = sheet
+            .role(subject, spec)
+            .filter(|role| sheet.has_all(spec, *role))
     {
-        let facts = FactSheet { declared_hash: hashes.declared.clone(), ..sheet.facts.clone() };
+        let facts = FactSheet {
+            declared_hash: hashes.declared.clone(),
+            ..sheet.facts.clone()
+        };
         let report = judge(&facts, spec, subject, role);
-        return Ok(Appraised { report, sheet: None, decoded: false });
+        return Ok(Appraised {
+            report,
+            sheet: None,
+            decoded: false,
+        });
     }
     let gathered = gather(media, subject, spec, tools, found.as_ref(), cancel).await?;
     measured(media.bytes(), hashes, gathered, subject, spec)
@@ -86,7 +104,12 @@ fn measured(
     subject: &MediaUnderTest,
     spec: &DeliverySpec,
 ) -> Result<Appraised, Failure> {
-    let Gathered { mut facts, role, looked_for, decoded } = gathered;
+    let Gathered {
+        mut facts,
+        role,
+        looked_for,
+        decoded,
+    } = gathered;
     facts.bytes = bytes;
     match hashes {
         Ok(hashes) => (facts.hash, facts.declared_hash) = (Some(hashes.content), hashes.declared),
@@ -94,7 +117,11 @@ fn measured(
         Err(error) => facts.unreadable = Some(format!("reading failed: {error}")),
     }
     let sheet = StoredSheet::of(&facts, role, &looked_for).and_then(|sheet| sheet.write());
-    Ok(Appraised { report: judge(&facts, spec, subject, role), sheet, decoded })
+    Ok(Appraised {
+        report: judge(&facts, spec, subject, role),
+        sheet,
+        decoded,
+    })
 }
 
 /// Hashes of one reading.
@@ -112,22 +139,46 @@ async fn hash_beside(
     spec: &DeliverySpec,
     stop: CancellationToken,
 ) -> Result<Hashes, HashError> {
-    let declared = spec.qc.checksum.as_ref().and(subject.declared_hash.as_ref());
+    let declared = spec
+        .qc
+        .checksum
+        .as_ref()
+        .and(subject.declared_hash.as_ref());
     // What is no hash is the check's to tell.
-    let declared = declared.and_then(|text| parse_hash(text).ok()).map(|(algorithm, _)| algorithm);
+    let declared = declared
+        .and_then(|text| parse_hash(text).ok())
+        .map(|(algorithm, _)| algorithm);
     // A checksum that was asked for is computed, not believed.
-    let known = subject.known_hash.clone().filter(|hash| hash.starts_with("xxh128:") && spec.qc.checksum.is_none());
+    let known = subject
+        .known_hash
+        .clone()
+        .filter(|hash| hash.starts_with("xxh128:") && spec.qc.checksum.is_none());
     if let Some(content) = known {
-        return Ok(Hashes { content, declared: None });
+        return Ok(Hashes {
+            content,
+            declared: None,
+        });
     }
     let mut algorithms = vec![HashAlgorithm::Xxh128];
     algorithms.extend(declared.filter(|algorithm| *algorithm != HashAlgorithm::Xxh128));
     let media = media.clone();
-    let reading = tokio::task::spawn_blocking(move || hash_open_file(media.file(), &algorithms, &stop));
-    let (digests, _) = reading.await.map_err(|error| HashError::Read(io::Error::other(error)))??;
-    let of = |wanted: HashAlgorithm| digests.iter().find(|d| d.algorithm == wanted).map(ToString::to_string);
-    let content = of(HashAlgorithm::Xxh128).ok_or_else(|| HashError::Read(io::Error::other("no hash was computed")))?;
-    Ok(Hashes { content, declared: declared.and_then(of) })
+    let reading =
+        tokio::task::spawn_blocking(move || hash_open_file(media.file(), &algorithms, &stop));
+    let (digests, _) = reading
+        .await
+        .map_err(|error| HashError::Read(io::Error::other(error)))??;
+    let of = |wanted: HashAlgorithm| {
+        digests
+            .iter()
+            .find(|d| d.algorithm == wanted)
+            .map(ToString::to_string)
+    };
+    let content = of(HashAlgorithm::Xxh128)
+        .ok_or_else(|| HashError::Read(io::Error::other("no hash was computed")))?;
+    Ok(Hashes {
+        content,
+        declared: declared.and_then(of),
+    })
 }
 
 /// What was gathered about a file, but for its hash.
@@ -142,7 +193,12 @@ struct Gathered {
 impl Gathered {
     /// Without a decode.
     fn plain(facts: FactSheet, role: Role) -> Gathered {
-        Gathered { facts, role, looked_for: Needs::default(), decoded: false }
+        Gathered {
+            facts,
+            role,
+            looked_for: Needs::default(),
+            decoded: false,
+        }
     }
 }
 
@@ -162,7 +218,11 @@ async fn gather(
         return Ok(Gathered::plain(facts, guess));
     }
     let played = played_under_another_name(media, subject, tools, cancel).await?;
-    let content = if played.is_some() { ContentKind::Media } else { ContentKind::of(guess) };
+    let content = if played.is_some() {
+        ContentKind::Media
+    } else {
+        ContentKind::of(guess)
+    };
     match content {
         ContentKind::Text => {
             match blocking(media, timed_text::read).await? {
@@ -188,7 +248,12 @@ async fn gather(
         }
     };
     let role = role_of_content(subject, content, probe.video.is_some(), spec);
-    if role == Role::Artwork && probe.video.as_ref().is_none_or(|still| still.width == 0 || still.height == 0) {
+    if role == Role::Artwork
+        && probe
+            .video
+            .as_ref()
+            .is_none_or(|still| still.width == 0 || still.height == 0)
+    {
         // ffprobe goes by the name of a still; only a size shows that there is one.
         facts.unreadable = Some("not readable as a picture".to_owned());
     }
@@ -207,18 +272,27 @@ async fn gather(
             facts.mediainfo = Some(external_tools::mediainfo(media, tools, cancel).await?);
         }
         if let Some(policy) = &looked_for.mediaconch {
-            facts.mediaconch = Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
+            facts.mediaconch =
+                Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
         }
     }
     note_probe(&mut facts, probe);
-    Ok(Gathered { facts, role, looked_for, decoded })
+    Ok(Gathered {
+        facts,
+        role,
+        looked_for,
+        decoded,
+    })
 }
 
 /// Adds what the probe knows, and the versions of the programs.
 fn note_probe(facts: &mut FactSheet, probe: Probe) {
     let ffmpeg = facts.pass.as_ref().and_then(|pass| pass.ffmpeg.clone());
     let versions = [("ffprobe", Some(probe.version)), ("ffmpeg", ffmpeg)];
-    facts.tools = versions.into_iter().filter_map(|(tool, version)| Some((tool.to_owned(), version?))).collect();
+    facts.tools = versions
+        .into_iter()
+        .filter_map(|(tool, version)| Some((tool.to_owned(), version?)))
+        .collect();
     facts.container = Some(probe.container);
     facts.video = probe.video;
     facts.other_video = probe.other_video;
@@ -245,23 +319,46 @@ async fn played_under_another_name(
 }
 
 /// What ffprobe knows of a file that holds picture or sound.
-async fn probed(media: &Arc<Media>, guess: Role, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
+async fn probed(
+    media: &Arc<Media>,
+    guess: Role,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Probe, Unprobed> {
     match probe::probe(media, tools, cancel).await {
         Ok(probe) if probe.video.is_none() && probe.audio.is_empty() && guess != Role::Artwork => {
-            Err(Unprobed::Unreadable("there is neither picture nor sound in it".to_owned()))
+            Err(Unprobed::Unreadable(
+                "there is neither picture nor sound in it".to_owned(),
+            ))
         }
         Err(Unprobed::Unreadable(why)) => {
-            let structure = blocking(media, structure::inspect).await.map_err(Unprobed::Failed)?;
-            let cut = if let Structure::Cut(why) = structure { format!(" ({why})") } else { String::new() };
-            Err(Unprobed::Unreadable(format!("not readable as media: {why}{cut}")))
+            let structure = blocking(media, structure::inspect)
+                .await
+                .map_err(Unprobed::Failed)?;
+            let cut = if let Structure::Cut(why) = structure {
+                format!(" ({why})")
+            } else {
+                String::new()
+            };
+            Err(Unprobed::Unreadable(format!(
+                "not readable as media: {why}{cut}"
+            )))
         }
         probed => probed,
     }
 }
 
-async fn blocking<T: Send + 'static>(media: &Arc<Media>, work: fn(&Media) -> T) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(
+    media: &Arc<Media>,
+    work: fn(&Media) -> T,
+) -> Result<T, Failure> {
     let media = media.clone();
     tokio::task::spawn_blocking(move || work(&media))
         .await
-        .map_err(|error| Failure::transient("tool_failed", format!("looking into the file stopped: {error}")))
+        .map_err(|error| {
+            Failure::transient(
+                "tool_failed",
+                format!("looking into the file stopped: {error}"),
+            )
+        })
 }

@@ -146,13 +146,28 @@ const STILLS: [&str; 35] = [
     "fits",
 ];
 
-static FORMATS: LazyLock<String> = LazyLock::new(|| [&WRAPPERS[..], &PICTURE, &SOUND, &STILLS].concat().join(","));
+static FORMATS: LazyLock<String> = LazyLock::new(|| {
+    [&WRAPPERS[..], &PICTURE, &SOUND, &STILLS]
+        .concat()
+        .join(",")
+});
 
 /// Arguments of ffprobe or ffmpeg up to and with its only input.
 pub(super) fn arguments(options: &[&str]) -> Vec<String> {
     // QuickTime files are not followed to other files (`enable_drefs`) unless that is asked for.
-    let bounds = ["-protocol_whitelist", "file", "-format_whitelist", &FORMATS, "-i", INPUT];
-    options.iter().chain(&bounds).map(|word| (*word).to_owned()).collect()
+    let bounds = [
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        &FORMATS,
+        "-i",
+        INPUT,
+    ];
+    options
+        .iter()
+        .chain(&bounds)
+        .map(|word| (*word).to_owned())
+        .collect()
 }
 
 /// The format that a line of ffprobe or ffmpeg rejects: `[hls @ 0x55] Format not on whitelist 'mov,…'`.
@@ -164,7 +179,9 @@ pub(super) fn refused_format(line: &str) -> Option<String> {
 
 /// The message of a program about the media, without the path that it was given.
 pub(super) fn message(text: &str) -> &str {
-    text.trim().strip_prefix(INPUT).map_or(text.trim(), |rest| rest.trim_start_matches([':', ' ']))
+    text.trim()
+        .strip_prefix(INPUT)
+        .map_or(text.trim(), |rest| rest.trim_start_matches([':', ' ']))
 }
 
 fn name_of(path: &Path) -> OsString {
@@ -183,17 +200,25 @@ impl Media {
     /// Takes a regular file that its owner has opened; `path` gives its name.
     pub fn new(file: File, path: &Path) -> io::Result<Media> {
         let bytes = file.metadata()?.len();
-        Ok(Media { file, name: name_of(path), bytes })
+        Ok(Media {
+            file,
+            name: name_of(path),
+            bytes,
+        })
     }
 
     /// Opens a regular file; `called` is its name in messages. Never waits for a pipe and never opens a device.
     pub fn open(path: &Path, called: &str) -> Result<Media, Failure> {
         let no_file = || Failure::permanent("source_missing", format!("{called} is not a file"));
         let failed = |errno: rustix::io::Errno| match errno {
-            rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => {
-                Failure::permanent("source_missing", format!("{called} is not there: check its location"))
-            }
-            errno => Failure::transient("source_unreadable", format!("{called}: {}", io::Error::from(errno))),
+            rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => Failure::permanent(
+                "source_missing",
+                format!("{called} is not there: check its location"),
+            ),
+            errno => Failure::transient(
+                "source_unreadable",
+                format!("{called}: {}", io::Error::from(errno)),
+            ),
         };
         let regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
         if !regular(stat(path).map_err(failed)?.st_mode) {
@@ -206,7 +231,11 @@ impl Media {
         if !regular(opened.st_mode) {
             return Err(no_file());
         }
-        Ok(Media { file, name: name_of(path), bytes: u64::try_from(opened.st_size).unwrap_or(0) })
+        Ok(Media {
+            file,
+            name: name_of(path),
+            bytes: u64::try_from(opened.st_size).unwrap_or(0),
+        })
     }
 
     /// The file as a program's standard input.
@@ -257,7 +286,10 @@ mod tests {
             "srt",
             "data",
         ];
-        assert!(opening.iter().all(|name| !known.contains(name)), "{known:?}");
+        assert!(
+            opening.iter().all(|name| !known.contains(name)),
+            "{known:?}"
+        );
         let mut once = known.clone();
         once.sort_unstable();
         once.dedup();

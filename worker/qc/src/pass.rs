@@ -37,12 +37,18 @@ pub(super) async fn run(
         let why = format!(
             "{pictures} picture and {sounds} sound streams: no more than {PICTURES_MAX} and {SOUNDS_MAX} are decoded"
         );
-        return Ok(Pass { broken: Some(why), ..Pass::default() });
+        return Ok(Pass {
+            broken: Some(why),
+            ..Pass::default()
+        });
     }
     let scratch = Scratch::new().map_err(|error| {
         Failure::transient(
             "scratch_failed",
-            format!("no directory for measurements in {}: {error}", std::env::temp_dir().display()),
+            format!(
+                "no directory for measurements in {}: {error}",
+                std::env::temp_dir().display()
+            ),
         )
     })?;
     let programmes = graph::programmes(&probe.audio);
@@ -58,7 +64,9 @@ pub(super) async fn run(
     let mut log = Log::default();
     let ended = run.finish(cancel, &mut |line| log.line(line)).await?;
     let mut pass = gather(probe, needs, &pictures, &programmes, &log, &scratch);
-    pass.broken = ended.trouble.or(log.filter_trouble.map(|text| format!("a filter failed: {text}")));
+    pass.broken = ended.trouble.or(log
+        .filter_trouble
+        .map(|text| format!("a filter failed: {text}")));
     Ok(pass)
 }
 
@@ -71,9 +79,16 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(48 * 3600);
 /// running time is a claim of the header: the size of the file bounds what it buys, and a day or two are the most.
 fn timeout(duration: Option<f64>, bytes: u64, tools: &Tools) -> Duration {
     let playable = bytes / BYTES_PER_SECOND_MIN;
-    let seconds = duration.filter(|s| *s > 0.0).unwrap_or(0.0).min(playable as f64);
-    let bought = Duration::try_from_secs_f64(seconds * f64::from(tools.qc_timeout_factor)).unwrap_or(TIMEOUT_MAX);
-    tools.qc_timeout_min.saturating_add(bought).min(TIMEOUT_MAX.max(tools.qc_timeout_min))
+    let seconds = duration
+        .filter(|s| *s > 0.0)
+        .unwrap_or(0.0)
+        .min(playable as f64);
+    let bought = Duration::try_from_secs_f64(seconds * f64::from(tools.qc_timeout_factor))
+        .unwrap_or(TIMEOUT_MAX);
+    tools
+        .qc_timeout_min
+        .saturating_add(bought)
+        .min(TIMEOUT_MAX.max(tools.qc_timeout_min))
 }
 
 fn arguments(
@@ -87,18 +102,55 @@ fn arguments(
     let threads = threads.max(1).to_string();
     let pixels = PIXELS_MAX.to_string();
     // Progress lines between the messages show where an error is.
-    let clock = ["-nostdin", "-stats", "-stats_period", "0.25", "-loglevel", "level+info"];
-    let decode = ["-threads", &threads, "-max_pixels", &pixels, "-noautorotate"];
+    let clock = [
+        "-nostdin",
+        "-stats",
+        "-stats_period",
+        "0.25",
+        "-loglevel",
+        "level+info",
+    ];
+    let decode = [
+        "-threads",
+        &threads,
+        "-max_pixels",
+        &pixels,
+        "-noautorotate",
+    ];
     let mut arguments = media::arguments(&[&clock[..], &decode].concat());
-    arguments.extend(["-filter_complex_threads", &threads, "-filter_complex", &graph].map(Into::into));
+    arguments.extend(
+        [
+            "-filter_complex_threads",
+            &threads,
+            "-filter_complex",
+            &graph,
+        ]
+        .map(Into::into),
+    );
     for end in ends {
-        arguments.extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
+        arguments
+            .extend(["-map", &end, "-fps_mode", "passthrough", "-f", "null", "-"].map(Into::into));
     }
-    let streams = pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index));
+    let streams = pictures
+        .iter()
+        .map(|stream| stream.index)
+        .chain(probe.audio.iter().map(|stream| stream.index));
     for stream in streams {
         arguments.extend(["-map".to_owned(), format!("0:{stream}")]);
     }
-    arguments.extend(["-c", "copy", "-copyinkf", "-f", "streamhash", "-hash", "md5", "essence"].map(Into::into));
+    arguments.extend(
+        [
+            "-c",
+            "copy",
+            "-copyinkf",
+            "-f",
+            "streamhash",
+            "-hash",
+            "md5",
+            "essence",
+        ]
+        .map(Into::into),
+    );
     arguments
 }
 
@@ -111,12 +163,21 @@ fn gather(
     log: &Log,
     scratch: &Scratch,
 ) -> Pass {
-    let mut seen = pictures.iter().enumerate().map(|(n, stream)| picture(n, stream, probe, needs, log, scratch));
+    let mut seen = pictures
+        .iter()
+        .enumerate()
+        .map(|(n, stream)| picture(n, stream, probe, needs, log, scratch));
     let (video, other_video) = (seen.next().flatten(), seen.collect());
-    let audio =
-        programmes.iter().enumerate().filter_map(|(n, programme)| sound(n, programme, needs, log, scratch)).collect();
-    let indices: Vec<u32> =
-        pictures.iter().map(|stream| stream.index).chain(probe.audio.iter().map(|stream| stream.index)).collect();
+    let audio = programmes
+        .iter()
+        .enumerate()
+        .filter_map(|(n, programme)| sound(n, programme, needs, log, scratch))
+        .collect();
+    let indices: Vec<u32> = pictures
+        .iter()
+        .map(|stream| stream.index)
+        .chain(probe.audio.iter().map(|stream| stream.index))
+        .collect();
     Pass {
         broken: None,
         ffmpeg: log.version.clone(),
@@ -137,7 +198,10 @@ fn essence(text: &str, indices: &[u32]) -> BTreeMap<u32, String> {
     let of_line = |line: &str| {
         let (number, rest) = line.split_once(',')?;
         let (_, hash) = rest.split_once("MD5=")?;
-        Some((*indices.get(number.parse::<usize>().ok()?)?, format!("md5:{}", hash.trim())))
+        Some((
+            *indices.get(number.parse::<usize>().ok()?)?,
+            format!("md5:{}", hash.trim()),
+        ))
     };
     text.lines().filter_map(of_line).collect()
 }
@@ -154,9 +218,15 @@ fn picture(
     let frames = measured.frames?;
     let end = picture_end(stream, frames.decoded, frames.odd, probe.container.duration);
     let marks = |file: &str| scratch.read(&format!("{file}{n}"));
-    let wanted = MEASURES.iter().filter(|measure| needs.measures.contains_key(measure.name()));
-    let further =
-        wanted.filter_map(|measure| Some((measure.name().to_owned(), measure.read(&marks(measure.name()), stream)?)));
+    let wanted = MEASURES
+        .iter()
+        .filter(|measure| needs.measures.contains_key(measure.name()));
+    let further = wanted.filter_map(|measure| {
+        Some((
+            measure.name().to_owned(),
+            measure.read(&marks(measure.name()), stream)?,
+        ))
+    });
     Some(VideoPass {
         frames: frames.decoded,
         odd_frames: frames.odd,
@@ -165,7 +235,10 @@ fn picture(
         scan: measured.scan.filter(|_| needs.scan.is_some()),
         black: needs.black.map(|_| black::read(&marks("black"), end)),
         freeze: needs.freeze.map(|_| freeze::read(&marks("freeze"), end)),
-        levels: needs.levels.then(|| levels::read(&marks("levels"), stream)).flatten(),
+        levels: needs
+            .levels
+            .then(|| levels::read(&marks("levels"), stream))
+            .flatten(),
         gamut: needs.gamut.then(|| gamut::read(&marks("gamut"))).flatten(),
         measures: further.collect(),
     })
@@ -173,14 +246,29 @@ fn picture(
 
 /// When the last decoded frame ends: frames by rate when they are all equally long, else as the container declares.
 fn picture_end(stream: &VideoStream, frames: u64, odd: u64, container: Option<f64>) -> f64 {
-    let counted = stream.rate().map(|rate| stream.start + frames as f64 * rate.frame_seconds());
-    let declared = stream.duration.map(|seconds| stream.start + seconds).or(container);
+    let counted = stream
+        .rate()
+        .map(|rate| stream.start + frames as f64 * rate.frame_seconds());
+    let declared = stream
+        .duration
+        .map(|seconds| stream.start + seconds)
+        .or(container);
     // One odd frame in a hundred does not make the count wrong by more than the tolerances in use.
-    let (first, second) = if odd * 100 <= frames { (counted, declared) } else { (declared, counted) };
+    let (first, second) = if odd * 100 <= frames {
+        (counted, declared)
+    } else {
+        (declared, counted)
+    };
     first.or(second).unwrap_or(0.0)
 }
 
-fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Scratch) -> Option<AudioPass> {
+fn sound(
+    n: usize,
+    programme: &Programme,
+    needs: &Needs,
+    log: &Log,
+    scratch: &Scratch,
+) -> Option<AudioPass> {
     let measured = log.sound.get(n)?;
     let rate = programme.streams.first()?.sample_rate;
     let seconds = measured.levels.samples.filter(|_| rate > 0)? as f64 / f64::from(rate);
@@ -191,20 +279,29 @@ fn sound(n: usize, programme: &Programme, needs: &Needs, log: &Log, scratch: &Sc
         false => LoudnessCurve::default(),
     };
     let (loudness, levels, short_term) = (&measured.loudness, &measured.levels, curve("short"));
-    let of_each_channel =
-        |values: &[Option<f64>]| (values.len() == programme.channels() as usize).then(|| values.to_vec());
+    let of_each_channel = |values: &[Option<f64>]| {
+        (values.len() == programme.channels() as usize).then(|| values.to_vec())
+    };
     Some(AudioPass {
-        streams: programme.streams.iter().map(|stream| stream.index).collect(),
+        streams: programme
+            .streams
+            .iter()
+            .map(|stream| stream.index)
+            .collect(),
         first_channel: programme.first_channel,
         channels: programme.channels(),
         end,
         seconds,
-        silence: needs.silence.map(|_| silence::read(&marks("silence", ""), programme.channels(), end)),
+        silence: needs
+            .silence
+            .map(|_| silence::read(&marks("silence", ""), programme.channels(), end)),
         rms: of_each_channel(&levels.rms),
         dc_offset: of_each_channel(&levels.dc_offset),
         loudness: loudness.integrated.filter(|_| needs.loudness),
         // The range of a programme without loudness reads 0: that is no measurement.
-        loudness_range: loudness.range.filter(|_| needs.loudness && loudness.integrated.is_some()),
+        loudness_range: loudness
+            .range
+            .filter(|_| needs.loudness && loudness.integrated.is_some()),
         short_term: short_term.peak,
         momentary: curve("momentary").peak,
         curve: short_term.curve(),
@@ -240,12 +337,23 @@ mod tests {
     fn the_time_a_pass_may_take_is_bounded_whatever_the_header_says() {
         let tools = Tools::default();
         let (floor, factor) = (tools.qc_timeout_min, tools.qc_timeout_factor);
-        assert_eq!(timeout(Some(60.0), 1 << 30, &tools), floor + Duration::from_secs(60) * factor);
+        assert_eq!(
+            timeout(Some(60.0), 1 << 30, &tools),
+            floor + Duration::from_secs(60) * factor
+        );
         assert_eq!(timeout(None, 1 << 30, &tools), floor);
         for claimed in [9.9e6, 1e7, 1e300, f64::INFINITY] {
             // A small file buys what it can hold, a large one no more than the cap.
-            assert_eq!(timeout(Some(claimed), 12_800, &tools), floor + Duration::from_secs(100) * factor, "{claimed}");
-            assert_eq!(timeout(Some(claimed), u64::MAX, &tools), TIMEOUT_MAX, "{claimed}");
+            assert_eq!(
+                timeout(Some(claimed), 12_800, &tools),
+                floor + Duration::from_secs(100) * factor,
+                "{claimed}"
+            );
+            assert_eq!(
+                timeout(Some(claimed), u64::MAX, &tools),
+                TIMEOUT_MAX,
+                "{claimed}"
+            );
         }
         for nonsense in [f64::NAN, -1.0, 0.0] {
             assert_eq!(timeout(Some(nonsense), 1 << 30, &tools), floor);

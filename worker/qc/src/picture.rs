@@ -19,7 +19,12 @@ const BYTES_MAX: usize = 256 << 10;
 
 /// Pictures of what fails a file: a still from the middle of the first stretch of each check, and the waveform of the first
 /// sound stream when its sound is to blame. Pictures that cannot be made in time are left out.
-pub async fn pictures(media: &Media, report: &Report, tools: &Tools, cancel: &CancellationToken) -> Vec<Picture> {
+pub async fn pictures(
+    media: &Media,
+    report: &Report,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Vec<Picture> {
     let mut made = Vec::new();
     let making = async {
         for (check, at) in moments(&report.findings) {
@@ -38,20 +43,37 @@ pub async fn pictures(media: &Media, report: &Report, tools: &Tools, cancel: &Ca
     made
 }
 
-fn picture(kind: &str, check: Option<&str>, at: Option<f64>, media_type: &str, bytes: &[u8]) -> Picture {
+fn picture(
+    kind: &str,
+    check: Option<&str>,
+    at: Option<f64>,
+    media_type: &str,
+    bytes: &[u8],
+) -> Picture {
     let image = base64::engine::general_purpose::STANDARD.encode(bytes);
-    Picture { kind: kind.to_owned(), check: check.map(str::to_owned), at, media_type: media_type.to_owned(), image }
+    Picture {
+        kind: kind.to_owned(),
+        check: check.map(str::to_owned),
+        at,
+        media_type: media_type.to_owned(),
+        image,
+    }
 }
 
 /// Whether a finding is about the sound: a still shows nothing of it.
 fn is_of_sound(finding: &Finding) -> bool {
-    CHECKS.iter().any(|check| check.scope == Scope::Sound && check.id == finding.check)
+    CHECKS
+        .iter()
+        .any(|check| check.scope == Scope::Sound && check.id == finding.check)
 }
 
 /// Where to look: once a check, at what fails the file and has a time.
 fn moments(findings: &[Finding]) -> Vec<(&str, f64)> {
     let mut moments: Vec<(&str, f64)> = Vec::new();
-    for finding in findings.iter().filter(|finding| finding.severity == Severity::Mandatory) {
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Mandatory)
+    {
         let sound = is_of_sound(finding);
         let known = moments.iter().any(|(check, _)| *check == finding.check);
         if let (Some([start, end]), false, false) = (finding.ranges.first(), known, sound) {
@@ -66,10 +88,20 @@ fn moments(findings: &[Finding]) -> Vec<(&str, f64)> {
 /// them, so it gets few: 4,000 a second show the same shape.
 async fn waveform(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
     let scratch = Scratch::new().ok()?;
-    let graph =
-        "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
-    let mut arguments = media::arguments(&["-nostdin", "-loglevel", "error", "-threads", "1", "-vn"]);
-    let draw = ["-filter_complex", graph, "-frames:v", "1", "-c:v", "png", "-f", "image2", "waveform.png"];
+    let graph = "[0:a:0]aformat=sample_fmts=s16:sample_rates=4000,showwavespic=s=640x160:split_channels=1:colors=0x2457a6";
+    let mut arguments =
+        media::arguments(&["-nostdin", "-loglevel", "error", "-threads", "1", "-vn"]);
+    let draw = [
+        "-filter_complex",
+        graph,
+        "-frames:v",
+        "1",
+        "-c:v",
+        "png",
+        "-f",
+        "image2",
+        "waveform.png",
+    ];
     arguments.extend(draw.map(str::to_owned));
     let run = Run {
         program: &tools.ffmpeg,
@@ -80,7 +112,9 @@ async fn waveform(media: &Media, tools: &Tools, cancel: &CancellationToken) -> O
         timeout: TIMEOUT,
     };
     run.finish(cancel, &mut |_| ()).await.ok()?;
-    std::fs::read(scratch.path("waveform.png")).ok().filter(|bytes| !bytes.is_empty() && bytes.len() <= BYTES_MAX)
+    std::fs::read(scratch.path("waveform.png"))
+        .ok()
+        .filter(|bytes| !bytes.is_empty() && bytes.len() <= BYTES_MAX)
 }
 
 #[cfg(test)]

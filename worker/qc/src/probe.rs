@@ -60,8 +60,14 @@ impl Sampled {
 }
 
 /// Asks ffprobe about a file.
-pub(super) async fn probe(media: &Media, tools: &Tools, cancel: &CancellationToken) -> Result<Probe, Unprobed> {
-    document(media, &[], tools, cancel).await.and_then(|document| document.probe().map_err(Unprobed::Unreadable))
+pub(super) async fn probe(
+    media: &Media,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Probe, Unprobed> {
+    document(media, &[], tools, cancel)
+        .await
+        .and_then(|document| document.probe().map_err(Unprobed::Unreadable))
 }
 
 /// The same, with the number of packets at the start of the file.
@@ -70,10 +76,20 @@ pub(super) async fn probe_packets(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Sampled, Unprobed> {
-    let document = document(media, &["-count_packets", "-read_intervals", PACKETS], tools, cancel).await?;
+    let document = document(
+        media,
+        &["-count_packets", "-read_intervals", PACKETS],
+        tools,
+        cancel,
+    )
+    .await?;
     let (of_stills, packets) = (document.is_of_stills(), document.packets());
     let probe = document.probe().map_err(Unprobed::Unreadable)?;
-    Ok(Sampled { probe, of_stills, packets })
+    Ok(Sampled {
+        probe,
+        of_stills,
+        packets,
+    })
 }
 
 async fn document(
@@ -82,7 +98,15 @@ async fn document(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Document, Unprobed> {
-    let asked = ["-hide_banner", "-loglevel", "error", "-of", "json", "-show_format", "-show_streams"];
+    let asked = [
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-of",
+        "json",
+        "-show_format",
+        "-show_streams",
+    ];
     let arguments = media::arguments(&[&asked[..], &["-show_program_version"], options].concat());
     let run = Run {
         program: &tools.ffprobe,
@@ -99,22 +123,31 @@ async fn document(
             messages.push(media::message(text.rsplit("] ").next().unwrap_or(text)).to_owned());
         }
     };
-    let ended = run.finish(cancel, &mut line).await.map_err(Unprobed::Failed)?;
+    let ended = run
+        .finish(cancel, &mut line)
+        .await
+        .map_err(Unprobed::Failed)?;
     if let Some(format) = refused {
-        let why =
-            format!("its format is {format}: only media that lies in one file is judged, and no other file is opened");
+        let why = format!(
+            "its format is {format}: only media that lies in one file is judged, and no other file is opened"
+        );
         return Err(Unprobed::Unreadable(why));
     }
     if let Some(trouble) = ended.trouble {
         messages.retain(|text| !text.is_empty());
-        let why = if messages.is_empty() { trouble } else { messages.join("; ") };
+        let why = if messages.is_empty() {
+            trouble
+        } else {
+            messages.join("; ")
+        };
         return Err(Unprobed::Unreadable(why));
     }
     read(&ended.stdout).map_err(Unprobed::Unreadable)
 }
 
 fn read(json: &[u8]) -> Result<Document, String> {
-    serde_json::from_slice(json).map_err(|error| format!("ffprobe's answer cannot be read: {error}"))
+    serde_json::from_slice(json)
+        .map_err(|error| format!("ffprobe's answer cannot be read: {error}"))
 }
 
 #[derive(Deserialize)]
@@ -182,32 +215,58 @@ impl Document {
             start: seconds(format.start_time.as_deref()).unwrap_or(0.0),
             timecode: timecode(&format.tags),
         };
-        let of_type = |kind: &'static str| self.streams.iter().filter(move |s| s.codec_type.as_deref() == Some(kind));
+        let of_type = |kind: &'static str| {
+            self.streams
+                .iter()
+                .filter(move |s| s.codec_type.as_deref() == Some(kind))
+        };
         // A cover picture is a video stream to ffprobe and none to a viewer.
-        let is_picture =
-            |s: &&Stream| ["attached_pic", "timed_thumbnails"].iter().all(|d| s.disposition.get(*d) != Some(&1));
-        let mut pictures = of_type("video").filter(is_picture).map(|stream| video_stream(stream, container.start));
+        let is_picture = |s: &&Stream| {
+            ["attached_pic", "timed_thumbnails"]
+                .iter()
+                .all(|d| s.disposition.get(*d) != Some(&1))
+        };
+        let mut pictures = of_type("video")
+            .filter(is_picture)
+            .map(|stream| video_stream(stream, container.start));
         let (video, other_video) = (pictures.next(), pictures.collect());
-        let audio: Vec<_> = of_type("audio").map(|stream| audio_stream(stream, container.start)).collect();
+        let audio: Vec<_> = of_type("audio")
+            .map(|stream| audio_stream(stream, container.start))
+            .collect();
         if video.is_none() && audio.is_empty() && self.streams.is_empty() {
             return Err("there are no streams in it".to_owned());
         }
         let subtitle_streams = u32::try_from(of_type("subtitle").count()).unwrap_or(u32::MAX);
         let version = self.program_version.map(|v| v.version).unwrap_or_default();
-        Ok(Probe { container, video, other_video, audio, subtitle_streams, version })
+        Ok(Probe {
+            container,
+            video,
+            other_video,
+            audio,
+            subtitle_streams,
+            version,
+        })
     }
 
     /// Packets of the stream with the most.
     fn packets(&self) -> u64 {
-        let counts = self.streams.iter().filter_map(|stream| stream.nb_read_packets.as_deref()?.parse().ok());
+        let counts = self
+            .streams
+            .iter()
+            .filter_map(|stream| stream.nb_read_packets.as_deref()?.parse().ok());
         counts.max().unwrap_or(0)
     }
 
     /// Whether its format holds stills: one picture a file, or a wrapper that its brand makes one of stills.
     fn is_of_stills(&self) -> bool {
-        let Some(format) = &self.format else { return false };
+        let Some(format) = &self.format else {
+            return false;
+        };
         let name = format.format_name.as_deref().unwrap_or_default();
-        let brand = format.tags.get("major_brand").map_or("", |brand| brand.trim());
+        let brand = format
+            .tags
+            .get("major_brand")
+            .map_or("", |brand| brand.trim());
         name.ends_with("_pipe")
             || STILL_FORMATS.contains(&name)
             || (name.starts_with("mov,") && STILL_BRANDS.contains(&brand))
@@ -218,9 +277,17 @@ impl Document {
 fn container_names(format: &Format) -> Vec<String> {
     let family = format.format_name.as_deref().unwrap_or_default();
     if !family.starts_with("mov,") {
-        return family.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        return family
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
     }
-    let brand = format.tags.get("major_brand").map_or("qt", |brand| brand.trim()).to_ascii_lowercase();
+    let brand = format
+        .tags
+        .get("major_brand")
+        .map_or("qt", |brand| brand.trim())
+        .to_ascii_lowercase();
     let names: &[&str] = match brand.as_str() {
         "qt" => &["mov"],
         "m4a" | "m4b" => &["m4a", "mp4"],
@@ -239,7 +306,10 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
         level: stream.level.filter(|level| *level >= 0),
         width: stream.width.unwrap_or(0),
         height: stream.height.unwrap_or(0),
-        sar: stream.sample_aspect_ratio.as_deref().and_then(|text| Ratio::parse(text).ok()),
+        sar: stream
+            .sample_aspect_ratio
+            .as_deref()
+            .and_then(|text| Ratio::parse(text).ok()),
         pix_fmt: known(stream.pix_fmt.as_deref()),
         range: known(stream.color_range.as_deref()),
         matrix: known(stream.color_space.as_deref()),
@@ -252,11 +322,22 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
             Some("bb" | "tb") => Some(FieldOrder::Bff),
             _ => None,
         },
-        base_rate: stream.r_frame_rate.as_deref().and_then(|text| FrameRate::parse(text).ok()),
-        average_rate: stream.avg_frame_rate.as_deref().and_then(|text| FrameRate::parse(text).ok()),
-        tick: stream.time_base.as_deref().and_then(|t| FrameRate::parse(t).ok()).map_or(0.0, FrameRate::per_second),
+        base_rate: stream
+            .r_frame_rate
+            .as_deref()
+            .and_then(|text| FrameRate::parse(text).ok()),
+        average_rate: stream
+            .avg_frame_rate
+            .as_deref()
+            .and_then(|text| FrameRate::parse(text).ok()),
+        tick: stream
+            .time_base
+            .as_deref()
+            .and_then(|t| FrameRate::parse(t).ok())
+            .map_or(0.0, FrameRate::per_second),
         duration: seconds(stream.duration.as_deref()),
-        start: (seconds(stream.start_time.as_deref()).unwrap_or(container_start) - container_start).max(0.0),
+        start: (seconds(stream.start_time.as_deref()).unwrap_or(container_start) - container_start)
+            .max(0.0),
         timecode: timecode(&stream.tags),
     }
 }
@@ -264,7 +345,9 @@ fn video_stream(stream: &Stream, container_start: f64) -> VideoStream {
 /// The start timecode as tagged. A longer text is none.
 fn timecode(tags: &BTreeMap<String, String>) -> Option<String> {
     const LENGTH_MAX: usize = 32;
-    tags.get("timecode").filter(|text| text.len() <= LENGTH_MAX).cloned()
+    tags.get("timecode")
+        .filter(|text| text.len() <= LENGTH_MAX)
+        .cloned()
 }
 
 fn audio_stream(stream: &Stream, container_start: f64) -> AudioStream {
@@ -273,20 +356,31 @@ fn audio_stream(stream: &Stream, container_start: f64) -> AudioStream {
         codec: stream.codec_name.clone().unwrap_or_default(),
         channels: stream.channels.unwrap_or(0),
         layout: known(stream.channel_layout.as_deref()),
-        sample_rate: stream.sample_rate.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0),
-        language: stream.tags.get("language").cloned().filter(|tag| tag != "und"),
+        sample_rate: stream
+            .sample_rate
+            .as_deref()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0),
+        language: stream
+            .tags
+            .get("language")
+            .cloned()
+            .filter(|tag| tag != "und"),
         duration: seconds(stream.duration.as_deref()),
-        start: (seconds(stream.start_time.as_deref()).unwrap_or(container_start) - container_start).max(0.0),
+        start: (seconds(stream.start_time.as_deref()).unwrap_or(container_start) - container_start)
+            .max(0.0),
     }
 }
 
 /// ffprobe writes `unknown` and `unspecified` for what is not flagged.
 fn known(text: Option<&str>) -> Option<String> {
-    text.filter(|t| !matches!(*t, "" | "unknown" | "unspecified" | "reserved")).map(str::to_owned)
+    text.filter(|t| !matches!(*t, "" | "unknown" | "unspecified" | "reserved"))
+        .map(str::to_owned)
 }
 
 fn seconds(text: Option<&str>) -> Option<f64> {
-    text.and_then(|t| t.parse::<f64>().ok()).filter(|s| s.is_finite())
+    text.and_then(|t| t.parse::<f64>().ok())
+        .filter(|s| s.is_finite())
 }
 
 #[cfg(test)]
@@ -312,15 +406,32 @@ mod tests {
             );
             let document = read(json.as_bytes()).expect("valid");
             let (of_stills, packets) = (document.is_of_stills(), document.packets());
-            Sampled { probe: document.probe().expect("streams"), of_stills, packets }.plays()
+            Sampled {
+                probe: document.probe().expect("streams"),
+                of_stills,
+                packets,
+            }
+            .plays()
         };
-        let picture = |packets: u32| format!(r#"{{"codec_type":"video","nb_read_packets":"{packets}"}}"#);
+        let picture =
+            |packets: u32| format!(r#"{{"codec_type":"video","nb_read_packets":"{packets}"}}"#);
         let sound = r#"{"codec_type":"audio","nb_read_packets":"0"}"#;
         assert!(!plays("png_pipe", "", &picture(1)) && !plays("gif", "", &picture(1)));
-        assert!(!plays("mov,mp4,m4a", "avif", &picture(1)) && plays("mov,mp4,m4a", "isom", &picture(1)));
-        assert!(plays("jpeg_pipe", "", &picture(2)) && plays("gif", "", &picture(2)) && plays("mxf", "", &picture(64)));
-        assert!(plays("mp3", "", sound) && plays("png_pipe", "", &format!("{},{sound}", picture(1))));
-        assert!(!plays("mpegts", "", r#"{"codec_type":"data"}"#), "neither picture nor sound");
+        assert!(
+            !plays("mov,mp4,m4a", "avif", &picture(1)) && plays("mov,mp4,m4a", "isom", &picture(1))
+        );
+        assert!(
+            plays("jpeg_pipe", "", &picture(2))
+                && plays("gif", "", &picture(2))
+                && plays("mxf", "", &picture(64))
+        );
+        assert!(
+            plays("mp3", "", sound) && plays("png_pipe", "", &format!("{},{sound}", picture(1)))
+        );
+        assert!(
+            !plays("mpegts", "", r#"{"codec_type":"data"}"#),
+            "neither picture nor sound"
+        );
     }
 
     #[test]
@@ -329,7 +440,10 @@ mod tests {
         let video = probe.video.expect("picture");
         assert!((video.start - 0.08).abs() < 1e-9);
         assert_eq!(video.field_order, Some(FieldOrder::Bff));
-        assert_eq!((probe.container.names, probe.version), (vec!["mxf".to_owned()], "5.1.9".to_owned()));
+        assert_eq!(
+            (probe.container.names, probe.version),
+            (vec!["mxf".to_owned()], "5.1.9".to_owned())
+        );
         // PCM in MXF has no channel layout; the count is what is judged.
         assert_eq!(probe.audio[0].channels, 2);
     }
@@ -351,9 +465,15 @@ mod tests {
           "format":{"format_name":"mxf","tags":{"timecode":"10:00:00:00"}}}"#;
         let probe = parse(json.as_bytes()).expect("valid");
         assert_eq!(probe.container.timecode.as_deref(), Some("10:00:00:00"));
-        assert_eq!(probe.video.and_then(|video| video.timecode).as_deref(), Some("01:00:00;00"));
+        assert_eq!(
+            probe.video.and_then(|video| video.timecode).as_deref(),
+            Some("01:00:00;00")
+        );
         let long = json.replace("10:00:00:00", &"1".repeat(40));
-        assert_eq!(parse(long.as_bytes()).expect("valid").container.timecode, None);
+        assert_eq!(
+            parse(long.as_bytes()).expect("valid").container.timecode,
+            None
+        );
     }
 
     #[test]

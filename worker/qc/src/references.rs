@@ -11,7 +11,9 @@ const BOXES_MAX: usize = 100_000;
 /// First bytes of lists: HLS, ffconcat, XML (DASH, Smooth Streaming, SMIL, IMF), players' lists, session descriptions.
 const LISTS: [&str; 6] = ["#EXT", "ffconcat", "<", "[", "v=0", "rtsp"];
 /// Key of an MXF set that locates media elsewhere, up to the byte that gives the kind (`32` by address, `33` by a text).
-const LOCATOR: [u8; 14] = [0x06, 0x0e, 0x2b, 0x34, 0x02, 0x53, 0x01, 0x01, 0x0d, 0x01, 0x01, 0x01, 0x01, 0x01];
+const LOCATOR: [u8; 14] = [
+    0x06, 0x0e, 0x2b, 0x34, 0x02, 0x53, 0x01, 0x01, 0x0d, 0x01, 0x01, 0x01, 0x01, 0x01,
+];
 /// Key of an MXF partition up to its version.
 const PARTITION: [u8; 4] = [0x06, 0x0e, 0x2b, 0x34];
 
@@ -22,18 +24,26 @@ const PARENTS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"dinf"];
 pub(super) fn outside(media: &Media) -> Option<String> {
     let start = read(media, 0, TEXT_BYTES);
     let text = String::from_utf8_lossy(&start);
-    let text = text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
-    if LISTS.iter().any(|list| text.starts_with(&list.to_ascii_lowercase())) {
+    let text = text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .to_ascii_lowercase();
+    if LISTS
+        .iter()
+        .any(|list| text.starts_with(&list.to_ascii_lowercase()))
+    {
         return Some("the file is a text that may name other files".to_owned());
     }
     if start.starts_with(&PARTITION) {
         let header = read(media, 0, HEADER_BYTES);
-        let found =
-            header.windows(LOCATOR.len() + 1).any(|key| key.starts_with(&LOCATOR) && matches!(key[14], 0x32 | 0x33));
+        let found = header
+            .windows(LOCATOR.len() + 1)
+            .any(|key| key.starts_with(&LOCATOR) && matches!(key[14], 0x32 | 0x33));
         return found.then(|| "its header names media in other files (MXF locators)".to_owned());
     }
     let mut left = BOXES_MAX;
-    boxes(media, 0, media.bytes(), &mut left).then(|| "it names media in other files (data references)".to_owned())
+    boxes(media, 0, media.bytes(), &mut left)
+        .then(|| "it names media in other files (data references)".to_owned())
 }
 
 /// Looks through the boxes of a stretch; true when one of them refers to another file, or there are too many to say.
@@ -44,10 +54,16 @@ fn boxes(media: &Media, mut at: u64, end: u64, left: &mut usize) -> bool {
         }
         *left -= 1;
         let head = read(media, at, 16);
-        let (Some(size), Some(kind)) = (head.first_chunk::<4>(), head.get(4..8)) else { return false };
+        let (Some(size), Some(kind)) = (head.first_chunk::<4>(), head.get(4..8)) else {
+            return false;
+        };
         let (header, size) = match (u32::from_be_bytes(*size), head.get(8..16)) {
             (0, _) => (8, end - at),
-            (1, Some(long)) => (16, long.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))),
+            (1, Some(long)) => (
+                16,
+                long.iter()
+                    .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+            ),
             (size, _) => (8, u64::from(size)),
         };
         if size < header {
@@ -58,7 +74,11 @@ fn boxes(media: &Media, mut at: u64, end: u64, left: &mut usize) -> bool {
             // A movie that only points at others.
             b"rmra" => return true,
             b"dref" if external(media, inside) => return true,
-            _ if PARENTS.iter().any(|parent| kind == *parent) && boxes(media, inside.0, inside.1, left) => return true,
+            _ if PARENTS.iter().any(|parent| kind == *parent)
+                && boxes(media, inside.0, inside.1, left) =>
+            {
+                return true;
+            }
             _ => {}
         }
         at = at.saturating_add(size);
@@ -72,7 +92,9 @@ fn external(media: &Media, (start, end): (u64, u64)) -> bool {
     let mut at = start + 8;
     while at + 12 <= end {
         let entry = read(media, at, 12);
-        let (Some(size), Some(flags)) = (entry.first_chunk::<4>(), entry.last()) else { return false };
+        let (Some(size), Some(flags)) = (entry.first_chunk::<4>(), entry.last()) else {
+            return false;
+        };
         if flags & 1 == 0 {
             return true;
         }
@@ -83,7 +105,8 @@ fn external(media: &Media, (start, end): (u64, u64)) -> bool {
 
 /// The bytes of a stretch; fewer where the file ends or cannot be read.
 fn read(media: &Media, at: u64, most: usize) -> Vec<u8> {
-    let mut bytes = vec![0; most.min(usize::try_from(media.bytes().saturating_sub(at)).unwrap_or(most))];
+    let mut bytes =
+        vec![0; most.min(usize::try_from(media.bytes().saturating_sub(at)).unwrap_or(most))];
     let mut read = 0;
     while read < bytes.len() {
         match media.file().read_at(&mut bytes[read..], at + read as u64) {
@@ -113,19 +136,29 @@ mod tests {
 
     fn movie(entry: &[u8]) -> Vec<u8> {
         let dref = boxed(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1][..], entry].concat());
-        let track =
-            [b"dinf", b"minf", b"mdia", b"trak", b"moov"].iter().fold(dref, |inside, kind| boxed(kind, &inside));
+        let track = [b"dinf", b"minf", b"mdia", b"trak", b"moov"]
+            .iter()
+            .fold(dref, |inside, kind| boxed(kind, &inside));
         [boxed(b"ftyp", b"qt  "), boxed(b"mdat", &[7; 100]), track].concat()
     }
 
     #[test]
     fn lists_of_files_lead_outside() {
-        for text in
-            ["#EXTM3U\n", "\u{feff} <?xml version='1.0'?><MPD/>", "ffconcat version 1.0", "[playlist]\n", "v=0\r\n"]
-        {
+        for text in [
+            "#EXTM3U\n",
+            "\u{feff} <?xml version='1.0'?><MPD/>",
+            "ffconcat version 1.0",
+            "[playlist]\n",
+            "v=0\r\n",
+        ] {
             assert!(outside_of(text.as_bytes()).is_some(), "{text}");
         }
-        for bytes in [&b"YUV4MPEG2 W320 H180"[..], b"", b"RIFF\0\0\0\0WAVE", &[0; 4000]] {
+        for bytes in [
+            &b"YUV4MPEG2 W320 H180"[..],
+            b"",
+            b"RIFF\0\0\0\0WAVE",
+            &[0; 4000],
+        ] {
             assert_eq!(outside_of(bytes), None, "{bytes:?}");
         }
     }
@@ -140,7 +173,10 @@ mod tests {
         assert!(outside_of(&boxed(b"moov", &boxed(b"rmra", b""))).is_some());
         // Sizes that lie end the look, and nothing else.
         assert_eq!(outside_of(&[0xff; 64]), None);
-        assert_eq!(outside_of(&boxed(b"moov", &[0, 0, 0, 3, b't', b'r', b'a', b'k'])), None);
+        assert_eq!(
+            outside_of(&boxed(b"moov", &[0, 0, 0, 3, b't', b'r', b'a', b'k'])),
+            None
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ impl Scratch {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("showrunner-qc-{}-{number}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("showrunner-qc-{}-{number}", std::process::id()));
             let mut builder = std::fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             match builder.create(&path) {

@@ -14,9 +14,17 @@ const BYTES_MAX: usize = 512 << 10;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The picture at a time in seconds as JPEG; `None` when there is none or it cannot be decoded: a report does without.
-pub async fn still(media: &Media, at: f64, tools: &Tools, cancel: &CancellationToken) -> Option<Vec<u8>> {
+pub async fn still(
+    media: &Media,
+    at: f64,
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Option<Vec<u8>> {
     let scratch = Scratch::new().ok()?;
-    let (at, filter) = (format!("{:.3}", at.max(0.0)), format!("scale=w={WIDTH}:h=-2"));
+    let (at, filter) = (
+        format!("{:.3}", at.max(0.0)),
+        format!("scale=w={WIDTH}:h=-2"),
+    );
     let output = [
         "-map",
         "0:v:0",
@@ -32,7 +40,15 @@ pub async fn still(media: &Media, at: f64, tools: &Tools, cancel: &CancellationT
         "image2",
         "still.jpg",
     ];
-    let mut arguments = media::arguments(&["-nostdin", "-loglevel", "error", "-threads", "1", "-ss", &at]);
+    let mut arguments = media::arguments(&[
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-threads",
+        "1",
+        "-ss",
+        &at,
+    ]);
     arguments.extend(output.map(str::to_owned));
     let run = Run {
         program: &tools.ffmpeg,
@@ -43,5 +59,7 @@ pub async fn still(media: &Media, at: f64, tools: &Tools, cancel: &CancellationT
         timeout: TIMEOUT,
     };
     run.finish(cancel, &mut |_| ()).await.ok()?;
-    std::fs::read(scratch.path("still.jpg")).ok().filter(|bytes| !bytes.is_empty() && bytes.len() <= BYTES_MAX)
+    std::fs::read(scratch.path("still.jpg"))
+        .ok()
+        .filter(|bytes| !bytes.is_empty() && bytes.len() <= BYTES_MAX)
 }

@@ -69,11 +69,17 @@ impl Run<'_> {
         line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Ended, Failure> {
         let mut child = self.spawn().await?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         let mut group = Group(pid);
         calm(pid);
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::transient("tool_failed", format!("{}: no pipes", self.program)));
+            return Err(Failure::transient(
+                "tool_failed",
+                format!("{}: no pipes", self.program),
+            ));
         };
         let work = async {
             let output = async {
@@ -101,7 +107,10 @@ impl Run<'_> {
         let flooded = stdout.len() > self.stdout_max;
         stdout.truncate(self.stdout_max);
         let trouble = match status {
-            _ if flooded => Some(format!("{} printed more than {} bytes", self.program, self.stdout_max)),
+            _ if flooded => Some(format!(
+                "{} printed more than {} bytes",
+                self.program, self.stdout_max
+            )),
             Ok(status) if status.success() => None,
             Ok(status) => Some(format!("{} ended with {status}", self.program)),
             Err(error) => Some(format!("{}: {error}", self.program)),
@@ -112,7 +121,10 @@ impl Run<'_> {
     async fn spawn(&self) -> Result<Child, Failure> {
         let stdin = match self.media.map(Media::stdin) {
             Some(file) => file.map_err(|error| {
-                Failure::transient("tool_failed", format!("{} could not be started: {error}", self.program))
+                Failure::transient(
+                    "tool_failed",
+                    format!("{} could not be started: {error}", self.program),
+                )
             })?,
             None => Stdio::null(),
         };
@@ -121,7 +133,11 @@ impl Run<'_> {
             .args(&self.arguments)
             // A program that reads hostile media gets none of the worker's secrets.
             .env_clear()
-            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(
+                ENVIRONMENT
+                    .iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
             // The log is parsed: it must not depend on who started the worker.
             .env("LC_ALL", "C")
             .env("AV_LOG_FORCE_NOCOLOR", "1")
@@ -152,7 +168,11 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
 /// A media program that is started without measuring media. It gets none of the secrets of this process either.
 pub fn bare_command(program: &str) -> std::process::Command {
     let mut command = std::process::Command::new(program);
-    command.env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env_clear().envs(
+        ENVIRONMENT
+            .iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?))),
+    );
     command
 }
 
@@ -162,7 +182,11 @@ fn guarded(program: &str) -> Command {
     let mut words = Vec::new();
     if runnable(program) {
         if *LIMITS {
-            let limits = [("fsize", FILE_BYTES_MAX), ("as", MEMORY_BYTES_MAX), ("core", 0)];
+            let limits = [
+                ("fsize", FILE_BYTES_MAX),
+                ("as", MEMORY_BYTES_MAX),
+                ("core", 0),
+            ];
             words.push("prlimit".to_owned());
             words.extend(limits.map(|(limit, value)| format!("--{limit}={value}")));
             words.push("--".to_owned());
@@ -187,12 +211,14 @@ static GUARD: LazyLock<bool> = LazyLock::new(|| cfg!(target_os = "linux") && run
 fn runnable(program: &str) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let executable = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        std::fs::metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };
     if program.contains('/') {
         return executable(Path::new(program));
     }
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| executable(&folder.join(program)))
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|folder| executable(&folder.join(program)))
 }
 
 /// A start waiting for the launcher.
@@ -202,11 +228,13 @@ type Start = Box<dyn FnOnce() + Send>;
 /// parent, and threads of a runtime come and go: this one stays.
 static LAUNCHER: LazyLock<mpsc::Sender<Start>> = LazyLock::new(|| {
     let (send, receive) = mpsc::channel::<Start>();
-    let launching = std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
-        for start in receive {
-            start();
-        }
-    });
+    let launching = std::thread::Builder::new()
+        .name("launcher".to_owned())
+        .spawn(move || {
+            for start in receive {
+                start();
+            }
+        });
     // Without it, the caller starts the program itself: see below.
     drop(launching);
     send
@@ -223,7 +251,9 @@ async fn launch(mut command: Command) -> std::io::Result<Child> {
     if let Err(mpsc::SendError(start)) = LAUNCHER.send(start) {
         start();
     }
-    started.await.unwrap_or_else(|_| Err(std::io::Error::other("the launching thread stopped")))
+    started
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::other("the launching thread stopped")))
 }
 
 /// The failure of an inspection whose unit was revoked.
@@ -236,9 +266,15 @@ fn calm(pid: Option<Pid>) {
     if pid.is_some() {
         // A program that has already ended needs neither.
         rustix::process::setpriority_process(pid, NICE).ok();
-        let limit = Rlimit { current: Some(FILE_BYTES_MAX), maximum: Some(FILE_BYTES_MAX) };
+        let limit = Rlimit {
+            current: Some(FILE_BYTES_MAX),
+            maximum: Some(FILE_BYTES_MAX),
+        };
         rustix::process::prlimit(pid, Resource::Fsize, limit).ok();
-        let limit = Rlimit { current: Some(MEMORY_BYTES_MAX), maximum: Some(MEMORY_BYTES_MAX) };
+        let limit = Rlimit {
+            current: Some(MEMORY_BYTES_MAX),
+            maximum: Some(MEMORY_BYTES_MAX),
+        };
         rustix::process::prlimit(pid, Resource::As, limit).ok();
     }
 }
@@ -247,7 +283,11 @@ fn calm(pid: Option<Pid>) {
 async fn read_bounded(reader: impl AsyncRead + Unpin, max: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A broken pipe ends the output like its end does; the exit status tells the two apart.
-    reader.take(max as u64 + 1).read_to_end(&mut bytes).await.ok();
+    reader
+        .take(max as u64 + 1)
+        .read_to_end(&mut bytes)
+        .await
+        .ok();
     bytes
 }
 
@@ -283,12 +323,20 @@ mod tests {
 
     fn shell(script: &str, timeout: Duration) -> Run<'static> {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
-        Run { program: "sh", arguments, directory: None, media: None, stdout_max: 1000, timeout }
+        Run {
+            program: "sh",
+            arguments,
+            directory: None,
+            media: None,
+            stdout_max: 1000,
+            timeout,
+        }
     }
 
     fn alive(pid: &str) -> bool {
         // A killed process whose parent has not reaped it is dead: state Z.
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     async fn gone(pid: &str) -> bool {
@@ -309,7 +357,10 @@ mod tests {
         let mut pid = String::new();
         let started = Instant::now();
         let run = shell(FAMILY, Duration::from_millis(300));
-        let ended = run.finish(&CancellationToken::new(), &mut |line| pid = line.to_owned()).await.expect("ran");
+        let ended = run
+            .finish(&CancellationToken::new(), &mut |line| pid = line.to_owned())
+            .await
+            .expect("ran");
         assert!(ended.trouble.expect("trouble").contains("did not end"));
         assert!(started.elapsed() < Duration::from_secs(10));
         assert!(gone(&pid).await, "{pid} lives");
@@ -324,7 +375,10 @@ mod tests {
             pid = text.to_owned();
             stop.cancel();
         };
-        let failure = shell(FAMILY, Duration::from_secs(60)).finish(&cancel, &mut line).await.expect_err("cancelled");
+        let failure = shell(FAMILY, Duration::from_secs(60))
+            .finish(&cancel, &mut line)
+            .await
+            .expect_err("cancelled");
         assert_eq!(failure.reason, "cancelled");
         assert!(gone(&pid).await, "{pid} lives");
     }
@@ -334,7 +388,10 @@ mod tests {
         let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
         let waiting = tokio::spawn(async move {
             let mut line = |text: &str| send.send(text.to_owned()).expect("received");
-            shell(FAMILY, Duration::from_secs(60)).finish(&CancellationToken::new(), &mut line).await.map(drop)
+            shell(FAMILY, Duration::from_secs(60))
+                .finish(&CancellationToken::new(), &mut line)
+                .await
+                .map(drop)
         });
         let pid = receive.recv().await.expect("a pid");
         waiting.abort();
@@ -347,19 +404,29 @@ mod tests {
     async fn holds_a_program() {
         let mut line = |text: &str| println!("\npid {text}");
         let run = shell("echo $$ >&2; exec sleep 60", Duration::from_secs(60));
-        run.finish(&CancellationToken::new(), &mut line).await.expect("ran");
+        run.finish(&CancellationToken::new(), &mut line)
+            .await
+            .expect("ran");
     }
 
     #[tokio::test]
     async fn a_program_dies_with_a_worker_that_is_killed() {
         use std::io::BufRead;
         let mut worker = std::process::Command::new(std::env::current_exe().expect("there"))
-            .args(["--exact", "tool::tests::holds_a_program", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "tool::tests::holds_a_program",
+                "--ignored",
+                "--nocapture",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .expect("runs");
         let output = std::io::BufReader::new(worker.stdout.take().expect("piped"));
-        let pid = output.lines().map_while(Result::ok).find_map(|line| Some(line.strip_prefix("pid ")?.to_owned()));
+        let pid = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.strip_prefix("pid ")?.to_owned()));
         let pid = pid.expect("a pid");
         assert!(alive(&pid));
         worker.kill().expect("killed");
@@ -369,10 +436,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_names_the_doctor() {
-        let run = Run { program: "no-such-ffmpeg", ..shell("", Duration::from_secs(1)) };
-        let failure = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect_err("missing");
+        let run = Run {
+            program: "no-such-ffmpeg",
+            ..shell("", Duration::from_secs(1))
+        };
+        let failure = run
+            .finish(&CancellationToken::new(), &mut |_| ())
+            .await
+            .expect_err("missing");
         assert_eq!(failure.reason, "tool_missing");
-        assert!(!failure.class.retryable() && failure.message.contains("showrunner doctor"), "{failure:?}");
+        assert!(
+            !failure.class.retryable() && failure.message.contains("showrunner doctor"),
+            "{failure:?}"
+        );
     }
 
     #[tokio::test]
@@ -380,32 +456,66 @@ mod tests {
         // Cargo's variables represent the secrets of a worker: every test process has them.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let run = shell("env", Duration::from_secs(20));
-        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        let ended = run
+            .finish(&CancellationToken::new(), &mut |_| ())
+            .await
+            .expect("ran");
         let text = String::from_utf8_lossy(&ended.stdout).into_owned();
-        let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-        let known =
-            [&ENVIRONMENT[..], &["LC_ALL", "AV_LOG_FORCE_NOCOLOR", "HOME", "PWD", "SHLVL", "_", "OLDPWD"]].concat();
+        let names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0))
+            .collect();
+        let known = [
+            &ENVIRONMENT[..],
+            &[
+                "LC_ALL",
+                "AV_LOG_FORCE_NOCOLOR",
+                "HOME",
+                "PWD",
+                "SHLVL",
+                "_",
+                "OLDPWD",
+            ],
+        ]
+        .concat();
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
     }
 
     #[tokio::test]
     async fn limits_hold_before_the_program_runs() {
         let run = shell("ulimit -c; ulimit -f; ulimit -v", Duration::from_secs(20));
-        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        let ended = run
+            .finish(&CancellationToken::new(), &mut |_| ())
+            .await
+            .expect("ran");
         let text = String::from_utf8_lossy(&ended.stdout).into_owned();
         let limits: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
-        assert_eq!(limits, [0, FILE_BYTES_MAX / 512, MEMORY_BYTES_MAX / 1024], "{text}");
+        assert_eq!(
+            limits,
+            [0, FILE_BYTES_MAX / 512, MEMORY_BYTES_MAX / 1024],
+            "{text}"
+        );
     }
 
     #[tokio::test]
     async fn output_is_bounded() {
         let run = shell("yes", Duration::from_secs(20));
-        let ended = run.finish(&CancellationToken::new(), &mut |_| ()).await.expect("ran");
+        let ended = run
+            .finish(&CancellationToken::new(), &mut |_| ())
+            .await
+            .expect("ran");
         assert_eq!(ended.stdout.len(), 1000);
         assert!(ended.trouble.is_some());
         let mut longest = 0;
-        let run = shell("head -c 100000 /dev/zero >&2; echo >&2", Duration::from_secs(20));
-        run.finish(&CancellationToken::new(), &mut |line| longest = longest.max(line.len())).await.expect("ran");
+        let run = shell(
+            "head -c 100000 /dev/zero >&2; echo >&2",
+            Duration::from_secs(20),
+        );
+        run.finish(&CancellationToken::new(), &mut |line| {
+            longest = longest.max(line.len())
+        })
+        .await
+        .expect("ran");
         assert_eq!(longest, LINE_BYTES_MAX);
     }
 }

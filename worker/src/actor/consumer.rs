@@ -6,7 +6,9 @@ use super::executor::{Execute, Executor};
 use super::exit::ExitGuard;
 use super::slots::Slots;
 use crate::queue::{QueueError, WorkQueue};
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
+};
 use protocol::id::Kind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +37,16 @@ impl Consumer {
         draining: Arc<AtomicBool>,
         exit: ExitGuard,
     ) -> Consumer {
-        Consumer { kind, slots, queue, executor, departure, draining, pulling: false, _exit: exit }
+        Consumer {
+            kind,
+            slots,
+            queue,
+            executor,
+            departure,
+            draining,
+            pulling: false,
+            _exit: exit,
+        }
     }
 }
 
@@ -56,12 +67,19 @@ impl Handler<Pull> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: Pull, ctx: &mut Context<Self>) {
-        if self.pulling || self.draining.load(Ordering::Relaxed) || !self.departure.allows_some(self.kind) {
+        if self.pulling
+            || self.draining.load(Ordering::Relaxed)
+            || !self.departure.allows_some(self.kind)
+        {
             return;
         }
         self.pulling = true;
-        let (slots, queue, executor, kind) =
-            (self.slots.clone(), Arc::clone(&self.queue), self.executor.clone(), self.kind);
+        let (slots, queue, executor, kind) = (
+            self.slots.clone(),
+            Arc::clone(&self.queue),
+            self.executor.clone(),
+            self.kind,
+        );
         let pulled = async move { pull(kind, &slots, queue.as_ref(), &executor).await };
         ctx.spawn(pulled.into_actor(self).map(|result, actor, ctx| {
             actor.pulling = false;
@@ -75,13 +93,21 @@ impl Handler<Pull> for Consumer {
     }
 }
 
-async fn pull(kind: Kind, slots: &Slots, queue: &dyn WorkQueue, executor: &Addr<Executor>) -> Result<(), QueueError> {
+async fn pull(
+    kind: Kind,
+    slots: &Slots,
+    queue: &dyn WorkQueue,
+    executor: &Addr<Executor>,
+) -> Result<(), QueueError> {
     let free = slots.take().await.map_err(|_| QueueError::Closed)?;
     let offer = slots.offer(free.len());
     let units = queue.take(kind, free.len()).await?;
     drop(offer);
     let filled = units.into_iter().zip(free).collect();
-    executor.send(Execute(filled)).await.map_err(|_| QueueError::Closed)
+    executor
+        .send(Execute(filled))
+        .await
+        .map_err(|_| QueueError::Closed)
 }
 
 /// Take units again.

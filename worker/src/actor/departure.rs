@@ -37,20 +37,31 @@ impl Departure {
     }
 
     fn remainder(&self) -> Option<Duration> {
-        self.at.lock().map(|(at, _)| at.saturating_duration_since(Instant::now()))
+        self.at
+            .lock()
+            .map(|(at, _)| at.saturating_duration_since(Instant::now()))
     }
 
     /// Notes how long a unit took.
     pub fn took(&self, unit: &Unit, us: u64) {
-        self.learned.lock().entry((unit.kind, size(unit))).or_default().note(us);
+        self.learned
+            .lock()
+            .entry((unit.kind, size(unit)))
+            .or_default()
+            .note(us);
     }
 
     /// Whether a unit is expected to end before the worker is gone, by the 90th percentile of similar units.
     pub fn allows(&self, unit: &Unit) -> bool {
-        let Some(remainder) = self.remainder() else { return true };
+        let Some(remainder) = self.remainder() else {
+            return true;
+        };
         let learned = self.learned.lock();
         let like = learned.get(&(unit.kind, size(unit)));
-        let allowed = fits(Some(remainder), like.and_then(|sketch| sketch.quantile(0.9)));
+        let allowed = fits(
+            Some(remainder),
+            like.and_then(|sketch| sketch.quantile(0.9)),
+        );
         if !allowed {
             self.refused.lock().insert(unit.kind);
         }
@@ -59,7 +70,9 @@ impl Departure {
 
     /// Whether units of a kind are to be asked for: some may fit, and none has had to be handed back.
     pub fn allows_some(&self, kind: Kind) -> bool {
-        let Some(remainder) = self.remainder() else { return true };
+        let Some(remainder) = self.remainder() else {
+            return true;
+        };
         if self.refused.lock().contains(&kind) {
             return false;
         }
@@ -77,9 +90,25 @@ mod tests {
     use std::sync::Arc;
 
     fn unit(kind: Kind) -> Unit {
-        let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
-        let id = UnitId { job: JobNo(1), step: StepNo(0), part: 1 };
-        Unit { id, epoch: 1, attempt: 0, kind, task: Arc::new(task), assets: vec![], deadline: None }
+        let task = TaskSpec::Noop(NoopTask {
+            duration_min_us: 0,
+            duration_max_us: 0,
+            fail: 0.0,
+        });
+        let id = UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: 1,
+        };
+        Unit {
+            id,
+            epoch: 1,
+            attempt: 0,
+            kind,
+            task: Arc::new(task),
+            assets: vec![],
+            deadline: None,
+        }
     }
 
     /// Case 56: two minutes before the end nothing longer is taken, nor anything of unknown length.

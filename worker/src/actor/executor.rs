@@ -57,7 +57,13 @@ impl Execution {
     pub async fn hand_back(&self, units: Vec<Unit>) {
         for unit in units {
             let (worker, result) = (self.worker.clone(), UnitResult::Returned);
-            let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+            let outcome = Outcome {
+                unit: unit.id,
+                epoch: unit.epoch,
+                worker,
+                result,
+                duration_us: 0,
+            };
             self.outbox.send(Report::Settled(outcome)).await;
         }
     }
@@ -67,7 +73,13 @@ impl Execution {
     /// Says that nothing was done for a unit that was taken back, so that its entry leaves the transport.
     async fn give_up(&self, unit: Unit) {
         let (worker, result) = (self.worker.clone(), UnitResult::Cancelled);
-        let outcome = Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 };
+        let outcome = Outcome {
+            unit: unit.id,
+            epoch: unit.epoch,
+            worker,
+            result,
+            duration_us: 0,
+        };
         self.outbox.send(Report::Settled(outcome)).await;
     }
 }
@@ -81,7 +93,10 @@ pub struct Executor {
 impl Executor {
     /// An executor; `exit` tells the supervisor when it is gone.
     pub fn new(execution: Execution, exit: ExitGuard) -> Executor {
-        Executor { execution, _exit: exit }
+        Executor {
+            execution,
+            _exit: exit,
+        }
     }
 }
 
@@ -101,18 +116,27 @@ impl Handler<Execute> for Executor {
         for (unit, slot) in units {
             if self.execution.draining.load(Ordering::Relaxed) {
                 let execution = self.execution.clone();
-                drop(self.execution.runtime.spawn(async move { execution.hand_back(vec![unit]).await }));
+                drop(
+                    self.execution
+                        .runtime
+                        .spawn(async move { execution.hand_back(vec![unit]).await }),
+                );
                 continue;
             }
             let token = CancellationToken::new();
             // The coordinator may have taken the unit back and given it to us again.
-            let begun = self.execution.running.begin(unit.id, unit.epoch, token.clone());
+            let begun = self
+                .execution
+                .running
+                .begin(unit.id, unit.epoch, token.clone());
             let execution = self.execution.clone();
             drop(self.execution.runtime.spawn(async move {
                 match begun {
                     Begun::Runs(bytes) => execute(unit, token, bytes, &execution).await,
                     Begun::Outdated => execution.give_up(unit).await,
-                    Begun::Already => tracing::debug!(unit.id = %unit.id, "handed over twice; it runs already"),
+                    Begun::Already => {
+                        tracing::debug!(unit.id = %unit.id, "handed over twice; it runs already")
+                    }
                 }
                 drop(slot);
             }));
@@ -156,7 +180,12 @@ enum Turn {
     Alone(OwnedRwLockWriteGuard<()>),
 }
 
-async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, execution: &Execution) {
+async fn execute(
+    unit: Unit,
+    cancel: CancellationToken,
+    bytes: Arc<AtomicU64>,
+    execution: &Execution,
+) {
     let turn = cancel.run_until_cancelled(turn(&unit, execution)).await;
     let started = Instant::now();
     let context = TaskContext {
@@ -170,7 +199,11 @@ async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, e
     };
     // What would not end before this worker is gone goes back at once, without using an attempt.
     let allowed = execution.departure.allows(&unit);
-    let result = if allowed { run_caught(&unit, &context).await } else { UnitResult::Returned };
+    let result = if allowed {
+        run_caught(&unit, &context).await
+    } else {
+        UnitResult::Returned
+    };
     let outcome = Outcome {
         unit: unit.id,
         epoch: unit.epoch,
@@ -182,25 +215,34 @@ async fn execute(unit: Unit, cancel: CancellationToken, bytes: Arc<AtomicU64>, e
         execution.departure.took(&unit, outcome.duration_us);
     }
     drop(turn);
-    execution.metrics.executed(unit.kind, &outcome.result, started.elapsed());
+    execution
+        .metrics
+        .executed(unit.kind, &outcome.result, started.elapsed());
     execution.outbox.send(Report::Settled(outcome)).await;
     execution.running.end(unit.id, unit.epoch);
 }
 
 async fn run_caught(unit: &Unit, context: &TaskContext) -> UnitResult {
-    match AssertUnwindSafe(task::run(unit, context)).catch_unwind().await {
+    match AssertUnwindSafe(task::run(unit, context))
+        .catch_unwind()
+        .await
+    {
         Ok(result) => result,
         Err(panic) => {
             let what = panic_text(panic.as_ref());
             tracing::error!(unit.id = %unit.id, panic = %what, "a unit panicked");
-            UnitResult::Failed(Failure::transient("panic", format!("the task panicked: {what}")))
+            UnitResult::Failed(Failure::transient(
+                "panic",
+                format!("the task panicked: {what}"),
+            ))
         }
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
 }
 
 /// Pages go straight to the transport: a page is in it before the end of its scan is reported, so their order holds.
@@ -212,8 +254,13 @@ const BURIALS_MAX: usize = 128;
 /// Why the coordinator did not get what a task sent it.
 fn untaken(error: QueueError) -> Failure {
     match error {
-        QueueError::TooLong(error) => Failure::permanent(REPORT_TOO_LONG, format!("a part of a listing: {error}")),
-        _ => Failure::transient("coordinator_gone", "the coordinator no longer takes what this worker reports"),
+        QueueError::TooLong(error) => {
+            Failure::permanent(REPORT_TOO_LONG, format!("a part of a listing: {error}"))
+        }
+        _ => Failure::transient(
+            "coordinator_gone",
+            "the coordinator no longer takes what this worker reports",
+        ),
     }
 }
 
@@ -223,11 +270,21 @@ impl Effects for Reports {
         match effect {
             Effect::Page { page, last_key } => {
                 self.0.room().await;
-                self.0.report(vec![Report::page(page, last_key)]).await.map_err(untaken)
+                self.0
+                    .report(vec![Report::page(page, last_key)])
+                    .await
+                    .map_err(untaken)
             }
-            Effect::Tombstones { unit, epoch, burials } => {
+            Effect::Tombstones {
+                unit,
+                epoch,
+                burials,
+            } => {
                 for few in burials.chunks(BURIALS_MAX) {
-                    self.0.report(vec![Report::Buried(unit, epoch, few.to_vec())]).await.map_err(untaken)?;
+                    self.0
+                        .report(vec![Report::Buried(unit, epoch, few.to_vec())])
+                        .await
+                        .map_err(untaken)?;
                 }
                 Ok(())
             }
@@ -243,14 +300,33 @@ mod tests {
     /// An entry that waited in the transport while its unit was taken back and handed over again under a new epoch.
     #[test]
     fn execution_of_an_earlier_epoch_stops_none_of_a_later_one() {
-        let (running, unit) = (Running::default(), UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 });
+        let (running, unit) = (
+            Running::default(),
+            UnitId {
+                job: JobNo(1),
+                step: StepNo::SCAN,
+                part: 0,
+            },
+        );
         let token = CancellationToken::new();
-        assert!(matches!(running.begin(unit, 2, token.clone()), Begun::Runs(_)));
-        assert!(matches!(running.begin(unit, 1, CancellationToken::new()), Begun::Outdated));
-        assert!(matches!(running.begin(unit, 2, CancellationToken::new()), Begun::Already));
+        assert!(matches!(
+            running.begin(unit, 2, token.clone()),
+            Begun::Runs(_)
+        ));
+        assert!(matches!(
+            running.begin(unit, 1, CancellationToken::new()),
+            Begun::Outdated
+        ));
+        assert!(matches!(
+            running.begin(unit, 2, CancellationToken::new()),
+            Begun::Already
+        ));
         assert!(!token.is_cancelled(), "it keeps running");
         assert_eq!(running.held(), [(unit, 2)]);
-        assert!(matches!(running.begin(unit, 3, CancellationToken::new()), Begun::Runs(_)));
+        assert!(matches!(
+            running.begin(unit, 3, CancellationToken::new()),
+            Begun::Runs(_)
+        ));
         assert!(token.is_cancelled(), "only a later epoch replaces it");
     }
 }

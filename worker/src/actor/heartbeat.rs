@@ -40,12 +40,22 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// A heartbeat that also beats when `now` is notified.
     pub fn new(vitals: Vitals, pulse: Pulse, now: Arc<Notify>, exit: ExitGuard) -> Heartbeat {
-        Heartbeat { vitals, pulse, now, _exit: exit }
+        Heartbeat {
+            vitals,
+            pulse,
+            now,
+            _exit: exit,
+        }
     }
 }
 
 /// Sends signs of life, one after the other.
-async fn beat(vitals: Vitals, queue: Arc<dyn WorkQueue>, now: Arc<Notify>, (every, again): (Duration, Duration)) {
+async fn beat(
+    vitals: Vitals,
+    queue: Arc<dyn WorkQueue>,
+    now: Arc<Notify>,
+    (every, again): (Duration, Duration),
+) {
     let make = || {
         let mut reports = vec![Report::Heartbeat(vitals.beat())];
         reports.extend(vitals.progress().map(Report::Progress));
@@ -118,7 +128,10 @@ mod tests {
             Err(QueueError::Closed)
         }
 
-        async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+        async fn report_fresh(
+            &self,
+            make: &(dyn Fn() -> Vec<Report> + Send + Sync),
+        ) -> Result<(), QueueError> {
             if self.tries.fetch_add(1, Ordering::Relaxed) < FAIL {
                 return Err(QueueError::Away("it is away".into()));
             }
@@ -148,7 +161,12 @@ mod tests {
         let transport: Arc<dyn WorkQueue> = Arc::clone(&queue) as Arc<dyn WorkQueue>;
         // No interval of an hour ends in this test.
         let pace = (Duration::from_secs(3_600), Duration::from_millis(1));
-        let beating = AbortOnDropHandle::new(tokio::spawn(beat(vitals, transport, Arc::clone(&now), pace)));
+        let beating = AbortOnDropHandle::new(tokio::spawn(beat(
+            vitals,
+            transport,
+            Arc::clone(&now),
+            pace,
+        )));
         while queue.tries.load(Ordering::Relaxed) < FAIL / 2 {
             tokio::task::yield_now().await;
         }
@@ -160,11 +178,17 @@ mod tests {
             queue.sent.lock().clone()
         };
         let beats = sent(1).await;
-        assert!(matches!(&beats[..], [Report::Heartbeat(beat)] if beat.draining), "{beats:?}");
+        assert!(
+            matches!(&beats[..], [Report::Heartbeat(beat)] if beat.draining),
+            "{beats:?}"
+        );
         draining.store(false, Ordering::Relaxed);
         now.notify_one();
         let beats = sent(2).await;
-        assert!(matches!(&beats[..], [_, Report::Heartbeat(beat)] if !beat.draining), "{beats:?}");
+        assert!(
+            matches!(&beats[..], [_, Report::Heartbeat(beat)] if !beat.draining),
+            "{beats:?}"
+        );
         assert_eq!(queue.tries.load(Ordering::Relaxed), FAIL + 2);
         drop(beating);
     }

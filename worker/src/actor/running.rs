@@ -27,7 +27,13 @@ struct InHand {
 impl Running {
     /// Units in hand with their epochs.
     pub fn held(&self) -> Vec<(UnitId, u32)> {
-        let mut held: Vec<_> = self.0.lock().units.iter().map(|(unit, held)| (*unit, held.epoch)).collect();
+        let mut held: Vec<_> = self
+            .0
+            .lock()
+            .units
+            .iter()
+            .map(|(unit, held)| (*unit, held.epoch))
+            .collect();
         held.sort_unstable();
         held
     }
@@ -35,13 +41,21 @@ impl Running {
     /// Bytes moved since the worker started.
     pub fn bytes(&self) -> u64 {
         let held = self.0.lock();
-        held.bytes_ended + held.units.values().map(|held| held.bytes.load(Ordering::Relaxed)).sum::<u64>()
+        held.bytes_ended
+            + held
+                .units
+                .values()
+                .map(|held| held.bytes.load(Ordering::Relaxed))
+                .sum::<u64>()
     }
 
     /// Units in hand that have moved bytes, those with the most first, at most `most`.
     pub fn progress(&self, most: usize) -> Vec<(UnitId, u32, u64)> {
         let held = self.0.lock();
-        let moved = held.units.iter().map(|(unit, held)| (*unit, held.epoch, held.bytes.load(Ordering::Relaxed)));
+        let moved = held
+            .units
+            .iter()
+            .map(|(unit, held)| (*unit, held.epoch, held.bytes.load(Ordering::Relaxed)));
         let mut moved: Vec<_> = moved.filter(|(_, _, bytes)| *bytes > 0).collect();
         drop(held);
         moved.sort_unstable_by_key(|(unit, _, bytes)| (std::cmp::Reverse(*bytes), *unit));
@@ -80,7 +94,14 @@ impl Running {
             Some(held) if held.epoch == epoch => return Begun::Already,
             _ => {}
         }
-        let before = running.units.insert(unit, InHand { epoch, token, bytes: Arc::clone(&bytes) });
+        let before = running.units.insert(
+            unit,
+            InHand {
+                epoch,
+                token,
+                bytes: Arc::clone(&bytes),
+            },
+        );
         if let Some(older) = before {
             running.bytes_ended += older.bytes.load(Ordering::Relaxed);
             older.token.cancel();
@@ -91,7 +112,10 @@ impl Running {
     /// Notes that an execution is over, unless a later epoch of its unit has replaced it.
     pub fn end(&self, unit: UnitId, epoch: u32) {
         let mut running = self.0.lock();
-        if running.units.get(&unit).is_some_and(|held| held.epoch == epoch)
+        if running
+            .units
+            .get(&unit)
+            .is_some_and(|held| held.epoch == epoch)
             && let Some(ended) = running.units.remove(&unit)
         {
             running.bytes_ended += ended.bytes.load(Ordering::Relaxed);

@@ -23,7 +23,11 @@ impl Drop for Offer {
 impl Slots {
     /// So many slots.
     pub fn new(total: u32) -> Slots {
-        Slots { permits: Arc::new(Semaphore::new(total as usize)), total, offered: Arc::default() }
+        Slots {
+            permits: Arc::new(Semaphore::new(total as usize)),
+            total,
+            offered: Arc::default(),
+        }
     }
 
     /// How many there are.
@@ -34,7 +38,8 @@ impl Slots {
     /// How many nothing runs in.
     pub fn free(&self) -> u32 {
         let idle = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        idle.saturating_add(self.offered.load(Ordering::Relaxed)).min(self.total)
+        idle.saturating_add(self.offered.load(Ordering::Relaxed))
+            .min(self.total)
     }
 
     /// Takes every free slot, at least one: it waits for that.

@@ -76,11 +76,24 @@ impl WorkerSupervisor {
                 }));
             }
             Child::Consumer(kind) => {
-                let Some(executor) = self.executor.clone() else { return };
-                let Some(slots) = self.parts.vitals.slots.get(&kind) else { return };
+                let Some(executor) = self.executor.clone() else {
+                    return;
+                };
+                let Some(slots) = self.parts.vitals.slots.get(&kind) else {
+                    return;
+                };
                 let (queue, vitals) = (Arc::clone(&self.parts.queue), &self.parts.vitals);
-                let (departure, draining) = (Arc::clone(&vitals.departure), Arc::clone(&vitals.draining));
-                let consumer = Consumer::new(kind, slots.clone(), queue, executor, departure, draining, exit);
+                let (departure, draining) =
+                    (Arc::clone(&vitals.departure), Arc::clone(&vitals.draining));
+                let consumer = Consumer::new(
+                    kind,
+                    slots.clone(),
+                    queue,
+                    executor,
+                    departure,
+                    draining,
+                    exit,
+                );
                 self.consumers.insert(kind, consumer.start());
             }
             Child::Heartbeat => {
@@ -166,7 +179,11 @@ impl Handler<ChildExited> for WorkerSupervisor {
         let now = Timestamp(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
         let decision = decide(RestartBudget::default(), &self.crashes, now);
         self.crashes.push(now);
-        tracing::error!(?child, ?decision, "an actor of the worker stopped unexpectedly");
+        tracing::error!(
+            ?child,
+            ?decision,
+            "an actor of the worker stopped unexpectedly"
+        );
         if decision == RestartDecision::GiveUp {
             self.stopping = true;
             (self.parts.give_up)();
@@ -219,7 +236,10 @@ impl WorkerSupervisor {
         let lanes: Vec<_> = kinds
             .map(|kind| {
                 let (queue, execution) = (Arc::clone(&queue), execution.clone());
-                self.parts.execution.runtime.spawn(async move { execution.hand_back(queue.drain(kind).await).await })
+                self.parts
+                    .execution
+                    .runtime
+                    .spawn(async move { execution.hand_back(queue.drain(kind).await).await })
             })
             .collect();
         // The coordinator stops counting on its slots now, not with the next sign of life.
@@ -251,7 +271,10 @@ impl Handler<TakeAgain> for WorkerSupervisor {
         self.parts.queue.hold(false);
         let kinds: Vec<Kind> = self.parts.vitals.slots.keys().copied().collect();
         for kind in kinds {
-            let resumed = self.consumers.get(&kind).is_some_and(|consumer| consumer.try_send(Resume).is_ok());
+            let resumed = self
+                .consumers
+                .get(&kind)
+                .is_some_and(|consumer| consumer.try_send(Resume).is_ok());
             if !resumed {
                 self.start(Child::Consumer(kind), &ctx.address());
             }
@@ -272,7 +295,11 @@ pub struct Shutdown {
 impl Handler<Shutdown> for WorkerSupervisor {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Shutdown { grace }: Shutdown, _: &mut Context<Self>) -> ResponseFuture<()> {
+    fn handle(
+        &mut self,
+        Shutdown { grace }: Shutdown,
+        _: &mut Context<Self>,
+    ) -> ResponseFuture<()> {
         self.stopping = true;
         let returned = self.stop_taking();
         let running = self.parts.execution.running.clone();

@@ -29,7 +29,11 @@ impl Vitals {
         Heartbeat {
             worker: self.worker.clone(),
             held: self.running.held(),
-            slots: self.slots.iter().map(|(kind, slots)| (*kind, slots.total(), slots.free())).collect(),
+            slots: self
+                .slots
+                .iter()
+                .map(|(kind, slots)| (*kind, slots.total(), slots.free()))
+                .collect(),
             draining: self.draining.load(Ordering::Relaxed),
             bytes: self.running.bytes(),
             leaves_at: self.departure.at(),
@@ -39,6 +43,9 @@ impl Vitals {
     /// How far units in hand are; `None` when none of them has moved anything.
     pub fn progress(&self) -> Option<Progress> {
         let units = self.running.progress(PROGRESS_UNITS_MAX);
-        (!units.is_empty()).then(|| Progress { worker: self.worker.clone(), units })
+        (!units.is_empty()).then(|| Progress {
+            worker: self.worker.clone(),
+            units,
+        })
     }
 }

@@ -32,7 +32,9 @@ mod tests {
     /// How many of these lengths a page waits for; nothing when they do not suffice.
     fn waits(lengths: impl IntoIterator<Item = usize>) -> Option<usize> {
         let mut backlog = Backlog::default();
-        lengths.into_iter().position(|length| backlog.has_room(length))
+        lengths
+            .into_iter()
+            .position(|length| backlog.has_room(length))
     }
 
     #[test]

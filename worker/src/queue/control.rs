@@ -105,7 +105,10 @@ impl ControlReader {
             None => self.pass_over(connection).await?,
         };
         if self.unsure && last > START {
-            let there = page(connection, last.before(), 1, None).await?.first().is_some_and(|(id, _)| *id == last);
+            let there = page(connection, last.before(), 1, None)
+                .await?
+                .first()
+                .is_some_and(|(id, _)| *id == last);
             if !there {
                 self.last = Some(START);
             }
@@ -132,7 +135,9 @@ impl ControlReader {
         let mut last = START;
         loop {
             let entries = page(connection, last, PAGE, None).await?;
-            let Some((end, _)) = entries.last() else { break };
+            let Some((end, _)) = entries.last() else {
+                break;
+            };
             last = *end;
             for (id, _) in &entries {
                 self.seen.note(*id);
@@ -155,11 +160,21 @@ async fn page(
     if let Some(ms) = block {
         read.arg("BLOCK").arg(ms);
     }
-    let reply: Value = read.arg("STREAMS").arg(keys::CONTROL).arg(after.text()).query_async(connection).await?;
+    let reply: Value = read
+        .arg("STREAMS")
+        .arg(keys::CONTROL)
+        .arg(after.text())
+        .query_async(connection)
+        .await?;
     let parsed: Result<Streams, _> = redis::from_redis_value(reply);
-    let entries = parsed.unwrap_or_default().into_iter().flat_map(|(_, entries)| entries);
+    let entries = parsed
+        .unwrap_or_default()
+        .into_iter()
+        .flat_map(|(_, entries)| entries);
     let read = entries.filter_map(|(id, fields)| {
-        let body = fields.and_then(|fields| fields.into_iter().nth(1)).unwrap_or_default();
+        let body = fields
+            .and_then(|fields| fields.into_iter().nth(1))
+            .unwrap_or_default();
         Some((Id::parse(&id)?, body))
     });
     Ok(read.collect())
@@ -187,7 +202,10 @@ mod tests {
             assert!(seen.note(Id(ms, 0)));
         }
         assert!(!seen.note(Id(1, 0)), "as many as are kept");
-        assert!(seen.note(Id(9_999, 0)) && seen.note(Id(1, 0)), "the oldest is forgotten");
+        assert!(
+            seen.note(Id(9_999, 0)) && seen.note(Id(1, 0)),
+            "the oldest is forgotten"
+        );
         assert_eq!(seen.ids.len(), SEEN_MAX);
     }
 }

@@ -24,15 +24,28 @@ impl LocalQueue {
         reports: mpsc::Sender<Vec<Report>>,
         control: mpsc::UnboundedReceiver<Control>,
     ) -> LocalQueue {
-        let units = units.into_iter().map(|(kind, receiver)| (kind, Mutex::new(receiver))).collect();
-        LocalQueue { units, reports, control: Mutex::new(control), gate: Gate::default() }
+        let units = units
+            .into_iter()
+            .map(|(kind, receiver)| (kind, Mutex::new(receiver)))
+            .collect();
+        LocalQueue {
+            units,
+            reports,
+            control: Mutex::new(control),
+            gate: Gate::default(),
+        }
     }
 }
 
 #[async_trait]
 impl WorkQueue for LocalQueue {
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
-        let mut receiver = self.units.get(&kind).ok_or(QueueError::Closed)?.lock().await;
+        let mut receiver = self
+            .units
+            .get(&kind)
+            .ok_or(QueueError::Closed)?
+            .lock()
+            .await;
         let mut units = Vec::with_capacity(max.min(256));
         tokio::select! {
             biased;
@@ -46,7 +59,9 @@ impl WorkQueue for LocalQueue {
     }
 
     async fn drain(&self, kind: Kind) -> Vec<Unit> {
-        let Some(receiver) = self.units.get(&kind) else { return Vec::new() };
+        let Some(receiver) = self.units.get(&kind) else {
+            return Vec::new();
+        };
         let mut receiver = receiver.lock().await;
         if self.gate.is_open() {
             return Vec::new();
@@ -55,10 +70,18 @@ impl WorkQueue for LocalQueue {
     }
 
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError> {
-        self.reports.send(reports).await.map_err(|_| QueueError::Closed)
+        self.reports
+            .send(reports)
+            .await
+            .map_err(|_| QueueError::Closed)
     }
 
     async fn control(&self) -> Result<Control, QueueError> {
-        self.control.lock().await.recv().await.ok_or(QueueError::Closed)
+        self.control
+            .lock()
+            .await
+            .recv()
+            .await
+            .ok_or(QueueError::Closed)
     }
 }

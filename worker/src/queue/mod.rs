@@ -54,7 +54,10 @@ pub trait WorkQueue: Send + Sync {
     async fn report(&self, reports: Vec<Report>) -> Result<(), QueueError>;
     /// Sends reports that are made when they can be sent, once: what could not be sent is not sent later, when it would say
     /// what is no longer true.
-    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+    async fn report_fresh(
+        &self,
+        make: &(dyn Fn() -> Vec<Report> + Send + Sync),
+    ) -> Result<(), QueueError> {
         self.report(make()).await
     }
     /// Waits while the coordinator is behind, for what can be sent faster than it is stored (pages of a listing): it would

@@ -77,12 +77,17 @@ pub struct RedisQueue {
 impl RedisQueue {
     /// Connects to a server as this worker incarnation.
     pub async fn connect(server: Server, worker: WorkerId) -> Result<RedisQueue, String> {
-        let short = SharedConnection::open(server.clone(), RESPONSE).await.map_err(|e| e.to_string())?;
+        let short = SharedConnection::open(server.clone(), RESPONSE)
+            .await
+            .map_err(|e| e.to_string())?;
         Ok(RedisQueue {
             server,
             worker,
             short,
-            lanes: Kind::ALL.into_iter().map(|kind| (kind, AsyncMutex::default())).collect(),
+            lanes: Kind::ALL
+                .into_iter()
+                .map(|kind| (kind, AsyncMutex::default()))
+                .collect(),
             held: Mutex::default(),
             holders: Mutex::default(),
             next: Mutex::new(0),
@@ -116,13 +121,18 @@ impl RedisQueue {
             if room == 0 {
                 break;
             }
-            let reply: Value =
-                self.read_command(room, None, &[keys::units(kind, class)]).query_async(&mut reader).await?;
+            let reply: Value = self
+                .read_command(room, None, &[keys::units(kind, class)])
+                .query_async(&mut reader)
+                .await?;
             self.stash(reply, lane);
         }
         if lane.stash.is_empty() && lane.stale.is_empty() {
             let streams = keys::CLASSES.map(|class| keys::units(kind, class));
-            let reply: Value = self.read_command(1, Some(BLOCK), &streams).query_async(&mut reader).await?;
+            let reply: Value = self
+                .read_command(1, Some(BLOCK), &streams)
+                .query_async(&mut reader)
+                .await?;
             self.stash(reply, lane);
         }
         let unreadable = std::mem::take(&mut lane.unreadable);
@@ -145,10 +155,19 @@ impl RedisQueue {
         if stale.is_empty() {
             return;
         }
-        tracing::info!(units = stale.len(), "given back: another run of the server had them");
+        tracing::info!(
+            units = stale.len(),
+            "given back: another run of the server had them"
+        );
         let returned = stale.into_iter().map(|unit| {
             let (worker, result) = (self.worker.clone(), UnitResult::Returned);
-            Report::Settled(Outcome { unit: unit.id, epoch: unit.epoch, worker, result, duration_us: 0 })
+            Report::Settled(Outcome {
+                unit: unit.id,
+                epoch: unit.epoch,
+                worker,
+                result,
+                duration_us: 0,
+            })
         });
         drop(self.report(returned.collect()).await);
     }
@@ -158,11 +177,21 @@ impl RedisQueue {
         (self.short.clone(), &self.worker)
     }
 
-    fn read_command(&self, count: usize, block: Option<Duration>, streams: &[String]) -> redis::Cmd {
+    fn read_command(
+        &self,
+        count: usize,
+        block: Option<Duration>,
+        streams: &[String],
+    ) -> redis::Cmd {
         let mut read = cmd("XREADGROUP");
-        read.arg("GROUP").arg(keys::GROUP).arg(&self.worker.0).arg("COUNT").arg(count);
+        read.arg("GROUP")
+            .arg(keys::GROUP)
+            .arg(&self.worker.0)
+            .arg("COUNT")
+            .arg(count);
         if let Some(block) = block {
-            read.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(2_000));
+            read.arg("BLOCK")
+                .arg(u64::try_from(block.as_millis()).unwrap_or(2_000));
         }
         read.arg("STREAMS").arg(streams);
         for _ in streams {
@@ -179,7 +208,10 @@ impl RedisQueue {
                 let tries = unreadable::tries(&fields);
                 let run = field(&fields, keys::RUN).cloned();
                 let signature = field(&fields, keys::SIGNATURE).cloned();
-                let stale = run.as_deref().zip(lane.run.as_deref()).is_some_and(|(of, now)| of != now.as_bytes());
+                let stale = run
+                    .as_deref()
+                    .zip(lane.run.as_deref())
+                    .is_some_and(|(of, now)| of != now.as_bytes());
                 let body = fields.into_iter().nth(1).unwrap_or_default();
                 let believed = self.trust.believes(&body, signature.as_ref());
                 let read = if believed {
@@ -191,14 +223,31 @@ impl RedisQueue {
                     Ok(batch) => batch.unpack().collect::<Vec<_>>(),
                     Err(why) => {
                         let stream = stream.clone();
-                        lane.unreadable.push(Unreadable { stream, entry, body, run, signature, tries, why });
+                        lane.unreadable.push(Unreadable {
+                            stream,
+                            entry,
+                            body,
+                            run,
+                            signature,
+                            tries,
+                            why,
+                        });
                         continue;
                     }
                 };
                 let mut next = self.next.lock();
                 *next += 1;
-                self.held.lock().insert(*next, Held { stream: stream.clone(), entry, left: units.len() });
-                self.holders.lock().extend(units.iter().map(|unit| ((unit.id, unit.epoch), *next)));
+                self.held.lock().insert(
+                    *next,
+                    Held {
+                        stream: stream.clone(),
+                        entry,
+                        left: units.len(),
+                    },
+                );
+                self.holders
+                    .lock()
+                    .extend(units.iter().map(|unit| ((unit.id, unit.epoch), *next)));
                 if stale {
                     lane.stale.extend(units);
                 } else {
@@ -232,13 +281,24 @@ impl RedisQueue {
     fn sending(&self, message: &Message) -> redis::Pipeline {
         let finished = self.finished(&message.reports);
         let mut pipeline = pipe();
-        pipeline.cmd("XADD").arg(keys::REPORTS).arg("*").arg(keys::BODY).arg(&message.body).ignore();
+        pipeline
+            .cmd("XADD")
+            .arg(keys::REPORTS)
+            .arg("*")
+            .arg(keys::BODY)
+            .arg(&message.body)
+            .ignore();
         let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (stream, entry) in &finished {
             by_stream.entry(stream).or_default().push(entry);
         }
         for (stream, entries) in by_stream {
-            pipeline.cmd("XACK").arg(stream).arg(keys::GROUP).arg(&entries).ignore();
+            pipeline
+                .cmd("XACK")
+                .arg(stream)
+                .arg(keys::GROUP)
+                .arg(&entries)
+                .ignore();
             pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
         }
         pipeline
@@ -249,9 +309,15 @@ impl RedisQueue {
         let (mut held, mut holders) = (self.held.lock(), self.holders.lock());
         let mut finished = Vec::new();
         for report in reports {
-            let Report::Settled(outcome) = report else { continue };
-            let Some(key) = holders.remove(&(outcome.unit, outcome.epoch)) else { continue };
-            let Some(entry) = held.get_mut(&key) else { continue };
+            let Report::Settled(outcome) = report else {
+                continue;
+            };
+            let Some(key) = holders.remove(&(outcome.unit, outcome.epoch)) else {
+                continue;
+            };
+            let Some(entry) = held.get_mut(&key) else {
+                continue;
+            };
             entry.left = entry.left.saturating_sub(1);
             if entry.left == 0
                 && let Some(done) = held.remove(&key)
@@ -266,7 +332,12 @@ impl RedisQueue {
 #[async_trait]
 impl WorkQueue for RedisQueue {
     async fn take(&self, kind: Kind, max: usize) -> Result<Vec<Unit>, QueueError> {
-        let mut lane = self.lanes.get(&kind).ok_or(QueueError::Closed)?.lock().await;
+        let mut lane = self
+            .lanes
+            .get(&kind)
+            .ok_or(QueueError::Closed)?
+            .lock()
+            .await;
         let mut pause = PAUSE_MIN;
         while lane.stash.is_empty() && self.gate.is_open() {
             match self.read(&mut lane, kind, max).await {
@@ -306,7 +377,9 @@ impl WorkQueue for RedisQueue {
     }
 
     async fn drain(&self, kind: Kind) -> Vec<Unit> {
-        let Some(lane) = self.lanes.get(&kind) else { return Vec::new() };
+        let Some(lane) = self.lanes.get(&kind) else {
+            return Vec::new();
+        };
         // A read under way is waited for: what it brings is ours already.
         let mut lane = lane.lock().await;
         if self.gate.is_open() {
@@ -340,7 +413,10 @@ impl WorkQueue for RedisQueue {
         refused.map_or(Ok(()), |error| Err(QueueError::TooLong(error)))
     }
 
-    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+    async fn report_fresh(
+        &self,
+        make: &(dyn Fn() -> Vec<Report> + Send + Sync),
+    ) -> Result<(), QueueError> {
         let away = |error: RedisError| {
             self.report_alarm.raise(&error);
             QueueError::Away(error.to_string())
@@ -360,7 +436,11 @@ impl WorkQueue for RedisQueue {
     async fn room(&self) {
         let (mut short, mut backlog) = (self.short.clone(), Backlog::default());
         // What cannot be asked (an older ACL, a server that is away) is no reason to wait: the report itself will.
-        while let Ok(length) = cmd("XLEN").arg(keys::REPORTS).query_async::<usize>(&mut short).await {
+        while let Ok(length) = cmd("XLEN")
+            .arg(keys::REPORTS)
+            .query_async::<usize>(&mut short)
+            .await
+        {
             if backlog.has_room(length) {
                 return;
             }

@@ -8,7 +8,9 @@ use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
 
 /// Upper bounds in seconds.
-const CALL_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+const CALL_SECONDS: [f64; 11] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0,
+];
 
 /// Measures another transport. Taking units and messages waits for them and is not measured.
 pub struct Timed<Q> {
@@ -20,7 +22,8 @@ impl<Q> Timed<Q> {
     /// Measures this one.
     pub fn new(queue: Q, registry: &Registry) -> prometheus::Result<Timed<Q>> {
         let name = "showrunner_redis_command_duration_seconds";
-        let opts = HistogramOpts::new(name, "Calls to Redis that do not wait for work.").buckets(CALL_SECONDS.to_vec());
+        let opts = HistogramOpts::new(name, "Calls to Redis that do not wait for work.")
+            .buckets(CALL_SECONDS.to_vec());
         let calls = HistogramVec::new(opts, &["command"])?;
         calls.with_label_values(&["report"]);
         registry.register(Box::new(calls.clone()))?;
@@ -47,7 +50,10 @@ impl<Q: WorkQueue> WorkQueue for Timed<Q> {
         self.queue.report(reports).await
     }
 
-    async fn report_fresh(&self, make: &(dyn Fn() -> Vec<Report> + Send + Sync)) -> Result<(), QueueError> {
+    async fn report_fresh(
+        &self,
+        make: &(dyn Fn() -> Vec<Report> + Send + Sync),
+    ) -> Result<(), QueueError> {
         let _timer = self.calls.with_label_values(&["report"]).start_timer();
         self.queue.report_fresh(make).await
     }

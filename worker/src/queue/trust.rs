@@ -26,7 +26,8 @@ impl Trust {
 
     /// Asks for the key. A server that was wiped, or an older list of users that denies the question, changes nothing.
     pub(super) async fn renew(&self, connection: &mut Connection) {
-        let told: Result<Option<String>, _> = cmd("GET").arg(keys::KEY).query_async(connection).await;
+        let told: Result<Option<String>, _> =
+            cmd("GET").arg(keys::KEY).query_async(connection).await;
         if let Ok(Some(public)) = told {
             let mut verifier = self.verifier.lock();
             if !verifier.as_ref().is_some_and(|known| known.is_of(&public)) {
@@ -61,9 +62,18 @@ mod tests {
 
     #[test]
     fn unsigned_units_are_believed_only_while_no_key_is_known() {
-        let signer = fresh_seed().and_then(|seed| Signer::of(&seed)).expect("the system has randomness");
-        let (trust, signed) = (Trust::default(), signer.sign([b"a unit".as_slice()].into_iter()).remove(0));
-        assert!(trust.is_open() && trust.believes(b"a unit", None) && trust.believes(b"another", Some(&signed)));
+        let signer = fresh_seed()
+            .and_then(|seed| Signer::of(&seed))
+            .expect("the system has randomness");
+        let (trust, signed) = (
+            Trust::default(),
+            signer.sign([b"a unit".as_slice()].into_iter()).remove(0),
+        );
+        assert!(
+            trust.is_open()
+                && trust.believes(b"a unit", None)
+                && trust.believes(b"another", Some(&signed))
+        );
         *trust.verifier.lock() = Some(Verifier::of(signer.public()));
         assert!(trust.believes(b"a unit", Some(&signed)));
         assert!(!trust.believes(b"a unit", None) && !trust.believes(b"another", Some(&signed)));

@@ -31,7 +31,10 @@ pub(super) fn open_file(asset: &Asset, path: &Path, roots: &Roots) -> Result<Fil
 
 /// Opens the storage of an asset, a local one below the base of the asset.
 pub(super) async fn open(asset: &Asset, context: &TaskContext) -> Result<Opened, StorageError> {
-    context.storage.open(&asset.location, base(asset).as_deref()).await
+    context
+        .storage
+        .open(&asset.location, base(asset).as_deref())
+        .await
 }
 
 /// Runs `work` for every asset of a unit; results in their order. `None` when the unit was revoked.
@@ -46,9 +49,16 @@ where
     T: Send + 'a,
 {
     // Boxed one by one and collected by hand: the compiler does not prove more to be `Send` over borrowed assets.
-    let work: Vec<BoxFuture<'a, Result<T, Failure>>> = unit.assets.iter().map(|asset| work(asset).boxed()).collect();
+    let work: Vec<BoxFuture<'a, Result<T, Failure>>> = unit
+        .assets
+        .iter()
+        .map(|asset| work(asset).boxed())
+        .collect();
     let all = async {
-        let (mut work, mut done) = (stream::iter(work).buffered(AT_ONCE), Vec::with_capacity(unit.assets.len()));
+        let (mut work, mut done) = (
+            stream::iter(work).buffered(AT_ONCE),
+            Vec::with_capacity(unit.assets.len()),
+        );
         while let Some(one) = work.next().await {
             done.push(one);
         }

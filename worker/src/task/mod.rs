@@ -54,17 +54,31 @@ async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitRe
     // Heavy tasks are boxed, so that the light ones do not carry the size of the largest through every move.
     match task {
         TaskSpec::Scan(task) => Box::pin(scan::run(task, None, unit, context)).await,
-        TaskSpec::ScanSelected { scan: task, filter } => Box::pin(scan::run(task, Some(filter), unit, context)).await,
-        TaskSpec::Transfer(task) => Box::pin(transfer::run(Request::Copy(task), unit, context)).await,
-        TaskSpec::Replace(task) => Box::pin(transfer::run(Request::Replace(task), unit, context)).await,
-        TaskSpec::Cut(task) => Box::pin(transfer::run(Request::OpenUploads(task), unit, context)).await,
-        TaskSpec::Slice(task) => Box::pin(transfer::run(Request::SendSlice(task), unit, context)).await,
-        TaskSpec::Assemble(task) => Box::pin(transfer::run(Request::CompleteUploads(task), unit, context)).await,
+        TaskSpec::ScanSelected { scan: task, filter } => {
+            Box::pin(scan::run(task, Some(filter), unit, context)).await
+        }
+        TaskSpec::Transfer(task) => {
+            Box::pin(transfer::run(Request::Copy(task), unit, context)).await
+        }
+        TaskSpec::Replace(task) => {
+            Box::pin(transfer::run(Request::Replace(task), unit, context)).await
+        }
+        TaskSpec::Cut(task) => {
+            Box::pin(transfer::run(Request::OpenUploads(task), unit, context)).await
+        }
+        TaskSpec::Slice(task) => {
+            Box::pin(transfer::run(Request::SendSlice(task), unit, context)).await
+        }
+        TaskSpec::Assemble(task) => {
+            Box::pin(transfer::run(Request::CompleteUploads(task), unit, context)).await
+        }
         TaskSpec::Qc(task) => Box::pin(qc::run(task, &[], unit, context)).await,
         TaskSpec::Judge(task) => Box::pin(qc::run(&task.qc, &task.known, unit, context)).await,
         TaskSpec::Noop(task) => noop::run(task, unit, context).await,
         TaskSpec::Seal(task) => Box::pin(seal::run(task, None, context)).await,
-        TaskSpec::SealCopy { seal: task, from } => Box::pin(seal::run(task, Some(from), context)).await,
+        TaskSpec::SealCopy { seal: task, from } => {
+            Box::pin(seal::run(task, Some(from), context)).await
+        }
         TaskSpec::Checksum(task) => Box::pin(checksum::run(task, unit, context)).await,
         TaskSpec::Archive(task) => Box::pin(archive::run(task, unit, context)).await,
         TaskSpec::Restore(task) => Box::pin(restore::run(task, unit, context)).await,

@@ -40,7 +40,11 @@ impl Mount {
         let kind = statfs(&directory).ok()?.f_type;
         // The number has 32 bits; some systems extend its sign.
         let is_view = VIEWS.contains(&((kind as i64 & 0xffff_ffff) as u32));
-        Some(Mount { id: found.stx_mnt_id, directory, is_view })
+        Some(Mount {
+            id: found.stx_mnt_id,
+            directory,
+            is_view,
+        })
     }
 }
 
@@ -54,7 +58,10 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).expect("linked");
         let mount = Mount::of(dir.path()).expect("it is there");
         assert_eq!(Mount::of(&dir.path().join("link")), Some(mount.clone()));
-        assert_ne!(Mount::of(Path::new("/proc")).map(|other| other.id), Some(mount.id));
+        assert_ne!(
+            Mount::of(Path::new("/proc")).map(|other| other.id),
+            Some(mount.id)
+        );
         assert_eq!(Mount::of(&dir.path().join("missing")), None);
     }
 }

@@ -25,7 +25,11 @@ const OVERWRITTEN: &[u8] = b"showrunner, overwritten";
 
 /// The name of a probe: that of an unfinished file, which listings ignore.
 fn probe_name() -> String {
-    format!(".probe.{:016x}{}", fastrand::u64(..), ::storage::PARTIAL_SUFFIX)
+    format!(
+        ".probe.{:016x}{}",
+        fastrand::u64(..),
+        ::storage::PARTIAL_SUFFIX
+    )
 }
 
 /// One of the two places.
@@ -45,7 +49,12 @@ impl Side {
         let mount = path.as_ref().and_then(|path| Mount::of(path.parent()?));
         // A directory that cannot be examined may be anything.
         let is_view = path.is_some() && mount.as_ref().is_none_or(|mount| mount.is_view);
-        Side { storage, key: key.to_owned(), mount, is_view }
+        Side {
+            storage,
+            key: key.to_owned(),
+            mount,
+            is_view,
+        }
     }
 
     fn name(&self) -> &str {
@@ -71,11 +80,21 @@ impl Side {
 
     async fn put(&self, name: &str, content: &'static [u8]) -> Result<(), StorageError> {
         let key = self.next_to(name);
-        let body = Body::new(vec![Bytes::from_static(content)], self.storage.capabilities().checksum);
+        let body = Body::new(
+            vec![Bytes::from_static(content)],
+            self.storage.capabilities().checksum,
+        );
         let attributes = Attributes::default();
         let precondition = Precondition::Unconditional;
-        let request = PutRequest { key: &key, body: &body, attributes: &attributes, precondition: &precondition };
-        retry(RetryBudget::default(), || self.storage.put(request)).await.map(drop)
+        let request = PutRequest {
+            key: &key,
+            body: &body,
+            attributes: &attributes,
+            precondition: &precondition,
+        };
+        retry(RetryBudget::default(), || self.storage.put(request))
+            .await
+            .map(drop)
     }
 
     /// Size of a probe; `None` when there is none.
@@ -90,7 +109,8 @@ impl Side {
 
     async fn remove(&self, name: &str) {
         let key = self.next_to(name);
-        if let Err(error) = retry(RetryBudget::default(), || self.storage.delete(&key, None)).await {
+        if let Err(error) = retry(RetryBudget::default(), || self.storage.delete(&key, None)).await
+        {
             tracing::warn!(%error, probe = self.storage.location(&key), "a probe could not be removed: remove it");
         }
     }
@@ -107,7 +127,10 @@ pub(super) struct Probes {
 
 impl Default for Probes {
     fn default() -> Probes {
-        Probes { known: Mutex::default(), write_back_max: WRITE_BACK_MAX }
+        Probes {
+            known: Mutex::default(),
+            write_back_max: WRITE_BACK_MAX,
+        }
     }
 }
 
@@ -144,7 +167,9 @@ impl Probes {
         match (there, back) {
             (Ok(_), Ok(_)) if has_view => self.overwritten_across(of, keep).await,
             (Ok(_), Ok(_)) => Ok(false),
-            (Ok(_), Err(error)) | (Err(error), Ok(_)) if is_refused(&error) && !has_view => Ok(false),
+            (Ok(_), Err(error)) | (Err(error), Ok(_)) if is_refused(&error) && !has_view => {
+                Ok(false)
+            }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
@@ -176,7 +201,10 @@ impl Probes {
 
 /// Whether a place may not be written to, or read.
 fn is_refused(error: &StorageError) -> bool {
-    matches!(error, StorageError::Denied { .. } | StorageError::Unsupported { .. })
+    matches!(
+        error,
+        StorageError::Denied { .. } | StorageError::Unsupported { .. }
+    )
 }
 
 fn relation(of: &Side, keep: &Side) -> Relation {
@@ -188,7 +216,8 @@ fn relation(of: &Side, keep: &Side) -> Relation {
 /// Two directories without the common end of their paths.
 fn apart(of: &str, keep: &str) -> (String, String) {
     let (mut of, mut keep) = (of.trim_end_matches('/'), keep.trim_end_matches('/'));
-    while let (Some((above_of, name_of)), Some((above_keep, name_keep))) = (of.rsplit_once('/'), keep.rsplit_once('/'))
+    while let (Some((above_of, name_of)), Some((above_keep, name_keep))) =
+        (of.rsplit_once('/'), keep.rsplit_once('/'))
         && name_of == name_keep
         && !name_of.is_empty()
     {
@@ -222,7 +251,10 @@ mod tests {
         assert_eq!(first, ("s3://cards".into(), "s3://alias/lib".into()));
         assert_eq!(pair("s3://cards/day-2/", "s3://alias/lib/day-2/"), first);
         assert_ne!(pair("s3://cards/day-2/", "s3://alias/lib/"), first);
-        assert_eq!(pair("s3://cards/", "s3://cards/"), ("s3:/".into(), "s3:/".into()));
+        assert_eq!(
+            pair("s3://cards/", "s3://cards/"),
+            ("s3:/".into(), "s3:/".into())
+        );
     }
 
     /// A mount with a directory that is cached: it shows what was written through it, and nothing else.
@@ -245,7 +277,12 @@ mod tests {
             Ok(())
         }
 
-        fn after(&self, (): (), _call: &Call, _error: Option<&StorageError>) -> Option<StorageError> {
+        fn after(
+            &self,
+            (): (),
+            _call: &Call,
+            _error: Option<&StorageError>,
+        ) -> Option<StorageError> {
             None
         }
     }
@@ -261,7 +298,12 @@ mod tests {
             self.0.before(call).await
         }
 
-        fn after(&self, (): (), _call: &Call, _error: Option<&StorageError>) -> Option<StorageError> {
+        fn after(
+            &self,
+            (): (),
+            _call: &Call,
+            _error: Option<&StorageError>,
+        ) -> Option<StorageError> {
             None
         }
     }
@@ -280,29 +322,49 @@ mod tests {
             }
         }
 
-        fn after(&self, (): (), _call: &Call, _error: Option<&StorageError>) -> Option<StorageError> {
+        fn after(
+            &self,
+            (): (),
+            _call: &Call,
+            _error: Option<&StorageError>,
+        ) -> Option<StorageError> {
             None
         }
     }
 
     async fn place(directory: &Path, layer: Option<impl Layer + 'static>, is_view: bool) -> Side {
-        let opened = Registry::default().open(&format!("file:{}/a.mov", directory.display()), Some(directory)).await;
+        let opened = Registry::default()
+            .open(
+                &format!("file:{}/a.mov", directory.display()),
+                Some(directory),
+            )
+            .await;
         let opened = opened.expect("opened");
         let storage = match layer {
             Some(layer) => Arc::new(Layered::new(opened.storage, layer)) as Arc<dyn Storage>,
             None => opened.storage,
         };
-        Side { is_view, mount: None, ..Side::of(storage, &opened.key) }
+        Side {
+            is_view,
+            mount: None,
+            ..Side::of(storage, &opened.key)
+        }
     }
 
     fn probes() -> Probes {
-        Probes { write_back_max: Duration::from_millis(20), ..Probes::default() }
+        Probes {
+            write_back_max: Duration::from_millis(20),
+            ..Probes::default()
+        }
     }
 
     /// Neither side shows what the other writes under a new name: only the overwritten probe tells.
     #[tokio::test]
     async fn place_behind_a_mount_with_a_cache_is_recognised() {
-        let (one, other) = (tempfile::tempdir().expect("a temp dir"), tempfile::tempdir().expect("a temp dir"));
+        let (one, other) = (
+            tempfile::tempdir().expect("a temp dir"),
+            tempfile::tempdir().expect("a temp dir"),
+        );
         let hidden = || Some(Hidden(Cached::default()));
         for (directory, is_one) in [(one.path(), true), (other.path(), false)] {
             for views in [(true, false), (false, true), (true, true)] {
@@ -326,11 +388,18 @@ mod tests {
 
     #[tokio::test]
     async fn mount_that_may_not_be_written_to_proves_nothing() {
-        let (one, other) = (tempfile::tempdir().expect("a temp dir"), tempfile::tempdir().expect("a temp dir"));
+        let (one, other) = (
+            tempfile::tempdir().expect("a temp dir"),
+            tempfile::tempdir().expect("a temp dir"),
+        );
         let of = place(one.path(), None::<Cached>, false).await;
         for (is_view, expected) in [(false, true), (true, false)] {
             let keep = place(other.path(), Some(ReadOnly), is_view).await;
-            assert_eq!(probes().are_one(&of, &keep).await.is_ok(), expected, "view: {is_view}");
+            assert_eq!(
+                probes().are_one(&of, &keep).await.is_ok(),
+                expected,
+                "view: {is_view}"
+            );
         }
     }
 }

@@ -31,9 +31,16 @@ pub async fn run(task: &PurgeTask, unit: &Unit, context: &TaskContext) -> UnitRe
         return UnitResult::Failed(Failure::permanent("purge_not_ordered", message));
     }
     let purged = assets::each(unit, context, |asset| purge(task, unit, asset, context)).await;
-    let Some(purged) = purged else { return UnitResult::Cancelled };
-    let failures = purged.into_iter().filter_map(|(asset, done)| Some((asset.id.clone(), done.err()?)));
-    UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
+    let Some(purged) = purged else {
+        return UnitResult::Cancelled;
+    };
+    let failures = purged
+        .into_iter()
+        .filter_map(|(asset, done)| Some((asset.id.clone(), done.err()?)));
+    UnitResult::Finished {
+        facts: Vec::new(),
+        failures: failures.collect(),
+    }
 }
 
 /// An object and its storage.
@@ -48,22 +55,35 @@ struct LocatedObject {
 impl LocatedObject {
     /// The object of an asset after it went through these targets; its own without any. A local one is opened below the
     /// root of the last target or the base of the asset, so that no symbolic link leads to another file.
-    async fn stat(targets: &[String], asset: &Asset, context: &TaskContext) -> Result<LocatedObject, Failure> {
+    async fn stat(
+        targets: &[String],
+        asset: &Asset,
+        context: &TaskContext,
+    ) -> Result<LocatedObject, Failure> {
         let failed = |error: StorageError| error.failure();
-        let location =
-            follow(targets, asset).map_err(|error| Failure::permanent("purge_invalid", error.to_string()))?;
+        let location = follow(targets, asset)
+            .map_err(|error| Failure::permanent("purge_invalid", error.to_string()))?;
         let base = match targets.last() {
             Some(target) => local_path(root(target)).ok(),
             None => assets::base(asset),
         };
-        let opened = context.storage.open(&location, base.as_deref()).await.map_err(failed)?;
+        let opened = context
+            .storage
+            .open(&location, base.as_deref())
+            .await
+            .map_err(failed)?;
         let (storage, key) = (opened.storage, opened.key);
         let state = match retry(RetryBudget::default(), || storage.stat(&key)).await {
             Ok(state) => Some(state),
             Err(StorageError::NotFound(_)) => None,
             Err(error) => return Err(failed(error)),
         };
-        Ok(LocatedObject { location, storage, key, state })
+        Ok(LocatedObject {
+            location,
+            storage,
+            key,
+            state,
+        })
     }
 
     /// Hash of the content, read now; `None` when there is no object.
@@ -72,19 +92,36 @@ impl LocatedObject {
         algorithm: HashAlgorithm,
         context: &TaskContext,
     ) -> Result<Option<ContentState>, StorageError> {
-        let Some(state) = &self.state else { return Ok(None) };
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
         let moved = Some(&*context.bytes);
-        let read = digests(Arc::clone(&self.storage), state, &[algorithm], moved, &context.cancel).await?;
+        let read = digests(
+            Arc::clone(&self.storage),
+            state,
+            &[algorithm],
+            moved,
+            &context.cancel,
+        )
+        .await?;
         // Cancelled: the unit ends before this result is used.
         let digest = read.and_then(|digests| digests.into_iter().next());
-        Ok(digest.map(|digest| ContentState { bytes: state.bytes, hash: digest.to_string() }))
+        Ok(digest.map(|digest| ContentState {
+            bytes: state.bytes,
+            hash: digest.to_string(),
+        }))
     }
 
     /// Hash of the content that the storage keeps.
     fn vouched(&self) -> Result<Option<ContentState>, Failure> {
-        let Some(state) = &self.state else { return Ok(None) };
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
         match state.checksum {
-            Some(sum @ Checksum::Crc64nvme(_)) => Ok(Some(ContentState { bytes: state.bytes, hash: sum.to_string() })),
+            Some(sum @ Checksum::Crc64nvme(_)) => Ok(Some(ContentState {
+                bytes: state.bytes,
+                hash: sum.to_string(),
+            })),
             _ => {
                 let message = format!(
                     "the storage of {} keeps no CRC-64/NVME of the whole: say `proof: content`, which reads it",
@@ -96,7 +133,12 @@ impl LocatedObject {
     }
 }
 
-async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskContext) -> Result<(), Failure> {
+async fn purge(
+    task: &PurgeTask,
+    unit: &Unit,
+    asset: &Asset,
+    context: &TaskContext,
+) -> Result<(), Failure> {
     let failed = |error: StorageError| error.failure();
     let of = LocatedObject::stat(&task.of, asset, context).await?;
     let keep = LocatedObject::stat(&task.keep, asset, context).await?;
@@ -107,7 +149,9 @@ async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskConte
     };
     let declared = declared.filter(|(declared, _)| *declared == algorithm);
     let (seen, kept) = match task.proof {
-        PurgeProof::Content => tokio::join!(of.read(algorithm, context), keep.read(algorithm, context)),
+        PurgeProof::Content => {
+            tokio::join!(of.read(algorithm, context), keep.read(algorithm, context))
+        }
         PurgeProof::Checksum => (of.read(algorithm, context).await, Ok(keep.vouched()?)),
     };
     let mut evidence = Evidence {
@@ -126,13 +170,18 @@ async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskConte
     };
     if let (false, false, Some(state)) = (found_gone, task.dry_run, &of.state) {
         let same = Some(&state.version);
-        retry(RetryBudget::default(), || of.storage.delete(&of.key, same)).await.map_err(failed)?;
+        retry(RetryBudget::default(), || of.storage.delete(&of.key, same))
+            .await
+            .map_err(failed)?;
     }
     let content = evidence.of.or(evidence.keep);
     let burial = Burial {
         asset: asset.id.clone(),
         location: shown(&of.location).into_owned(),
-        version: of.state.map(|state| state.version.id.unwrap_or(state.version.tag)).unwrap_or_default(),
+        version: of
+            .state
+            .map(|state| state.version.id.unwrap_or(state.version.tag))
+            .unwrap_or_default(),
         bytes: content.as_ref().map_or(0, |seen| seen.bytes),
         hash: content.map(|seen| seen.hash).unwrap_or_default(),
         copy: shown(&keep.location).into_owned(),
@@ -140,7 +189,11 @@ async fn purge(task: &PurgeTask, unit: &Unit, asset: &Asset, context: &TaskConte
         found_gone,
         dry_run: task.dry_run,
     };
-    let tombstones = Effect::Tombstones { unit: unit.id, epoch: unit.epoch, burials: vec![burial] };
+    let tombstones = Effect::Tombstones {
+        unit: unit.id,
+        epoch: unit.epoch,
+        burials: vec![burial],
+    };
     context.effects.send(tombstones).await
 }
 
@@ -165,7 +218,13 @@ fn same_object(of: &LocatedObject, keep: &LocatedObject) -> bool {
     if of.location == keep.location {
         return true;
     }
-    let source = |object: &LocatedObject| object.storage.server_copy(&object.key).ok()?.source(object.state.as_ref()?);
+    let source = |object: &LocatedObject| {
+        object
+            .storage
+            .server_copy(&object.key)
+            .ok()?
+            .source(object.state.as_ref()?)
+    };
     if let (Some(a), Some(b)) = (source(of), source(keep))
         && (&a.domain, &a.container, &a.key) == (&b.domain, &b.container, &b.key)
     {
@@ -180,10 +239,15 @@ fn same_object(of: &LocatedObject, keep: &LocatedObject) -> bool {
 
 fn refusal(why: PurgeDecision, evidence: &Evidence, of: &str, keep: &str) -> Failure {
     let described = |seen: &Option<ContentState>| {
-        seen.as_ref().map_or_else(|| "nothing".to_owned(), |seen| format!("{} ({} bytes)", seen.hash, seen.bytes))
+        seen.as_ref().map_or_else(
+            || "nothing".to_owned(),
+            |seen| format!("{} ({} bytes)", seen.hash, seen.bytes),
+        )
     };
     let message = match why {
-        PurgeDecision::NoCopy => format!("{of} was not removed: there is no copy at {keep}; make one, then retry"),
+        PurgeDecision::NoCopy => {
+            format!("{of} was not removed: there is no copy at {keep}; make one, then retry")
+        }
         PurgeDecision::SameObject => {
             format!(
                 "{of} was not removed: {keep} is the same object under another name, not a copy of it; keep another copy"

@@ -21,11 +21,18 @@ const SHEETS_BYTES_MAX: usize = BYTES_MAX / 2;
 
 /// Judges every asset, from what is known of its bytes where that is enough. An asset that fails does not stop the others;
 /// a missing program stops the unit.
-pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskContext) -> UnitResult {
+pub async fn run(
+    task: &QcTask,
+    known: &[Measured],
+    unit: &Unit,
+    context: &TaskContext,
+) -> UnitResult {
     let spec: DeliverySpec = match serde_json::from_str(&task.policy) {
         Ok(spec) => spec,
         Err(error) => {
-            let message = format!("the unit's policy cannot be read ({error}): its coordinator is of another version");
+            let message = format!(
+                "the unit's policy cannot be read ({error}): its coordinator is of another version"
+            );
             return UnitResult::Failed(Failure::permanent("policy_unreadable", message));
         }
     };
@@ -36,7 +43,14 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
             return UnitResult::Cancelled;
         }
         match judge(asset, &spec, known, context).await {
-            Ok((media, Appraised { report, sheet, decoded })) => {
+            Ok((
+                media,
+                Appraised {
+                    report,
+                    sheet,
+                    decoded,
+                },
+            )) => {
                 let sheet = sheet.filter(|sheet| sheet.len() <= room);
                 room -= sheet.as_ref().map_or(0, String::len);
                 context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
@@ -52,8 +66,17 @@ pub async fn run(task: &QcTask, known: &[Measured], unit: &Unit, context: &TaskC
                     None => false,
                 });
                 let failure = failure_of(&report);
-                let fact = fact_of(asset, &report, Extras { sheet, decoded, pictures });
-                let size = asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
+                let fact = fact_of(
+                    asset,
+                    &report,
+                    Extras {
+                        sheet,
+                        decoded,
+                        pictures,
+                    },
+                );
+                let size =
+                    asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
                 let Some(rest) = left.checked_sub(size) else {
                     failures.push((asset.id.clone(), too_long()));
                     continue;
@@ -85,7 +108,9 @@ fn too_long() -> Failure {
 const OVERHEAD: usize = 256;
 
 fn fact_bytes(fact: &AssetFact) -> usize {
-    let texts = [&fact.location, &fact.hash, &fact.verdict, &fact.report].into_iter().flatten();
+    let texts = [&fact.location, &fact.hash, &fact.verdict, &fact.report]
+        .into_iter()
+        .flatten();
     texts.map(String::len).sum::<usize>() + fact.asset.len() + OVERHEAD
 }
 
@@ -104,20 +129,39 @@ async fn judge(
     let media = open(asset, context).await?;
     // The declared hash is a claim: the bytes are hashed during the decode, which reads them anyway.
     let subject = MediaUnderTest::of(asset);
-    let known: Vec<&Measured> = known.iter().filter(|known| known.asset == asset.id).collect();
-    let appraised = qc::appraise(&media, &subject, spec, &context.tools, &known, &context.cancel).await?;
+    let known: Vec<&Measured> = known
+        .iter()
+        .filter(|known| known.asset == asset.id)
+        .collect();
+    let appraised = qc::appraise(
+        &media,
+        &subject,
+        spec,
+        &context.tools,
+        &known,
+        &context.cancel,
+    )
+    .await?;
     Ok((media, appraised))
 }
 
 /// Opens the file of an asset. Hashes, measurements and pictures are all of this one file.
 async fn open(asset: &Asset, context: &TaskContext) -> Result<Arc<Media>, Failure> {
-    let (path, asset, roots) = (local_path(&asset.location)?, asset.clone(), context.storage.roots().clone());
+    let (path, asset, roots) = (
+        local_path(&asset.location)?,
+        asset.clone(),
+        context.storage.roots().clone(),
+    );
     let opening = tokio::task::spawn_blocking(move || {
-        let file = assets::open_file(&asset, &path, &roots).map_err(|error| super::transfer::unopened(&error))?;
-        let failed = |error| Failure::transient("source_unreadable", format!("{}: {error}", asset.location));
+        let file = assets::open_file(&asset, &path, &roots)
+            .map_err(|error| super::transfer::unopened(&error))?;
+        let failed =
+            |error| Failure::transient("source_unreadable", format!("{}: {error}", asset.location));
         Media::new(file, &path).map(Arc::new).map_err(failed)
     });
-    opening.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
+    opening
+        .await
+        .unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// Pictures of what fails an asset, for the person who decides about it.
@@ -130,9 +174,14 @@ async fn pictures_of(media: &Media, report: &Report, context: &TaskContext) -> V
 
 /// The file behind a location.
 fn local_path(location: &str) -> Result<PathBuf, Failure> {
-    let path = location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location);
+    let path = location
+        .strip_prefix("file://")
+        .or_else(|| location.strip_prefix("file:"))
+        .unwrap_or(location);
     if path.contains("://") {
-        let message = format!("{location} is not a local file: land it with a transfer step before its qc step");
+        let message = format!(
+            "{location} is not a local file: land it with a transfer step before its qc step"
+        );
         return Err(Failure::permanent("source_unsupported", message));
     }
     Ok(Path::new(path).to_owned())
@@ -166,8 +215,14 @@ struct Extras {
 
 fn fact_of(asset: &Asset, report: &Report, extras: Extras) -> AssetFact {
     let judgement = Judgement {
-        report: StoredReport { report: report.clone(), decoded: extras.decoded, further: Map::new() },
-        facts: extras.sheet.and_then(|sheet| serde_json::from_str(&sheet).ok()),
+        report: StoredReport {
+            report: report.clone(),
+            decoded: extras.decoded,
+            further: Map::new(),
+        },
+        facts: extras
+            .sheet
+            .and_then(|sheet| serde_json::from_str(&sheet).ok()),
         pictures: extras.pictures,
     };
     AssetFact {
@@ -199,7 +254,9 @@ mod tests {
         };
         assert!((73_000..=fact_bytes(&fact)).contains(&measure(&fact).expect("measures")));
         let failure = Failure {
-            class: ErrorClass::Throttled { retry_after_ms: Some(u64::MAX) },
+            class: ErrorClass::Throttled {
+                retry_after_ms: Some(u64::MAX),
+            },
             reason: "qc_failed".into(),
             message: "m".repeat(5_000),
             checks: vec!["c".repeat(20); 300],

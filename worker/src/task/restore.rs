@@ -20,10 +20,19 @@ enum Content {
 /// Checks every asset of a unit and requests archived ones. Ends when all assets are readable or have failed.
 pub async fn run(task: &RestoreTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let looked = assets::each(unit, context, |asset| restore(task, asset, context)).await;
-    let Some(looked) = looked else { return UnitResult::Cancelled };
-    let coming = looked.iter().filter(|(_, found)| matches!(found, Ok(Content::Coming)));
-    let (count, first) =
-        (coming.clone().count(), coming.clone().next().map(|(asset, _)| shown(&asset.location).into_owned()));
+    let Some(looked) = looked else {
+        return UnitResult::Cancelled;
+    };
+    let coming = looked
+        .iter()
+        .filter(|(_, found)| matches!(found, Ok(Content::Coming)));
+    let (count, first) = (
+        coming.clone().count(),
+        coming
+            .clone()
+            .next()
+            .map(|(asset, _)| shown(&asset.location).into_owned()),
+    );
     if let Some(first) = first {
         // Failures are found again at the last check.
         let message = format!(
@@ -31,23 +40,40 @@ pub async fn run(task: &RestoreTask, unit: &Unit, context: &TaskContext) -> Unit
             unit.assets.len(),
             format!("{:?}", task.tier).to_lowercase()
         );
-        return UnitResult::Waiting { look_again_us: task.look_again_us, message };
+        return UnitResult::Waiting {
+            look_again_us: task.look_again_us,
+            message,
+        };
     }
-    let failures = looked.into_iter().filter_map(|(asset, found)| Some((asset.id.clone(), found.err()?)));
-    UnitResult::Finished { facts: Vec::new(), failures: failures.collect() }
+    let failures = looked
+        .into_iter()
+        .filter_map(|(asset, found)| Some((asset.id.clone(), found.err()?)));
+    UnitResult::Finished {
+        facts: Vec::new(),
+        failures: failures.collect(),
+    }
 }
 
-async fn restore(task: &RestoreTask, asset: &Asset, context: &TaskContext) -> Result<Content, Failure> {
+async fn restore(
+    task: &RestoreTask,
+    asset: &Asset,
+    context: &TaskContext,
+) -> Result<Content, Failure> {
     let failed = |error: StorageError| error.failure();
     let opened = assets::open(asset, context).await.map_err(failed)?;
     let (storage, key) = (&opened.storage, opened.key.as_str());
-    let state = retry(RetryBudget::default(), || storage.stat(key)).await.map_err(failed)?;
+    let state = retry(RetryBudget::default(), || storage.stat(key))
+        .await
+        .map_err(failed)?;
     match state.archive {
         None | Some(ArchiveState::Restored) => Ok(Content::Here),
         Some(ArchiveState::Restoring) => Ok(Content::Coming),
         Some(ArchiveState::Archived) => {
             let archive = storage.archive(key).map_err(failed)?;
-            let asked = retry(RetryBudget::default(), || archive.restore(key, task.days, task.tier)).await;
+            let asked = retry(RetryBudget::default(), || {
+                archive.restore(key, task.days, task.tier)
+            })
+            .await;
             asked.map(|()| Content::Coming).map_err(failed)
         }
     }

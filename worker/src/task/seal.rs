@@ -22,7 +22,9 @@ const NAMED_MAX: usize = 5;
 pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> UnitResult {
     if !is_recordable(task.algorithm) {
         let name = task.algorithm.as_str();
-        return invalid(format!("ASC MHL cannot record {name}: verify with xxh128, xxh3, xxh64, md5, sha1 or c4"));
+        return invalid(format!(
+            "ASC MHL cannot record {name}: verify with xxh128, xxh3, xxh64, md5, sha1 or c4"
+        ));
     }
     let root = match Tree::open(&task.root, context).await {
         Ok(root) => root,
@@ -42,7 +44,9 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
             None => Source::default(),
         };
         let copies = root.copies(&task.job, context).await?;
-        source.add_origins(copies, from, &context.storage, &context.cancel).await?;
+        source
+            .add_origins(copies, from, &context.storage, &context.cancel)
+            .await?;
         root.seal(task, source, context).await
     };
     match sealed.await {
@@ -50,7 +54,10 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
         // All other files are sealed: one name does not prevent the proof of the rest.
         Ok(report) => match report.unrecordable.into_iter().next() {
             Some(path) => UnitResult::Failed(failure(&MhlError::Unrecordable(path))),
-            None => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+            None => UnitResult::Finished {
+                facts: Vec::new(),
+                failures: Vec::new(),
+            },
         },
         Err(MhlError::Cancelled) => UnitResult::Cancelled,
         Err(error) => UnitResult::Failed(failure(&error)),
@@ -58,7 +65,12 @@ pub async fn run(task: &SealTask, from: Option<&str>, context: &TaskContext) -> 
 }
 
 /// Gives the tree the histories of its source; returns what is left to compare the copy with.
-async fn continued(task: &SealTask, from: Tree, root: Tree, context: &TaskContext) -> Result<Source, MhlError> {
+async fn continued(
+    task: &SealTask,
+    from: Tree,
+    root: Tree,
+    context: &TaskContext,
+) -> Result<Source, MhlError> {
     let imported = import(from, root, context).await?;
     let generations = imported.generations;
     if generations > 0 {
@@ -81,12 +93,18 @@ enum Tree {
 impl Tree {
     async fn open(location: &str, context: &TaskContext) -> Result<Tree, Failure> {
         if !Scheme::of(location).is_some_and(Scheme::is_bucket) {
-            let path = local_path(location).map_err(|error| Failure::permanent("mhl_invalid", error.to_string()))?;
+            let path = local_path(location)
+                .map_err(|error| Failure::permanent("mhl_invalid", error.to_string()))?;
             let checked = context.storage.roots().check_target(&path);
-            checked.map_err(|error| Failure::permanent("outside_roots", format!("tree {error}")))?;
+            checked
+                .map_err(|error| Failure::permanent("outside_roots", format!("tree {error}")))?;
             return Ok(Tree::Directory(path));
         }
-        let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
+        let opened = context
+            .storage
+            .open(location, None)
+            .await
+            .map_err(|error| error.failure())?;
         Ok(Tree::Objects(ObjectTree::new(opened.storage, &opened.key)))
     }
 
@@ -94,21 +112,33 @@ impl Tree {
     async fn copies(&self, job: &str, context: &TaskContext) -> Result<Vec<Copied>, MhlError> {
         match self {
             Tree::Directory(root) => {
-                let (root, roots, job) = (root.clone(), context.storage.roots().clone(), job.to_owned());
+                let (root, roots, job) = (
+                    root.clone(),
+                    context.storage.roots().clone(),
+                    job.to_owned(),
+                );
                 blocking(move || copies((&root, &roots), &job)).await
             }
             Tree::Objects(tree) => object::copies(tree, job, &context.cancel).await,
         }
     }
 
-    async fn seal(self, task: &SealTask, source: Source, context: &TaskContext) -> Result<SealReport, MhlError> {
+    async fn seal(
+        self,
+        task: &SealTask,
+        source: Source,
+        context: &TaskContext,
+    ) -> Result<SealReport, MhlError> {
         let (job, algorithm, cancel) = (task.job.clone(), task.algorithm, context.cancel.clone());
         let roots = context.storage.roots().clone();
         match self {
             Tree::Directory(root) => {
-                blocking(move || seal_copy((&root, &roots), &job, algorithm, &source, &cancel)).await
+                blocking(move || seal_copy((&root, &roots), &job, algorithm, &source, &cancel))
+                    .await
             }
-            Tree::Objects(tree) => object::seal_copy(&tree, &job, algorithm, &source, &cancel).await,
+            Tree::Objects(tree) => {
+                object::seal_copy(&tree, &job, algorithm, &source, &cancel).await
+            }
         }
     }
 }
@@ -122,8 +152,12 @@ async fn import(from: Tree, to: Tree, context: &TaskContext) -> Result<Imported,
             let cancel = cancel.clone();
             blocking(move || import_local(&from, &to, &roots, &cancel)).await
         }
-        (Tree::Directory(from), Tree::Objects(to)) => object::import_into((&from, &roots), &to, cancel).await,
-        (Tree::Objects(from), Tree::Directory(to)) => object::import_to_directory(&from, (&to, &roots), cancel).await,
+        (Tree::Directory(from), Tree::Objects(to)) => {
+            object::import_into((&from, &roots), &to, cancel).await
+        }
+        (Tree::Objects(from), Tree::Directory(to)) => {
+            object::import_to_directory(&from, (&to, &roots), cancel).await
+        }
         (Tree::Objects(from), Tree::Objects(to)) => object::import(&from, &to, cancel).await,
     }
 }
@@ -140,7 +174,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn mismatch(failed: &[String]) -> Failure {
-    let named = failed.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let named = failed
+        .iter()
+        .take(NAMED_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
     let count = failed.len();
     let message = format!(
         "{count} files do not agree with the MHL history of their tree ({named}): the generation records them as failed; restore them or find out who changed them"
@@ -152,16 +191,27 @@ fn failure(error: &MhlError) -> Failure {
     let message = error.to_string();
     match error {
         MhlError::Io { source, .. } => match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Failure::transient("destination_full", format!("no space for the MHL generation: {message}"))
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::transient(
+                "destination_full",
+                format!("no space for the MHL generation: {message}"),
+            ),
+            io::ErrorKind::NotFound => {
+                Failure::permanent("mhl_root_missing", format!("nothing to seal: {message}"))
             }
-            io::ErrorKind::NotFound => Failure::permanent("mhl_root_missing", format!("nothing to seal: {message}")),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Failure::permanent("destination_unwritable", format!("the MHL generation cannot be written: {message}"))
+                Failure::permanent(
+                    "destination_unwritable",
+                    format!("the MHL generation cannot be written: {message}"),
+                )
             }
-            _ => Failure::transient("mhl_io_failed", format!("the MHL generation cannot be written: {message}")),
+            _ => Failure::transient(
+                "mhl_io_failed",
+                format!("the MHL generation cannot be written: {message}"),
+            ),
         },
-        MhlError::Malformed { .. } | MhlError::Broken { .. } => Failure::permanent("mhl_history_broken", message),
+        MhlError::Malformed { .. } | MhlError::Broken { .. } => {
+            Failure::permanent("mhl_history_broken", message)
+        }
         MhlError::Unrecordable(_) => Failure::permanent("mhl_name_unrecordable", message),
         MhlError::Linked(_) => Failure::permanent("destination_escapes", message),
         MhlError::Outside(_) => Failure::permanent("outside_roots", message),

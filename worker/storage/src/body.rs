@@ -24,7 +24,11 @@ impl Body {
     pub fn known(pieces: impl Into<Arc<[Bytes]>>, checksum: Checksum) -> Body {
         let pieces = pieces.into();
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Body { pieces, bytes, checksum }
+        Body {
+            pieces,
+            bytes,
+            checksum,
+        }
     }
 
     /// Its length in bytes.
@@ -53,7 +57,11 @@ pub(super) struct Pieces {
 
 impl From<&Body> for Pieces {
     fn from(body: &Body) -> Pieces {
-        Pieces { pieces: Arc::clone(&body.pieces), next: 0, left: body.bytes }
+        Pieces {
+            pieces: Arc::clone(&body.pieces),
+            next: 0,
+            left: body.bytes,
+        }
     }
 }
 
@@ -76,7 +84,11 @@ impl http_body::Body for Pieces {
         self: std::pin::Pin<&mut Self>,
         _context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(self.get_mut().next().map(|piece| Ok(http_body::Frame::data(piece))))
+        std::task::Poll::Ready(
+            self.get_mut()
+                .next()
+                .map(|piece| Ok(http_body::Frame::data(piece))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

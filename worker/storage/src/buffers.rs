@@ -42,7 +42,11 @@ impl Drop for Lent {
 impl Buffers {
     /// Keeps at most `kept_max` free buffers of at most `bytes_max` bytes each.
     pub fn new(kept_max: usize, bytes_max: usize) -> Buffers {
-        Buffers { free: Mutex::default(), kept_max, bytes_max }
+        Buffers {
+            free: Mutex::default(),
+            kept_max,
+            bytes_max,
+        }
     }
 
     /// An empty buffer with a capacity of at least `bytes`.
@@ -54,7 +58,10 @@ impl Buffers {
 
     /// Shares the content of a buffer. The buffer is returned when the last reference is dropped.
     pub fn lend(self: &Arc<Self>, content: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { content, home: Arc::clone(self) })
+        Bytes::from_owner(Lent {
+            content,
+            home: Arc::clone(self),
+        })
     }
 }
 
@@ -78,6 +85,10 @@ mod tests {
         let again = buffers.take(500);
         assert!(again.as_ptr() == place && again.is_empty());
         drop(buffers.lend(Vec::with_capacity(4_001)));
-        assert_eq!(buffers.free.lock().len(), 0, "what is too large is not kept");
+        assert_eq!(
+            buffers.free.lock().len(),
+            0,
+            "what is too large is not kept"
+        );
     }
 }

@@ -59,16 +59,26 @@ impl ByteStream {
         if self.left == 0 {
             return None;
         }
-        let failed = |said: String| Some(Err(StorageError::unavailable(self.location.clone(), said)));
+        let failed =
+            |said: String| Some(Err(StorageError::unavailable(self.location.clone(), said)));
         let place = self.given;
         match tokio::time::timeout(self.silence_max, self.stream.next()).await {
-            Err(_) => failed(format!("silent for {:?} after {place} bytes", self.silence_max)),
-            Ok(None) => failed(format!("the content ended {} bytes too early, after {place}", self.left)),
+            Err(_) => failed(format!(
+                "silent for {:?} after {place} bytes",
+                self.silence_max
+            )),
+            Ok(None) => failed(format!(
+                "the content ended {} bytes too early, after {place}",
+                self.left
+            )),
             Ok(Some(Err(error))) => Some(Err(error)),
             Ok(Some(Ok(bytes))) => {
                 let count = bytes.len() as u64;
                 if count > self.left {
-                    return failed(format!("more bytes than the {} that were promised", place + self.left));
+                    return failed(format!(
+                        "more bytes than the {} that were promised",
+                        place + self.left
+                    ));
                 }
                 self.left -= count;
                 self.given += count;
@@ -104,16 +114,33 @@ mod tests {
     use futures_util::stream;
 
     fn reading(promised: u64, pieces: &[&'static [u8]]) -> ByteStream {
-        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece))).collect();
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok(Bytes::from_static(piece)))
+            .collect();
         ByteStream::new("s3://b/k".into(), promised, stream::iter(pieces))
     }
 
     #[tokio::test]
     async fn stream_with_wrong_length_is_an_error() {
-        assert_eq!(reading(4, &[b"ab", b"cd"]).collect().await, Ok(vec!["ab".into(), "cd".into()]));
-        let short = reading(5, &[b"ab", b"cd"]).collect().await.expect_err("short");
-        assert!(short.to_string().contains("ended 1 bytes too early, after 4"), "{short}");
-        let long = reading(3, &[b"ab", b"cd"]).collect().await.expect_err("long");
+        assert_eq!(
+            reading(4, &[b"ab", b"cd"]).collect().await,
+            Ok(vec!["ab".into(), "cd".into()])
+        );
+        let short = reading(5, &[b"ab", b"cd"])
+            .collect()
+            .await
+            .expect_err("short");
+        assert!(
+            short
+                .to_string()
+                .contains("ended 1 bytes too early, after 4"),
+            "{short}"
+        );
+        let long = reading(3, &[b"ab", b"cd"])
+            .collect()
+            .await
+            .expect_err("long");
         assert!(long.to_string().contains("more bytes than the 3"), "{long}");
         assert_eq!(reading(0, &[]).collect().await, Ok(vec![]));
     }
@@ -122,6 +149,13 @@ mod tests {
     async fn silence_is_an_error() {
         let mut silent = ByteStream::new("s3://b/k".into(), 1, stream::pending());
         silent.silence_max = Duration::from_millis(20);
-        assert!(silent.collect().await.expect_err("silent").to_string().contains("silent for 20ms after 0 bytes"));
+        assert!(
+            silent
+                .collect()
+                .await
+                .expect_err("silent")
+                .to_string()
+                .contains("silent for 20ms after 0 bytes")
+        );
     }
 }

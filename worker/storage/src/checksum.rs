@@ -72,8 +72,12 @@ impl Checksum {
     pub fn from_base64(kind: ChecksumKind, text: &str) -> Option<Checksum> {
         let bytes = STANDARD.decode(text).ok()?;
         match kind {
-            ChecksumKind::Crc64nvme => Some(Checksum::Crc64nvme(u64::from_be_bytes(bytes.try_into().ok()?))),
-            ChecksumKind::Crc32c => Some(Checksum::Crc32c(u32::from_be_bytes(bytes.try_into().ok()?))),
+            ChecksumKind::Crc64nvme => Some(Checksum::Crc64nvme(u64::from_be_bytes(
+                bytes.try_into().ok()?,
+            ))),
+            ChecksumKind::Crc32c => {
+                Some(Checksum::Crc32c(u32::from_be_bytes(bytes.try_into().ok()?)))
+            }
             ChecksumKind::Md5 => Some(Checksum::Md5(bytes.try_into().ok()?)),
         }
     }
@@ -159,16 +163,34 @@ mod tests {
     #[test]
     fn agrees_with_published_vectors() {
         let digits = [Bytes::from_static(b"1234"), Bytes::from_static(b"56789")];
-        assert_eq!(ChecksumKind::Crc32c.of(&digits), Checksum::Crc32c(0xe306_9283));
-        assert_eq!(ChecksumKind::Crc64nvme.of(&digits), Checksum::Crc64nvme(0xae8b_1486_0a79_9888));
-        assert_eq!(ChecksumKind::Md5.of(&[]).to_string(), "md5:d41d8cd98f00b204e9800998ecf8427e");
-        assert_eq!(ChecksumKind::Md5.of(&[]).base64(), "1B2M2Y8AsgTpgAmY7PhCfg==");
+        assert_eq!(
+            ChecksumKind::Crc32c.of(&digits),
+            Checksum::Crc32c(0xe306_9283)
+        );
+        assert_eq!(
+            ChecksumKind::Crc64nvme.of(&digits),
+            Checksum::Crc64nvme(0xae8b_1486_0a79_9888)
+        );
+        assert_eq!(
+            ChecksumKind::Md5.of(&[]).to_string(),
+            "md5:d41d8cd98f00b204e9800998ecf8427e"
+        );
+        assert_eq!(
+            ChecksumKind::Md5.of(&[]).base64(),
+            "1B2M2Y8AsgTpgAmY7PhCfg=="
+        );
     }
 
     #[test]
     fn a_checksum_of_checksums_is_not_taken_for_one_of_the_content() {
-        assert_eq!(Checksum::from_base64(ChecksumKind::Crc32c, "4waSgw==-3"), None);
-        assert_eq!(Checksum::from_base64(ChecksumKind::Crc32c, "4waSgw=="), Some(Checksum::Crc32c(0xe306_9283)));
+        assert_eq!(
+            Checksum::from_base64(ChecksumKind::Crc32c, "4waSgw==-3"),
+            None
+        );
+        assert_eq!(
+            Checksum::from_base64(ChecksumKind::Crc32c, "4waSgw=="),
+            Some(Checksum::Crc32c(0xe306_9283))
+        );
     }
 
     proptest! {

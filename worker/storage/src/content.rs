@@ -16,10 +16,15 @@ pub async fn digests(
     moved: Option<&AtomicU64>,
     cancel: &CancellationToken,
 ) -> Result<Option<Vec<Digest>>, StorageError> {
-    let mut hashers: Vec<Hasher> = algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
+    let mut hashers: Vec<Hasher> = algorithms
+        .iter()
+        .map(|algorithm| Hasher::new(*algorithm))
+        .collect();
     let mut reading = read_all(storage, state, RetryBudget::default());
     loop {
-        let Some(piece) = cancel.run_until_cancelled(reading.next()).await else { return Ok(None) };
+        let Some(piece) = cancel.run_until_cancelled(reading.next()).await else {
+            return Ok(None);
+        };
         let Some(piece) = piece else { break };
         let piece = piece?;
         hashers.iter_mut().for_each(|hasher| hasher.update(&piece));

@@ -2,7 +2,9 @@
 //! `RESOLVE_BENEATH`, so that neither a symbolic link in the tree nor one swapped in later leads a write outside.
 use super::roots::Roots;
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat,
+};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +16,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
-const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const OPEN_DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
 
 /// Why a destination directory cannot be used.
@@ -85,7 +89,11 @@ impl Root {
             directory_error(path, path, source)
         };
         let fd = File::open(path).map_err(failed)?.into();
-        let root = Root { path: path.to_owned(), fd, created_in: Mutex::default() };
+        let root = Root {
+            path: path.to_owned(),
+            fd,
+            created_in: Mutex::default(),
+        };
         root.find(Path::new(""))?;
         Ok(root)
     }
@@ -116,9 +124,14 @@ impl Root {
     }
 
     /// The declared root that a path is below, and the rest of the path; none where the path is free.
-    fn outer<'a>(path: &'a Path, roots: &'a Roots) -> Result<Option<(&'a Path, &'a Path)>, DirectoryError> {
+    fn outer<'a>(
+        path: &'a Path,
+        roots: &'a Roots,
+    ) -> Result<Option<(&'a Path, &'a Path)>, DirectoryError> {
         let escapes = |_| DirectoryError::Outside(path.to_owned());
-        let Some(declared) = roots.above(path).map_err(escapes)? else { return Ok(None) };
+        let Some(declared) = roots.above(path).map_err(escapes)? else {
+            return Ok(None);
+        };
         let below = path.strip_prefix(declared).unwrap_or(path);
         Ok((!below.as_os_str().is_empty()).then_some((declared, below)))
     }
@@ -130,7 +143,11 @@ impl Root {
             directory_error(&self.path, path, source)
         };
         let fd = inner.fd.try_clone().map_err(failed)?;
-        Ok(Root { path: path.to_owned(), fd, created_in: Mutex::new(self.take_created_in()) })
+        Ok(Root {
+            path: path.to_owned(),
+            fd,
+            created_in: Mutex::new(self.take_created_in()),
+        })
     }
 
     /// The path it was opened by.
@@ -140,7 +157,11 @@ impl Root {
 
     /// Opens the directory `relative` below the root, if it is there.
     pub fn find(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
-        let path = if relative.as_os_str().is_empty() { self.path.clone() } else { self.path.join(relative) };
+        let path = if relative.as_os_str().is_empty() {
+            self.path.clone()
+        } else {
+            self.path.join(relative)
+        };
         Directory::open(&self.fd, relative, ResolveFlags::BENEATH, path, &self.path)
     }
 
@@ -148,7 +169,13 @@ impl Root {
     pub(super) fn open_file(&self, relative: &Path) -> rustix::io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         loop {
-            match openat2(&self.fd, relative, flags, Mode::empty(), ResolveFlags::BENEATH) {
+            match openat2(
+                &self.fd,
+                relative,
+                flags,
+                Mode::empty(),
+                ResolveFlags::BENEATH,
+            ) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => return other.map(File::from),
             }
@@ -157,11 +184,20 @@ impl Root {
 
     /// Opens the directory `relative` (no `..`) below the root, creating what is missing.
     pub fn directory(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
-        if relative.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(DirectoryError::Escapes { path: self.path.join(relative), root: self.path.clone() });
+        if relative
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(DirectoryError::Escapes {
+                path: self.path.join(relative),
+                root: self.path.clone(),
+            });
         }
         match self.find(relative) {
-            Err(DirectoryError::Io { source: Errno::NOENT, .. }) => self.create_below(relative),
+            Err(DirectoryError::Io {
+                source: Errno::NOENT,
+                ..
+            }) => self.create_below(relative),
             other => other,
         }
     }
@@ -177,16 +213,31 @@ impl Root {
         for part in relative.components() {
             so_far.push(part);
             let child = match self.find(&so_far) {
-                Err(DirectoryError::Io { source: Errno::NOENT, .. }) => {
+                Err(DirectoryError::Io {
+                    source: Errno::NOENT,
+                    ..
+                }) => {
                     match mkdirat(&parent.fd, part.as_os_str(), NEW_DIRECTORY) {
                         Ok(()) => self.created_in.lock().push(Arc::clone(&parent)),
                         // Another worker was first, or a dangling link is in the way: opening it tells.
                         Err(Errno::EXIST) => {}
-                        Err(source) => return Err(directory_error(&self.path, &self.path.join(&so_far), source)),
+                        Err(source) => {
+                            return Err(directory_error(
+                                &self.path,
+                                &self.path.join(&so_far),
+                                source,
+                            ));
+                        }
                     }
                     match self.find(&so_far) {
-                        Err(DirectoryError::Io { source: Errno::NOENT, path }) => {
-                            return Err(DirectoryError::Escapes { path, root: self.path.clone() });
+                        Err(DirectoryError::Io {
+                            source: Errno::NOENT,
+                            path,
+                        }) => {
+                            return Err(DirectoryError::Escapes {
+                                path,
+                                root: self.path.clone(),
+                            });
                         }
                         other => other?,
                     }
@@ -208,7 +259,11 @@ impl Directory {
         path: PathBuf,
         root: &Path,
     ) -> Result<Arc<Directory>, DirectoryError> {
-        let name = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+        let name = if relative.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            relative
+        };
         let opened = loop {
             match openat2(above, name, OPEN_DIRECTORY, Mode::empty(), resolve) {
                 // The kernel could not rule out a concurrent rename above us; it asks to look again.
@@ -217,14 +272,30 @@ impl Directory {
             }
         };
         let fd = opened.map_err(|source| directory_error(root, &path, source))?;
-        let device = fstat(&fd).map_err(|source| directory_error(root, &path, source))?.st_dev;
-        Ok(Arc::new(Directory { path, fd, device, leftovers: OnceLock::new() }))
+        let device = fstat(&fd)
+            .map_err(|source| directory_error(root, &path, source))?
+            .st_dev;
+        Ok(Arc::new(Directory {
+            path,
+            fd,
+            device,
+            leftovers: OnceLock::new(),
+        }))
     }
 
     /// Opens the directory `relative` below this one. No part of it may be a symbolic link.
-    pub(super) fn find_without_links(&self, relative: &Path) -> Result<Arc<Directory>, DirectoryError> {
+    pub(super) fn find_without_links(
+        &self,
+        relative: &Path,
+    ) -> Result<Arc<Directory>, DirectoryError> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        Directory::open(&self.fd, relative, resolve, self.path.join(relative), &self.path)
+        Directory::open(
+            &self.fd,
+            relative,
+            resolve,
+            self.path.join(relative),
+            &self.path,
+        )
     }
 
     /// Its path, for messages.
@@ -254,9 +325,13 @@ impl Directory {
 
     /// Names of all entries, in the order of the file system.
     pub fn names(&self) -> rustix::io::Result<impl Iterator<Item = rustix::io::Result<OsString>>> {
-        let named = |entry: rustix::fs::DirEntry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+        let named = |entry: rustix::fs::DirEntry| {
+            OsStr::from_bytes(entry.file_name().to_bytes()).to_owned()
+        };
         let names = rustix::fs::Dir::read_from(&self.fd)?.map(move |entry| entry.map(named));
-        Ok(names.filter(|name| name.as_ref().is_ok_and(|name| name != "." && name != "..") || name.is_err()))
+        Ok(names.filter(|name| {
+            name.as_ref().is_ok_and(|name| name != "." && name != "..") || name.is_err()
+        }))
     }
 
     /// Removes an entry; one that is already gone is fine.
@@ -279,7 +354,9 @@ impl Directory {
                 let name = entry.file_name().to_bytes();
                 name.first() == Some(&b'.') && name.ends_with(suffix.as_bytes())
             });
-            hidden.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned()).collect()
+            hidden
+                .map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
+                .collect()
         })
     }
 }
@@ -292,15 +369,24 @@ impl AsFd for Directory {
 
 fn directory_error(root: &Path, path: &Path, source: Errno) -> DirectoryError {
     match source {
-        Errno::XDEV | Errno::LOOP => DirectoryError::Escapes { path: path.to_owned(), root: root.to_owned() },
+        Errno::XDEV | Errno::LOOP => DirectoryError::Escapes {
+            path: path.to_owned(),
+            root: root.to_owned(),
+        },
         Errno::NOTDIR => DirectoryError::NotADirectory(path.to_owned()),
-        source => DirectoryError::Io { path: path.to_owned(), source },
+        source => DirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        },
     }
 }
 
 /// Creates a directory and its parents, each entry on disk before the next is made in it.
 fn create_durably(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+    let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    else {
         return Ok(());
     };
     if !parent.exists() {
@@ -341,10 +427,21 @@ mod tests {
         symlink(&outside, root.path().join("absolute")).expect("linked");
         symlink("nowhere", root.path().join("dangling")).expect("linked");
         symlink("loop", root.path().join("loop")).expect("linked");
-        root.directory(Path::new("inside/sub")).expect("stays below");
-        for name in ["relative", "relative/sub", "absolute/sub", "dangling/sub", "loop/sub", "../outside"] {
+        root.directory(Path::new("inside/sub"))
+            .expect("stays below");
+        for name in [
+            "relative",
+            "relative/sub",
+            "absolute/sub",
+            "dangling/sub",
+            "loop/sub",
+            "../outside",
+        ] {
             let refused = root.directory(Path::new(name));
-            assert!(matches!(refused, Err(DirectoryError::Escapes { .. })), "{name}");
+            assert!(
+                matches!(refused, Err(DirectoryError::Escapes { .. })),
+                "{name}"
+            );
         }
         assert_eq!(std::fs::read_dir(&outside).expect("readable").count(), 0);
     }
@@ -356,6 +453,9 @@ mod tests {
         std::fs::write(dir.path().join("file"), b"x").expect("written");
         let refused = root.directory(Path::new("file/sub"));
         assert!(matches!(refused, Err(DirectoryError::NotADirectory(_))));
-        assert!(matches!(Root::create(&dir.path().join("file")), Err(DirectoryError::NotADirectory(_))));
+        assert!(matches!(
+            Root::create(&dir.path().join("file")),
+            Err(DirectoryError::NotADirectory(_))
+        ));
     }
 }

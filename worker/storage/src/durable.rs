@@ -23,7 +23,10 @@ pub enum Durability {
 
 /// Puts the content of open files on disk.
 pub fn sync_files(files: &[(&File, u64)]) -> Result<(), Errno> {
-    let files: Vec<(BorrowedFd<'_>, u64)> = files.iter().map(|(file, device)| (file.as_fd(), *device)).collect();
+    let files: Vec<(BorrowedFd<'_>, u64)> = files
+        .iter()
+        .map(|(file, device)| (file.as_fd(), *device))
+        .collect();
     sync(&files, |file| fdatasync(file))
 }
 
@@ -42,7 +45,10 @@ pub fn sync_directories(directories: &[Arc<Directory>]) -> Result<(), Errno> {
     sync(&distinct, |directory| fsync(directory))
 }
 
-fn sync(items: &[(BorrowedFd<'_>, u64)], single: impl Fn(BorrowedFd<'_>) -> Result<(), Errno>) -> Result<(), Errno> {
+fn sync(
+    items: &[(BorrowedFd<'_>, u64)],
+    single: impl Fn(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let mut by_device: BTreeMap<u64, Vec<BorrowedFd<'_>>> = BTreeMap::new();
     for (fd, device) in items {
         by_device.entry(*device).or_default().push(*fd);

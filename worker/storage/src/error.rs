@@ -107,17 +107,25 @@ impl StorageError {
                 "{location} may not be used ({said}): check the credentials, their rights and this machine's clock"
             ),
             StorageError::Precondition { location, said } => {
-                format!("{location} is not in the expected state ({said}): it was not touched; look at it, then retry")
+                format!(
+                    "{location} is not in the expected state ({said}): it was not touched; look at it, then retry"
+                )
             }
-            StorageError::Archived(location) => format!("{location} is archived: restore it before it is read"),
+            StorageError::Archived(location) => {
+                format!("{location} is archived: restore it before it is read")
+            }
             StorageError::Unsupported { location, said } => {
                 format!("{location} cannot do this ({said}): choose another way or another place")
             }
             StorageError::Invalid { location, said } => {
-                format!("{location} is refused ({said}): correct the location or the storage settings")
+                format!(
+                    "{location} is refused ({said}): correct the location or the storage settings"
+                )
             }
             StorageError::Blocked { location, said } => {
-                format!("{location} is blocked ({said}): move what is there away or change the location, then retry")
+                format!(
+                    "{location} is blocked ({said}): move what is there away or change the location, then retry"
+                )
             }
             StorageError::Corrupt { location, said } => format!(
                 "{location} carries other bytes than their checksum says ({said}): the network or a disk is faulty"
@@ -128,10 +136,16 @@ impl StorageError {
             StorageError::Full { location, said } => {
                 format!("{location} has no space left ({said}): free or add space")
             }
-            StorageError::Throttled { location, said, .. } => format!("{location} asks for fewer requests ({said})"),
-            StorageError::Unavailable { location, said } => format!("{location} is not available ({said})"),
+            StorageError::Throttled { location, said, .. } => {
+                format!("{location} asks for fewer requests ({said})")
+            }
+            StorageError::Unavailable { location, said } => {
+                format!("{location} is not available ({said})")
+            }
             StorageError::Unknown { location, said } => {
-                format!("{location} gave no answer to a change ({said}): whether it happened is found out by looking")
+                format!(
+                    "{location} gave no answer to a change ({said}): whether it happened is found out by looking"
+                )
             }
         }
     }
@@ -140,7 +154,8 @@ impl StorageError {
     pub fn class(&self) -> ErrorClass {
         match self {
             StorageError::Throttled { retry_after, .. } => ErrorClass::Throttled {
-                retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                retry_after_ms: retry_after
+                    .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             },
             StorageError::Corrupt { .. }
             | StorageError::UploadGone(_)
@@ -177,27 +192,42 @@ impl StorageError {
 
     /// A request that cannot be made: a wrong location, an option that the storage lacks.
     pub fn invalid(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Invalid { location: location.into(), said: said.into() }
+        StorageError::Invalid {
+            location: location.into(),
+            said: said.into(),
+        }
     }
 
     /// An operation that this storage does not have.
     pub fn unsupported(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Unsupported { location: location.into(), said: said.into() }
+        StorageError::Unsupported {
+            location: location.into(),
+            said: said.into(),
+        }
     }
 
     /// A storage that does not answer.
     pub fn unavailable(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Unavailable { location: location.into(), said: said.into() }
+        StorageError::Unavailable {
+            location: location.into(),
+            said: said.into(),
+        }
     }
 
     /// Content that differs from what was written or declared.
     pub fn corrupt(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Corrupt { location: location.into(), said: said.into() }
+        StorageError::Corrupt {
+            location: location.into(),
+            said: said.into(),
+        }
     }
 
     /// A precondition that does not hold: the object exists, or has changed.
     pub fn precondition(location: impl Into<String>, said: impl Into<String>) -> StorageError {
-        StorageError::Precondition { location: location.into(), said: said.into() }
+        StorageError::Precondition {
+            location: location.into(),
+            said: said.into(),
+        }
     }
 }
 
@@ -222,7 +252,9 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::from_secs(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0)))
+    Some(Duration::from_secs(
+        u64::try_from(at.as_second() - now.as_second()).unwrap_or(0),
+    ))
 }
 
 #[cfg(test)]
@@ -233,8 +265,14 @@ mod tests {
     fn retry_after_seconds_or_date_is_read() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         assert_eq!(retry_after(" 7", now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Thu, 01 Jan 2026 00:01:30 GMT", now), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after("Wed, 31 Dec 2025 23:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(
+            retry_after("Thu, 01 Jan 2026 00:01:30 GMT", now),
+            Some(Duration::from_secs(90))
+        );
+        assert_eq!(
+            retry_after("Wed, 31 Dec 2025 23:00:00 GMT", now),
+            Some(Duration::ZERO)
+        );
         assert_eq!(retry_after("soon", now), None);
     }
 
@@ -244,18 +282,49 @@ mod tests {
         let said = || "said".to_owned();
         let cases = [
             (StorageError::NotFound(place()), false),
-            (StorageError::Denied { location: place(), said: said() }, false),
+            (
+                StorageError::Denied {
+                    location: place(),
+                    said: said(),
+                },
+                false,
+            ),
             (StorageError::precondition(place(), "x"), false),
             (StorageError::Archived(place()), false),
             (StorageError::unsupported(place(), "x"), false),
             (StorageError::invalid(place(), "x"), false),
-            (StorageError::Blocked { location: place(), said: said() }, false),
+            (
+                StorageError::Blocked {
+                    location: place(),
+                    said: said(),
+                },
+                false,
+            ),
             (StorageError::corrupt(place(), "x"), true),
             (StorageError::UploadGone(place()), true),
-            (StorageError::Full { location: place(), said: said() }, true),
-            (StorageError::Throttled { location: place(), said: said(), retry_after: None }, true),
+            (
+                StorageError::Full {
+                    location: place(),
+                    said: said(),
+                },
+                true,
+            ),
+            (
+                StorageError::Throttled {
+                    location: place(),
+                    said: said(),
+                    retry_after: None,
+                },
+                true,
+            ),
             (StorageError::unavailable(place(), "x"), true),
-            (StorageError::Unknown { location: place(), said: said() }, true),
+            (
+                StorageError::Unknown {
+                    location: place(),
+                    said: said(),
+                },
+                true,
+            ),
         ];
         for (error, retryable) in cases {
             assert!(error.to_string().contains("s3://b/k"), "{error}");

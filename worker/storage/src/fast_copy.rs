@@ -51,7 +51,9 @@ pub fn copy_in_kernel(
             Ok(0) => return Err(CopyError::SourceShort(from)),
             Ok(_) => progress(to),
             Err(Errno::INTR) => {}
-            Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM) if from == 0 => {
+            Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM)
+                if from == 0 =>
+            {
                 return Err(CopyError::Unsupported);
             }
             Err(errno) => return Err(CopyError::Io(errno)),
@@ -73,7 +75,8 @@ mod tests {
         let target = File::create(dir.path().join("b")).expect("created");
         let (cancel, mut seen) = (CancellationToken::new(), 0);
         let size = content.len() as u64;
-        copy_in_kernel(&source, &target, size, &cancel, |total| seen = total).expect("same filesystem");
+        copy_in_kernel(&source, &target, size, &cancel, |total| seen = total)
+            .expect("same filesystem");
         assert_eq!(seen, size);
         assert!(std::fs::read(dir.path().join("b")).expect("readable") == content);
         let short = copy_in_kernel(&source, &target, size + 1, &cancel, |_| {});

@@ -40,7 +40,10 @@ pub struct Faults {
 impl Faults {
     /// Injects the faults that `plan` returns.
     pub fn new(plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) -> Faults {
-        Faults { plan: Arc::new(Mutex::new(Box::new(plan))), happened: Arc::default() }
+        Faults {
+            plan: Arc::new(Mutex::new(Box::new(plan))),
+            happened: Arc::default(),
+        }
     }
 
     /// The injected faults so far.
@@ -60,11 +63,16 @@ impl Layer for Faults {
         let location = call.location.clone();
         match fault {
             Fault::Dropped => Err(StorageError::unavailable(location, "connection reset")),
-            Fault::ServerError if call.operation.commits() => {
-                Err(StorageError::Unknown { location, said: "InternalError".into() })
-            }
+            Fault::ServerError if call.operation.commits() => Err(StorageError::Unknown {
+                location,
+                said: "InternalError".into(),
+            }),
             Fault::ServerError => Err(StorageError::unavailable(location, "InternalError")),
-            Fault::SlowDown => Err(StorageError::Throttled { location, said: "SlowDown".into(), retry_after: None }),
+            Fault::SlowDown => Err(StorageError::Throttled {
+                location,
+                said: "SlowDown".into(),
+                retry_after: None,
+            }),
             Fault::Slow(wait) => {
                 tokio::time::sleep(wait).await;
                 Ok(Some(fault))
@@ -93,7 +101,9 @@ impl Layer for Faults {
                     let piece = match piece {
                         Ok(_) if *left == 0 => None,
                         Ok(piece) => {
-                            let taken = piece.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                            let taken = piece
+                                .len()
+                                .min(usize::try_from(*left).unwrap_or(usize::MAX));
                             *left -= taken as u64;
                             Some(Ok(piece.slice(..taken)))
                         }
@@ -124,11 +134,19 @@ impl Layer for Faults {
         }
     }
 
-    fn after(&self, mark: Option<Fault>, call: &Call, error: Option<&StorageError>) -> Option<StorageError> {
+    fn after(
+        &self,
+        mark: Option<Fault>,
+        call: &Call,
+        error: Option<&StorageError>,
+    ) -> Option<StorageError> {
         if mark != Some(Fault::ReplyLost) || error.is_some() {
             return None;
         }
-        let (location, said) = (call.location.clone(), "connection reset before the answer".to_owned());
+        let (location, said) = (
+            call.location.clone(),
+            "connection reset before the answer".to_owned(),
+        );
         Some(if call.operation.commits() {
             StorageError::Unknown { location, said }
         } else {

@@ -21,7 +21,13 @@ struct State<T> {
 impl<T: Send + 'static> GroupSync<T> {
     /// `sync_all` puts all items of one sync on disk.
     pub(crate) fn new(sync_all: fn(&[T]) -> Result<(), Errno>) -> GroupSync<T> {
-        GroupSync { sync_all, state: Mutex::new(State { next: Vec::new(), running: false }) }
+        GroupSync {
+            sync_all,
+            state: Mutex::new(State {
+                next: Vec::new(),
+                running: false,
+            }),
+        }
     }
 
     /// Waits until an item is on disk. An error fails all items of the sync, because it does not name one of them.
@@ -52,7 +58,8 @@ impl<T: Send + 'static> GroupSync<T> {
             };
             let (items, waiting): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
             // A panic fails this batch; requests that arrived meanwhile get the next one.
-            let outcome = catch_unwind(AssertUnwindSafe(|| (self.sync_all)(&items))).unwrap_or(Err(Errno::IO));
+            let outcome = catch_unwind(AssertUnwindSafe(|| (self.sync_all)(&items)))
+                .unwrap_or(Err(Errno::IO));
             for reply in waiting {
                 // A request without a receiver belongs to a revoked unit.
                 let _unreceived = reply.send(outcome);
@@ -74,7 +81,11 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         TURNS.fetch_add(1, Ordering::Relaxed);
         PUT.fetch_add(items.len(), Ordering::Relaxed);
-        if items.contains(&7) { Err(Errno::NOSPC) } else { Ok(()) }
+        if items.contains(&7) {
+            Err(Errno::NOSPC)
+        } else {
+            Ok(())
+        }
     }
 
     #[tokio::test]
@@ -87,14 +98,20 @@ mod tests {
         let put = futures_util::future::join_all(puts).await;
         assert_eq!(PUT.load(Ordering::Relaxed), 40, "each item once");
         assert!(TURNS.load(Ordering::Relaxed) < 40, "together");
-        let failed: Vec<u32> = put.iter().filter(|(_, put)| put.is_err()).map(|(item, _)| *item).collect();
+        let failed: Vec<u32> = put
+            .iter()
+            .filter(|(_, put)| put.is_err())
+            .map(|(item, _)| *item)
+            .collect();
         assert!(failed.contains(&7), "{failed:?}: those of its turn");
         assert_eq!(group.sync(1).await, Ok(()), "the next turn is another");
     }
 
     #[tokio::test]
     async fn panicking_sync_fails_its_batch_only() {
-        let group = Arc::new(GroupSync::new(|items: &[bool]| if items[0] { panic!("out") } else { Ok(()) }));
+        let group = Arc::new(GroupSync::new(|items: &[bool]| {
+            if items[0] { panic!("out") } else { Ok(()) }
+        }));
         assert_eq!(group.sync(true).await, Err(Errno::IO));
         assert_eq!(group.sync(false).await, Ok(()));
     }

@@ -80,5 +80,10 @@ pub trait Layer: Send + Sync {
     }
 
     /// Runs after a call. A returned error replaces its outcome.
-    fn after(&self, mark: Self::Mark, call: &Call, error: Option<&StorageError>) -> Option<StorageError>;
+    fn after(
+        &self,
+        mark: Self::Mark,
+        call: &Call,
+        error: Option<&StorageError>,
+    ) -> Option<StorageError>;
 }

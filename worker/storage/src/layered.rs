@@ -3,10 +3,10 @@
 //! [`MultipartUploads::put_part`] instead.
 use crate::layer::{Call, Layer, Operation};
 use crate::port::{
-    Archive, BeginRequest, Capabilities, CompleteRequest, CopyRequest, CopySource, ListRequest, Listing, Multipart,
-    MultipartUploads, ObjectState, Part, PartCopy, PartCopyRequest, PartWriter, Precondition, PutRequest, Rename,
-    ServerCopies, ServerCopy, Slot, StateWithContent, Storage, StorageClasses, Upload, UploadsInPlace, Version,
-    Versions,
+    Archive, BeginRequest, Capabilities, CompleteRequest, CopyRequest, CopySource, ListRequest,
+    Listing, Multipart, MultipartUploads, ObjectState, Part, PartCopy, PartCopyRequest, PartWriter,
+    Precondition, PutRequest, Rename, ServerCopies, ServerCopy, Slot, StateWithContent, Storage,
+    StorageClasses, Upload, UploadsInPlace, Version, Versions,
 };
 use crate::{Body, ByteStream, StorageError};
 use async_trait::async_trait;
@@ -28,10 +28,19 @@ impl<L: Layer> Layered<L> {
     }
 
     fn call(&self, operation: Operation, key: &str, bytes: u64) -> Call {
-        Call { operation, location: self.inner.location(key), bytes }
+        Call {
+            operation,
+            location: self.inner.location(key),
+            bytes,
+        }
     }
 
-    fn end<T>(&self, mark: L::Mark, call: &Call, outcome: Result<T, StorageError>) -> Result<T, StorageError> {
+    fn end<T>(
+        &self,
+        mark: L::Mark,
+        call: &Call,
+        outcome: Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         match self.layer.after(mark, call, outcome.as_ref().err()) {
             Some(error) => Err(error),
             None => outcome,
@@ -88,21 +97,34 @@ impl<L: Layer> Storage for Layered<L> {
         around!(self, Stat, key, self.inner.stat(key))
     }
 
-    async fn stat_with_content(&self, key: &str, bytes_max: u64) -> Result<StateWithContent, StorageError> {
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError> {
         let call = self.call(Operation::Read, key, 0);
         let mark = self.layer.before(&call).await?;
         let read = match self.inner.stat_with_content(key, bytes_max).await {
             Ok((state, Some(pieces))) => {
                 let stream = stream::iter(pieces.into_iter().map(Ok));
                 let content = ByteStream::new(self.inner.location(key), state.bytes, stream);
-                self.layer.content(&mark, content).collect().await.map(|pieces| (state, Some(pieces)))
+                self.layer
+                    .content(&mark, content)
+                    .collect()
+                    .await
+                    .map(|pieces| (state, Some(pieces)))
             }
             other => other,
         };
         self.end(mark, &call, read)
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         let call = self.call(Operation::Read, key, 0);
         let mark = self.layer.before(&call).await?;
         let outcome = self.inner.read(key, range, version).await;
@@ -118,7 +140,13 @@ impl<L: Layer> Storage for Layered<L> {
         let call = self.call(Operation::Put, request.key, request.body.bytes());
         let mark = self.layer.before(&call).await?;
         let body = self.layer.body(&mark, request.body);
-        let outcome = self.inner.put(PutRequest { body: &body, ..request }).await;
+        let outcome = self
+            .inner
+            .put(PutRequest {
+                body: &body,
+                ..request
+            })
+            .await;
         self.end(mark, &call, outcome)
     }
 
@@ -130,50 +158,99 @@ impl<L: Layer> Storage for Layered<L> {
 #[async_trait]
 impl<L: Layer> MultipartUploads for Layered<L> {
     async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
-        around!(self, Begin, request.key, self.inner.multipart(request.key)?.begin(request))
+        around!(
+            self,
+            Begin,
+            request.key,
+            self.inner.multipart(request.key)?.begin(request)
+        )
     }
 
-    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+    async fn put_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        body: &Body,
+    ) -> Result<Part, StorageError> {
         let call = self.call(Operation::PutPart, &upload.key, body.bytes());
         let mark = self.layer.before(&call).await?;
         let body = self.layer.body(&mark, body);
-        let outcome = self.inner.multipart(&upload.key)?.put_part(upload, slot, &body).await;
+        let outcome = self
+            .inner
+            .multipart(&upload.key)?
+            .put_part(upload, slot, &body)
+            .await;
         self.end(mark, &call, outcome)
     }
 
     async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
-        around!(self, Parts, &upload.key, self.inner.multipart(&upload.key)?.parts(upload))
+        around!(
+            self,
+            Parts,
+            &upload.key,
+            self.inner.multipart(&upload.key)?.parts(upload)
+        )
     }
 
     async fn complete(&self, request: CompleteRequest<'_>) -> Result<ObjectState, StorageError> {
         let key = &request.upload.key;
-        around!(self, Complete, key, self.inner.multipart(key)?.complete(request))
+        around!(
+            self,
+            Complete,
+            key,
+            self.inner.multipart(key)?.complete(request)
+        )
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), StorageError> {
-        around!(self, Abort, &upload.key, self.inner.multipart(&upload.key)?.abort(upload))
+        around!(
+            self,
+            Abort,
+            &upload.key,
+            self.inner.multipart(&upload.key)?.abort(upload)
+        )
     }
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
-        around!(self, Uploads, prefix, self.inner.multipart(prefix)?.uploads(prefix))
+        around!(
+            self,
+            Uploads,
+            prefix,
+            self.inner.multipart(prefix)?.uploads(prefix)
+        )
     }
 }
 
 #[async_trait]
 impl<L: Layer> UploadsInPlace for Layered<L> {
     fn upload_of(&self, key: &str, source: &str) -> Option<Upload> {
-        self.inner.uploads_in_place(key).ok()?.upload_of(key, source)
+        self.inner
+            .uploads_in_place(key)
+            .ok()?
+            .upload_of(key, source)
     }
 
-    async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<ByteStream, StorageError> {
+    async fn read_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        bytes: u64,
+    ) -> Result<ByteStream, StorageError> {
         let call = self.call(Operation::Read, &upload.key, 0);
         let mark = self.layer.before(&call).await?;
-        let outcome = self.inner.uploads_in_place(&upload.key)?.read_part(upload, slot, bytes).await;
+        let outcome = self
+            .inner
+            .uploads_in_place(&upload.key)?
+            .read_part(upload, slot, bytes)
+            .await;
         let outcome = outcome.map(|content| self.layer.content(&mark, content));
         self.end(mark, &call, outcome)
     }
 
-    async fn part_writer(&self, _upload: &Upload) -> Result<Option<Arc<dyn PartWriter>>, StorageError> {
+    async fn part_writer(
+        &self,
+        _upload: &Upload,
+    ) -> Result<Option<Arc<dyn PartWriter>>, StorageError> {
         Ok(None)
     }
 }
@@ -185,7 +262,12 @@ impl<L: Layer> ServerCopy for Layered<L> {
     }
 
     async fn copy(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
-        around!(self, Copy, request.key, self.inner.server_copy(request.key)?.copy(request))
+        around!(
+            self,
+            Copy,
+            request.key,
+            self.inner.server_copy(request.key)?.copy(request)
+        )
     }
 }
 
@@ -193,28 +275,53 @@ impl<L: Layer> ServerCopy for Layered<L> {
 impl<L: Layer> PartCopy for Layered<L> {
     async fn copy_part(&self, request: PartCopyRequest<'_>) -> Result<Part, StorageError> {
         let key = &request.upload.key;
-        around!(self, CopyPart, key, self.inner.part_copy(key)?.copy_part(request))
+        around!(
+            self,
+            CopyPart,
+            key,
+            self.inner.part_copy(key)?.copy_part(request)
+        )
     }
 }
 
 #[async_trait]
 impl<L: Layer> StorageClasses for Layered<L> {
-    async fn set_class(&self, key: &str, version: &Version, class: &str) -> Result<ObjectState, StorageError> {
-        around!(self, SetClass, key, self.inner.classes(key)?.set_class(key, version, class))
+    async fn set_class(
+        &self,
+        key: &str,
+        version: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
+        around!(
+            self,
+            SetClass,
+            key,
+            self.inner.classes(key)?.set_class(key, version, class)
+        )
     }
 }
 
 #[async_trait]
 impl<L: Layer> Archive for Layered<L> {
     async fn restore(&self, key: &str, days: u32, tier: RestoreTier) -> Result<(), StorageError> {
-        around!(self, Restore, key, self.inner.archive(key)?.restore(key, days, tier))
+        around!(
+            self,
+            Restore,
+            key,
+            self.inner.archive(key)?.restore(key, days, tier)
+        )
     }
 }
 
 #[async_trait]
 impl<L: Layer> Versions for Layered<L> {
     async fn keep(&self, state: &ObjectState) -> Result<Precondition, StorageError> {
-        around!(self, KeepVersion, &state.key, self.inner.versions(&state.key)?.keep(state))
+        around!(
+            self,
+            KeepVersion,
+            &state.key,
+            self.inner.versions(&state.key)?.keep(state)
+        )
     }
 }
 

@@ -45,12 +45,15 @@ pub use fast_copy::{CopyError, copy_in_kernel, reflink};
 pub use layered::Layered;
 pub use local_path::{LocationError, file_location, local_path};
 pub use location::{Address, Location, Object};
-pub use partial::{PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished, is_unfinished_path};
+pub use partial::{
+    PARTIAL_SUFFIX, Partial, UNFINISHED_SUFFIXES, is_unfinished, is_unfinished_path,
+};
 pub use port::{
-    Archive, ArchiveState, Attributes, BeginRequest, Capabilities, CompleteRequest, CopyRequest, CopySource,
-    ListRequest, ListStart, Listing, Multipart, MultipartUploads, ObjectState, Part, PartCopy, PartCopyRequest,
-    PartLimits, PartWriteError, PartWriter, Precondition, PutRequest, Rename, ServerCopies, ServerCopy, Slot,
-    StateWithContent, Storage, StorageClasses, Upload, UploadsInPlace, Version, Versions,
+    Archive, ArchiveState, Attributes, BeginRequest, Capabilities, CompleteRequest, CopyRequest,
+    CopySource, ListRequest, ListStart, Listing, Multipart, MultipartUploads, ObjectState, Part,
+    PartCopy, PartCopyRequest, PartLimits, PartWriteError, PartWriter, Precondition, PutRequest,
+    Rename, ServerCopies, ServerCopy, Slot, StateWithContent, Storage, StorageClasses, Upload,
+    UploadsInPlace, Version, Versions,
 };
 pub use registry::{MemoryPermit, Registry};
 pub use roots::{RootError, Roots};

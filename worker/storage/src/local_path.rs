@@ -50,17 +50,35 @@ mod tests {
     #[test]
     fn both_spellings_name_the_same_path() {
         for location in ["file:/media/a b%20c.mov", "file:///media/a b%20c.mov"] {
-            assert_eq!(local_path(location), Ok(PathBuf::from("/media/a b%20c.mov")));
+            assert_eq!(
+                local_path(location),
+                Ok(PathBuf::from("/media/a b%20c.mov"))
+            );
         }
         assert_eq!(file_location(Path::new("/media/x")), "file:///media/x");
     }
 
     #[test]
     fn non_local_location_is_refused_with_a_remedy() {
-        assert!(matches!(local_path("s3://bucket/key"), Err(LocationError::Scheme(_))));
-        assert!(matches!(local_path("file:media/x"), Err(LocationError::NotAbsolute(_))));
-        assert!(matches!(local_path("file://host/x"), Err(LocationError::NotAbsolute(_))));
-        assert!(matches!(local_path("file:/a/../b"), Err(LocationError::Unclean(_))));
-        assert!(matches!(local_path("file:/a\0b"), Err(LocationError::Unclean(_))));
+        assert!(matches!(
+            local_path("s3://bucket/key"),
+            Err(LocationError::Scheme(_))
+        ));
+        assert!(matches!(
+            local_path("file:media/x"),
+            Err(LocationError::NotAbsolute(_))
+        ));
+        assert!(matches!(
+            local_path("file://host/x"),
+            Err(LocationError::NotAbsolute(_))
+        ));
+        assert!(matches!(
+            local_path("file:/a/../b"),
+            Err(LocationError::Unclean(_))
+        ));
+        assert!(matches!(
+            local_path("file:/a\0b"),
+            Err(LocationError::Unclean(_))
+        ));
     }
 }

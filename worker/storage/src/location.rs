@@ -40,11 +40,12 @@ impl Location {
     /// Reads a location. What follows `s3://bucket/` is the key itself: nothing is decoded.
     pub fn parse(text: &str) -> Result<Location, StorageError> {
         let invalid = |said: &str| StorageError::invalid(shown(text), said);
-        let (scheme, rest) = Scheme::split(text).ok_or_else(|| invalid(&format!("write {SPELLINGS}")))?;
+        let (scheme, rest) =
+            Scheme::split(text).ok_or_else(|| invalid(&format!("write {SPELLINGS}")))?;
         let address = match scheme.form() {
-            LocationForm::Path => {
-                local_path(text).map(Address::Path).map_err(|error| StorageError::invalid(text, error.to_string()))?
-            }
+            LocationForm::Path => local_path(text)
+                .map(Address::Path)
+                .map_err(|error| StorageError::invalid(text, error.to_string()))?,
             LocationForm::Bucket => Address::Object(object(text, rest)?),
             LocationForm::Url => Address::Url(url(text)?),
         };
@@ -56,17 +57,25 @@ fn object(text: &str, rest: &str) -> Result<Object, StorageError> {
     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
     let named = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
     if bucket.len() < 3 || bucket.len() > 255 || !bucket.chars().all(named) {
-        return Err(StorageError::invalid(shown(text), "a bucket has 3 or more letters, digits, dots or hyphens"));
+        return Err(StorageError::invalid(
+            shown(text),
+            "a bucket has 3 or more letters, digits, dots or hyphens",
+        ));
     }
     check_key(text, key)?;
-    Ok(Object { bucket: bucket.to_owned(), key: key.to_owned() })
+    Ok(Object {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+    })
 }
 
 fn url(text: &str) -> Result<reqwest::Url, StorageError> {
     let invalid = |said: &str| StorageError::invalid(shown(text), said);
     let url = reqwest::Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
     if url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("a web location has a host and no credentials: those belong into the storage settings"));
+        return Err(invalid(
+            "a web location has a host and no credentials: those belong into the storage settings",
+        ));
     }
     Ok(url)
 }
@@ -105,26 +114,64 @@ mod tests {
     #[test]
     fn locations_of_all_schemes_parse() {
         let object = |scheme, bucket: &str, key: &str| {
-            let address = Address::Object(Object { bucket: bucket.into(), key: key.into() });
+            let address = Address::Object(Object {
+                bucket: bucket.into(),
+                key: key.into(),
+            });
             Ok(Location { scheme, address })
         };
-        let file = Location { scheme: Scheme::File, address: Address::Path("/m/a.mov".into()) };
+        let file = Location {
+            scheme: Scheme::File,
+            address: Address::Path("/m/a.mov".into()),
+        };
         assert_eq!(Location::parse("file:/m/a.mov"), Ok(file));
-        assert_eq!(Location::parse("s3://buck/a b%20/ü"), object(Scheme::S3, "buck", "a b%20/ü"));
+        assert_eq!(
+            Location::parse("s3://buck/a b%20/ü"),
+            object(Scheme::S3, "buck", "a b%20/ü")
+        );
         assert_eq!(Location::parse("s3://buck"), object(Scheme::S3, "buck", ""));
-        assert_eq!(Location::parse("gs://buck/a:b"), object(Scheme::Gcs, "buck", "a:b"));
+        assert_eq!(
+            Location::parse("gs://buck/a:b"),
+            object(Scheme::Gcs, "buck", "a:b")
+        );
         let web = Location::parse("https://h/a?b=c");
-        assert!(matches!(web, Ok(Location { scheme: Scheme::Https, address: Address::Url(_) })), "{web:?}");
+        assert!(
+            matches!(
+                web,
+                Ok(Location {
+                    scheme: Scheme::Https,
+                    address: Address::Url(_)
+                })
+            ),
+            "{web:?}"
+        );
     }
 
     #[test]
     fn invalid_location_is_refused_without_showing_secrets() {
-        for wrong in ["", "/x", "s3:/b/k", "s3://", "s3://b!/k", "s3://buck/a/../b", "ftp://h/x", "https://", "file:x"]
-        {
-            assert!(matches!(Location::parse(wrong), Err(StorageError::Invalid { .. })), "{wrong}");
+        for wrong in [
+            "",
+            "/x",
+            "s3:/b/k",
+            "s3://",
+            "s3://b!/k",
+            "s3://buck/a/../b",
+            "ftp://h/x",
+            "https://",
+            "file:x",
+        ] {
+            assert!(
+                matches!(Location::parse(wrong), Err(StorageError::Invalid { .. })),
+                "{wrong}"
+            );
         }
-        let shown = Location::parse("https://user:secret@h/x").expect_err("refused").to_string();
-        assert!(!shown.contains("secret") && shown.contains("https://…@h/x"), "{shown}");
+        let shown = Location::parse("https://user:secret@h/x")
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            !shown.contains("secret") && shown.contains("https://…@h/x"),
+            "{shown}"
+        );
         assert!(Location::parse(&format!("s3://buck/{}", "k".repeat(1025))).is_err());
         assert!(Location::parse("s3://buck/a\nb").is_err());
     }

@@ -20,7 +20,11 @@ impl Network {
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(most);
-        if bits > most { Err(wrong()) } else { Ok(Network { address, bits }) }
+        if bits > most {
+            Err(wrong())
+        } else {
+            Ok(Network { address, bits })
+        }
     }
 
     /// Whether an address belongs to it.
@@ -30,7 +34,9 @@ impl Network {
             left >= width || own >> left == other >> left
         };
         match (self.address, address) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => shared(own.to_bits().into(), other.to_bits().into(), 32),
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                shared(own.to_bits().into(), other.to_bits().into(), 32)
+            }
             (IpAddr::V6(own), IpAddr::V6(other)) => shared(own.to_bits(), other.to_bits(), 128),
             _ => false,
         }
@@ -71,7 +77,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     // Global unicast is 2000::/3; within it, documentation, 6to4 and Teredo lead to addresses that are not looked at.
     let global = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && (second == 0 || second == 0xdb8)) || first == 0x2002 || first == 0x3fff;
+    let special =
+        (first == 0x2001 && (second == 0 || second == 0xdb8)) || first == 0x2002 || first == 0x3fff;
     global && !special
 }
 
@@ -106,13 +113,25 @@ mod tests {
         ] {
             assert!(!may_use(ip(inside), &[]), "{inside}");
         }
-        for outside in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450::1"] {
+        for outside in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
             assert!(may_use(ip(outside), &[]), "{outside}");
         }
-        let allowed = [Network::parse("10.0.0.0/8").expect("reads"), Network::parse("::1").expect("reads")];
+        let allowed = [
+            Network::parse("10.0.0.0/8").expect("reads"),
+            Network::parse("::1").expect("reads"),
+        ];
         assert!(may_use(ip("10.9.9.9"), &allowed) && may_use(ip("::ffff:10.0.0.1"), &allowed));
         assert!(may_use(ip("::1"), &allowed));
         assert!(!may_use(ip("127.0.0.1"), &allowed));
-        assert!(may_use(ip("127.0.0.1"), &[Network::parse("0.0.0.0/0").expect("reads")]));
+        assert!(may_use(
+            ip("127.0.0.1"),
+            &[Network::parse("0.0.0.0/0").expect("reads")]
+        ));
     }
 }

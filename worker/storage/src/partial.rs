@@ -2,7 +2,8 @@
 //! anything (EFF-1).
 use super::Directory;
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat_with,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat,
+    renameat_with,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +23,10 @@ pub const UNFINISHED_SUFFIXES: [&str; 3] = [PARTIAL_SUFFIX, UPLOAD_SUFFIX, LEDGE
 
 /// Whether a file of this name, without its directory, is an unfinished one of ours and no content.
 pub fn is_unfinished(name: &str) -> bool {
-    name.starts_with('.') && UNFINISHED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+    name.starts_with('.')
+        && UNFINISHED_SUFFIXES
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
 }
 
 /// Whether a path leads to or through an unfinished entry of ours: what lies in an unfinished directory is no content.
@@ -64,7 +68,11 @@ impl Partial {
 
     /// The file that an earlier, interrupted copy of the same source left, or a new one of that name; locked. When
     /// another copier has it locked, a new file under a private name.
-    pub fn resumable(directory: &Arc<Directory>, target: &str, identity: u64) -> Result<Partial, Errno> {
+    pub fn resumable(
+        directory: &Arc<Directory>,
+        target: &str,
+        identity: u64,
+    ) -> Result<Partial, Errno> {
         let name = OsString::from(format!(".{}.{identity:016x}{PARTIAL_SUFFIX}", stem(target)));
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..LOCK_TRIES {
@@ -79,7 +87,10 @@ impl Partial {
                 Err(errno) => return Err(errno),
             }
             let held = fstat(&file)?;
-            if directory.entry(&name)?.is_none_or(|entry| entry.st_ino != held.st_ino) {
+            if directory
+                .entry(&name)?
+                .is_none_or(|entry| entry.st_ino != held.st_ino)
+            {
                 continue;
             }
             if held.st_nlink > 1 {
@@ -93,10 +104,16 @@ impl Partial {
     }
 
     /// Removes unfinished files of `target` that no process has locked and that belong to another source than `identity`.
-    pub fn remove_stale(directory: &Arc<Directory>, target: &str, identity: u64) -> Result<(), Errno> {
+    pub fn remove_stale(
+        directory: &Arc<Directory>,
+        target: &str,
+        identity: u64,
+    ) -> Result<(), Errno> {
         let (prefix, own) = (format!(".{}.", stem(target)), format!("{identity:016x}"));
         for name in directory.leftovers(PARTIAL_SUFFIX) {
-            let marks = name.to_str().and_then(|n| n.strip_prefix(&prefix)?.strip_suffix(PARTIAL_SUFFIX));
+            let marks = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(&prefix)?.strip_suffix(PARTIAL_SUFFIX));
             let Some(marks) = marks.filter(|m| *m != own && is_marks(m)) else {
                 continue;
             };
@@ -132,14 +149,24 @@ impl Partial {
             let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
             return linkat(CWD, path, &self.directory, target, AtFlags::SYMLINK_FOLLOW);
         };
-        match renameat_with(&self.directory, name, &self.directory, target, RenameFlags::NOREPLACE) {
+        match renameat_with(
+            &self.directory,
+            name,
+            &self.directory,
+            target,
+            RenameFlags::NOREPLACE,
+        ) {
             Ok(()) => {
                 self.remove = false;
                 Ok(())
             }
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                linkat(&self.directory, name, &self.directory, target, AtFlags::empty())
-            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => linkat(
+                &self.directory,
+                name,
+                &self.directory,
+                target,
+                AtFlags::empty(),
+            ),
             Err(errno) => Err(errno),
         }
     }
@@ -160,10 +187,22 @@ impl Partial {
         is_expected: impl Fn(&rustix::fs::Stat) -> bool,
     ) -> Result<bool, Errno> {
         let name = self.hidden_name(target)?;
-        if !self.directory.entry(target.as_ref())?.is_some_and(|there| is_expected(&there)) {
+        if !self
+            .directory
+            .entry(target.as_ref())?
+            .is_some_and(|there| is_expected(&there))
+        {
             return Ok(false);
         }
-        let exchange = || renameat_with(&self.directory, &name, &self.directory, target, RenameFlags::EXCHANGE);
+        let exchange = || {
+            renameat_with(
+                &self.directory,
+                &name,
+                &self.directory,
+                target,
+                RenameFlags::EXCHANGE,
+            )
+        };
         match exchange() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(false),
@@ -175,7 +214,11 @@ impl Partial {
             }
             Err(errno) => return Err(errno),
         }
-        if !self.directory.entry(&name)?.is_some_and(|taken| is_expected(&taken)) {
+        if !self
+            .directory
+            .entry(&name)?
+            .is_some_and(|taken| is_expected(&taken))
+        {
             // Another process was faster.
             exchange()?;
             return Ok(false);
@@ -200,14 +243,22 @@ impl Partial {
 
     /// Takes over a hidden file that others wrote; dropped without being published, it stays.
     pub(super) fn adopt(file: File, directory: &Arc<Directory>, name: OsString) -> Partial {
-        Partial { file, directory: Arc::clone(directory), name: Some(name), remove: false }
+        Partial {
+            file,
+            directory: Arc::clone(directory),
+            name: Some(name),
+            remove: false,
+        }
     }
 
     fn private(directory: &Arc<Directory>, target: &str, identity: u64) -> Result<Partial, Errno> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         loop {
             let mark = fastrand::u32(..);
-            let name = OsString::from(format!(".{}.{identity:016x}.{mark:08x}{PARTIAL_SUFFIX}", stem(target)));
+            let name = OsString::from(format!(
+                ".{}.{identity:016x}.{mark:08x}{PARTIAL_SUFFIX}",
+                stem(target)
+            ));
             match openat(directory, &name, flags, NEW_FILE) {
                 Ok(fd) => {
                     let partial = Partial::new(File::from(fd), directory, Some(name));
@@ -221,7 +272,12 @@ impl Partial {
     }
 
     fn new(file: File, directory: &Arc<Directory>, name: Option<OsString>) -> Partial {
-        Partial { file, directory: Arc::clone(directory), name, remove: true }
+        Partial {
+            file,
+            directory: Arc::clone(directory),
+            name,
+            remove: true,
+        }
     }
 }
 
@@ -251,13 +307,22 @@ pub(super) fn stem(target: &str) -> String {
     if target.len() <= NAME_BYTES_MAX {
         return target.to_owned();
     }
-    let cut = (0..=NAME_BYTES_MAX - 20).rev().find(|i| target.is_char_boundary(*i)).unwrap_or(0);
-    format!("{}~{:016x}", &target[..cut], xxhash_rust::xxh3::xxh3_64(target.as_bytes()))
+    let cut = (0..=NAME_BYTES_MAX - 20)
+        .rev()
+        .find(|i| target.is_char_boundary(*i))
+        .unwrap_or(0);
+    format!(
+        "{}~{:016x}",
+        &target[..cut],
+        xxhash_rust::xxh3::xxh3_64(target.as_bytes())
+    )
 }
 
 /// Whether text is the identity of a source, alone or with the mark of a private name.
 fn is_marks(text: &str) -> bool {
-    let hex = |part: &str, digits: usize| part.len() == digits && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|b| b.is_ascii_hexdigit())
+    };
     match text.split_once('.') {
         Some((identity, mark)) => hex(identity, 16) && hex(mark, 8),
         None => hex(text, 16),
@@ -273,30 +338,47 @@ mod tests {
 
     fn names(path: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(path).expect("readable");
-        let mut names: Vec<String> =
-            entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| {
+                e.expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
 
     fn directory(path: &Path) -> Arc<Directory> {
-        Root::create(path).and_then(|root| root.directory(Path::new(""))).expect("opened")
+        Root::create(path)
+            .and_then(|root| root.directory(Path::new("")))
+            .expect("opened")
     }
 
     #[test]
     fn publishing_never_replaces() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let here = directory(dir.path());
-        for make in [Partial::unnamed(&here, "a"), Partial::resumable(&here, "a", 1)] {
+        for make in [
+            Partial::unnamed(&here, "a"),
+            Partial::resumable(&here, "a", 1),
+        ] {
             std::fs::write(dir.path().join("a"), b"theirs").expect("written");
             assert_eq!(make.expect("created").publish("a"), Err(Errno::EXIST));
-            assert_eq!(std::fs::read(dir.path().join("a")).expect("readable"), b"theirs");
+            assert_eq!(
+                std::fs::read(dir.path().join("a")).expect("readable"),
+                b"theirs"
+            );
         }
         assert_eq!(names(dir.path()), ["a"]);
         let mut partial = Partial::resumable(&here, "b", 1).expect("created");
         partial.file.write_all(b"ours").expect("written");
         partial.publish("b").expect("free");
-        Partial::unnamed(&here, "c").expect("created").publish("c").expect("free");
+        Partial::unnamed(&here, "c")
+            .expect("created")
+            .publish("c")
+            .expect("free");
         assert_eq!(names(dir.path()), ["a", "b", "c"]);
     }
 
@@ -325,7 +407,11 @@ mod tests {
         let busy = Partial::resumable(&here, "a", 3).expect("created");
         let again = directory(dir.path());
         Partial::remove_stale(&again, "a", 1).expect("removed");
-        let expected = [".a.0000000000000001.sr-part", ".a.0000000000000003.sr-part", ".a.b.0000000000000002.sr-part"];
+        let expected = [
+            ".a.0000000000000001.sr-part",
+            ".a.0000000000000003.sr-part",
+            ".a.b.0000000000000002.sr-part",
+        ];
         assert_eq!(names(dir.path()), expected);
         drop(busy);
     }
@@ -341,7 +427,10 @@ mod tests {
         first.keep();
         let second = Partial::resumable(&here, "a", 1).expect("created");
         second.file.set_len(0).expect("truncated");
-        assert_eq!(std::fs::read(dir.path().join("a")).expect("readable"), b"published");
+        assert_eq!(
+            std::fs::read(dir.path().join("a")).expect("readable"),
+            b"published"
+        );
     }
 
     #[test]
@@ -349,7 +438,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let here = directory(dir.path());
         let name = "ä".repeat(127);
-        Partial::resumable(&here, &name, 7).expect("fits").publish(&name).expect("free");
+        Partial::resumable(&here, &name, 7)
+            .expect("fits")
+            .publish(&name)
+            .expect("free");
         assert_eq!(names(dir.path()), [name]);
     }
 }

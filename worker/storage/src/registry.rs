@@ -63,7 +63,10 @@ impl Registry {
 
     /// Decorates every storage that will be opened, below the limits of its endpoint. For tests and load tests.
     #[must_use]
-    pub fn around(mut self, around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static) -> Registry {
+    pub fn around(
+        mut self,
+        around: impl Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync + 'static,
+    ) -> Registry {
         self.around = Some(Box::new(around));
         self
     }
@@ -73,7 +76,12 @@ impl Registry {
     pub fn hold(&self, bytes: u64) -> impl Future<Output = Option<MemoryPermit>> + Send + 'static {
         let memory = Arc::clone(&self.memory);
         // The semaphore is never closed.
-        async move { memory.acquire_many_owned(permits(bytes.min(MEMORY_BYTES))).await.ok() }
+        async move {
+            memory
+                .acquire_many_owned(permits(bytes.min(MEMORY_BYTES)))
+                .await
+                .ok()
+        }
     }
 
     /// The directories that local files must be below.
@@ -90,19 +98,41 @@ impl Registry {
     pub async fn open(&self, text: &str, root: Option<&Path>) -> Result<Opened, StorageError> {
         let location = Location::parse(text)?;
         let settings = self.settings.of(text);
-        let opening = Opening { location: &location, text, settings: &settings, all: &self.settings, root };
-        let backend = BACKENDS.iter().find(|backend| backend.schemes.contains(&location.scheme));
+        let opening = Opening {
+            location: &location,
+            text,
+            settings: &settings,
+            all: &self.settings,
+            root,
+        };
+        let backend = BACKENDS
+            .iter()
+            .find(|backend| backend.schemes.contains(&location.scheme));
         let backend = backend.ok_or_else(|| StorageError::invalid(text, "no storage knows it"))?;
         let binding = (backend.bind)(&opening)?;
         if let Some(storage) = self.storages.lock().get(&binding.storage) {
-            return Ok(Opened { storage: Arc::clone(storage), key: binding.key });
+            return Ok(Opened {
+                storage: Arc::clone(storage),
+                key: binding.key,
+            });
         }
         let inner = (backend.open)(&opening).await?;
-        let inner = self.around.as_ref().map_or_else(|| Arc::clone(&inner), |around| around(Arc::clone(&inner)));
+        let inner = self
+            .around
+            .as_ref()
+            .map_or_else(|| Arc::clone(&inner), |around| around(Arc::clone(&inner)));
         let storage = self.limited(inner, &binding.storage, &settings, location.scheme);
         // Two callers may have opened it at the same time: either storage will do, and one is kept.
-        let storage = Arc::clone(self.storages.lock().entry(binding.storage).or_insert(storage));
-        Ok(Opened { storage, key: binding.key })
+        let storage = Arc::clone(
+            self.storages
+                .lock()
+                .entry(binding.storage)
+                .or_insert(storage),
+        );
+        Ok(Opened {
+            storage,
+            key: binding.key,
+        })
     }
 
     /// The registry with a given storage in place of the one that a backend would open under this name.
@@ -121,13 +151,20 @@ impl Registry {
         settings: &EndpointSettings,
         scheme: Scheme,
     ) -> Arc<dyn Storage> {
-        let has_limit = settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();
+        let has_limit =
+            settings.bytes_per_second.is_some() || settings.requests_per_second.is_some();
         if !has_limit && scheme == Scheme::File {
             return inner;
         }
-        let name = if settings.prefix.is_empty() { name } else { &settings.prefix };
+        let name = if settings.prefix.is_empty() {
+            name
+        } else {
+            &settings.prefix
+        };
         let mut budgets = self.budgets.lock();
-        let budget = budgets.entry(name.to_owned()).or_insert_with(|| Arc::new(Budget::new(settings)));
+        let budget = budgets
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Budget::new(settings)));
         Arc::new(Layered::new(inner, Throttle(Arc::clone(budget))))
     }
 }

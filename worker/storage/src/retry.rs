@@ -21,26 +21,43 @@ pub struct RetryBudget {
 
 impl Default for RetryBudget {
     fn default() -> RetryBudget {
-        RetryBudget { attempts: 6, wait_min: Duration::from_millis(100), wait_max: Duration::from_secs(10) }
+        RetryBudget {
+            attempts: 6,
+            wait_min: Duration::from_millis(100),
+            wait_max: Duration::from_secs(10),
+        }
     }
 }
 
 impl RetryBudget {
     /// Waits for the backoff after this number of consecutive failures.
     pub async fn wait(&self, failures: u32) {
-        let wait = self.wait_min.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.wait_max);
+        let wait = self
+            .wait_min
+            .saturating_mul(1 << failures.saturating_sub(1).min(16))
+            .min(self.wait_max);
         tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }
 }
 
 /// Whether the same call may be repeated. A change whose outcome is unknown is checked by the caller first.
 fn is_retryable(error: &StorageError) -> bool {
-    let passing = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled { .. });
-    passing && !matches!(error, StorageError::UploadGone(_) | StorageError::Full { .. })
+    let passing = matches!(
+        error.class(),
+        ErrorClass::Transient | ErrorClass::Throttled { .. }
+    );
+    passing
+        && !matches!(
+            error,
+            StorageError::UploadGone(_) | StorageError::Full { .. }
+        )
 }
 
 /// Repeats a call until it succeeds, fails permanently, or exhausts its budget.
-pub async fn retry<T, F>(patience: RetryBudget, mut call: impl FnMut() -> F) -> Result<T, StorageError>
+pub async fn retry<T, F>(
+    patience: RetryBudget,
+    mut call: impl FnMut() -> F,
+) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
@@ -67,8 +84,21 @@ pub fn resume_read(
 ) -> ByteStream {
     let (key, same, whole) = (state.key.clone(), state.version.clone(), state.bytes);
     let (at, end) = (range.start, range.end);
-    let reader = ResumingReader { storage, key, at, end, same, whole, patience, open: None, failures: 0 };
-    let (location, bytes) = (reader.storage.location(&reader.key), reader.end.saturating_sub(reader.at));
+    let reader = ResumingReader {
+        storage,
+        key,
+        at,
+        end,
+        same,
+        whole,
+        patience,
+        open: None,
+        failures: 0,
+    };
+    let (location, bytes) = (
+        reader.storage.location(&reader.key),
+        reader.end.saturating_sub(reader.at),
+    );
     let pieces = stream::unfold(Some(reader), |reader| async move {
         let mut reader = reader?;
         match reader.next().await {
@@ -81,7 +111,11 @@ pub fn resume_read(
 }
 
 /// Reads a whole object in one state, as [`resume_read`] does.
-pub fn read_all(storage: Arc<dyn Storage>, state: &ObjectState, patience: RetryBudget) -> ByteStream {
+pub fn read_all(
+    storage: Arc<dyn Storage>,
+    state: &ObjectState,
+    patience: RetryBudget,
+) -> ByteStream {
     resume_read(storage, state, 0..state.bytes, patience)
 }
 
@@ -111,7 +145,9 @@ impl ResumingReader {
                     }
                     return Ok(Some(piece));
                 }
-                Err(error) if is_retryable(&error) && self.failures + 1 < self.patience.attempts => {
+                Err(error)
+                    if is_retryable(&error) && self.failures + 1 < self.patience.attempts =>
+                {
                     self.open = None;
                     self.failures += 1;
                     tracing::debug!(%error, at = self.at, "resuming an interrupted read");
@@ -133,12 +169,20 @@ impl ResumingReader {
                 let known = self.whole;
                 if let Some(reported) = reading.whole_bytes.filter(|reported| *reported != known) {
                     let said = format!("it had {known} bytes and has {reported}");
-                    return Err(StorageError::precondition(self.storage.location(&self.key), said));
+                    return Err(StorageError::precondition(
+                        self.storage.location(&self.key),
+                        said,
+                    ));
                 }
                 self.open.insert(reading)
             }
         };
-        let ended = || StorageError::unavailable(self.storage.location(&self.key), "the content ended too early");
+        let ended = || {
+            StorageError::unavailable(
+                self.storage.location(&self.key),
+                "the content ended too early",
+            )
+        };
         reading.next().await.unwrap_or_else(|| Err(ended()))
     }
 }

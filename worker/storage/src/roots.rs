@@ -76,8 +76,14 @@ impl Roots {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let longest = self.0.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
-        longest.map(|root| Some(root.as_path())).ok_or_else(|| RootError::Outside(path.to_owned()))
+        let longest = self
+            .0
+            .iter()
+            .filter(|root| path.starts_with(root))
+            .max_by_key(|root| root.as_os_str().len());
+        longest
+            .map(|root| Some(root.as_path()))
+            .ok_or_else(|| RootError::Outside(path.to_owned()))
     }
 
     /// Opens a regular file for reading. Never waits on a pipe and never touches a device.
@@ -99,12 +105,19 @@ impl Roots {
     /// Describes what a path listed below a directory leads to, symbolic links followed as far as they stay below it.
     pub fn stat_below(&self, base: &Path, path: &Path) -> Result<rustix::fs::Stat, RootError> {
         let looked = self.open_below(base, path, OFlags::PATH)?;
-        fstat(&looked).map_err(|errno| RootError::System { path: path.to_owned(), errno })
+        fstat(&looked).map_err(|errno| RootError::System {
+            path: path.to_owned(),
+            errno,
+        })
     }
 
     /// Proves that a path, every symbolic link on it followed, is below its root.
     pub fn check(&self, path: &Path) -> Result<(), RootError> {
-        if self.0.is_empty() { Ok(()) } else { self.open(path, OFlags::PATH).map(drop) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            self.open(path, OFlags::PATH).map(drop)
+        }
     }
 
     /// The same for a path that need not be there yet: what there is of it must be below its root.
@@ -112,8 +125,15 @@ impl Roots {
         if self.above(path)?.is_none() {
             return Ok(());
         }
-        let missing =
-            |error: &RootError| matches!(error, RootError::System { errno: Errno::NOENT | Errno::NOTDIR, .. });
+        let missing = |error: &RootError| {
+            matches!(
+                error,
+                RootError::System {
+                    errno: Errno::NOENT | Errno::NOTDIR,
+                    ..
+                }
+            )
+        };
         let inside = |place: &&Path| self.above(place).is_ok();
         for place in path.ancestors().take_while(inside) {
             match self.check(place) {
@@ -125,35 +145,50 @@ impl Roots {
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
-        let system = |errno| RootError::System { path: path.to_owned(), errno };
+        let system = |errno| RootError::System {
+            path: path.to_owned(),
+            errno,
+        };
         let flags = flags | OFlags::CLOEXEC;
         let Some(root) = self.above(path)? else {
             return openat(CWD, path, flags, Mode::empty()).map_err(system);
         };
         // The root's own path may hold symbolic links: the operator chose it.
-        let directory = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = openat(
+            CWD,
+            root,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
         let directory = directory.map_err(system)?;
         let below = path.strip_prefix(root).unwrap_or(path);
         match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
-            Err(Errno::XDEV) => {
-                through_link(path, root, &directory, flags).unwrap_or_else(|| Err(RootError::Outside(path.to_owned())))
-            }
+            Err(Errno::XDEV) => through_link(path, root, &directory, flags)
+                .unwrap_or_else(|| Err(RootError::Outside(path.to_owned()))),
             opened => opened.map_err(system),
         }
     }
 
     fn open_below(&self, base: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
-        let system = |errno| RootError::System { path: path.to_owned(), errno };
-        let escapes = || RootError::Escapes { path: path.to_owned(), base: base.to_owned() };
+        let system = |errno| RootError::System {
+            path: path.to_owned(),
+            errno,
+        };
+        let escapes = || RootError::Escapes {
+            path: path.to_owned(),
+            base: base.to_owned(),
+        };
         let directory = self.open(base, OFlags::PATH | OFlags::DIRECTORY)?;
         let below = path.strip_prefix(base).map_err(|_| escapes())?;
         let flags = flags | OFlags::CLOEXEC;
         match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
-            Err(Errno::XDEV) => through_link(path, base, &directory, flags).unwrap_or_else(|| match real(path) {
-                Ok(_) => Err(escapes()),
-                // The link leads nowhere.
-                Err(error) => Err(system(Errno::from_io_error(&error).unwrap_or(Errno::XDEV))),
-            }),
+            Err(Errno::XDEV) => {
+                through_link(path, base, &directory, flags).unwrap_or_else(|| match real(path) {
+                    Ok(_) => Err(escapes()),
+                    // The link leads nowhere.
+                    Err(error) => Err(system(Errno::from_io_error(&error).unwrap_or(Errno::XDEV))),
+                })
+            }
             opened => opened.map_err(system),
         }
     }
@@ -161,17 +196,33 @@ impl Roots {
 
 /// A symbolic link with an absolute target counts as leaving a directory even where it stays below it. Such a path is
 /// opened by its real name, on which no link may lie any more. `None` when the real name is outside.
-fn through_link(path: &Path, base: &Path, directory: &OwnedFd, flags: OFlags) -> Option<Result<OwnedFd, RootError>> {
+fn through_link(
+    path: &Path,
+    base: &Path,
+    directory: &OwnedFd,
+    flags: OFlags,
+) -> Option<Result<OwnedFd, RootError>> {
     let (real, real_base) = (real(path).ok()?, real(base).ok()?);
     let below = real.strip_prefix(&real_base).ok()?;
-    match beneath(directory, below, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
+    match beneath(
+        directory,
+        below,
+        flags,
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    ) {
         Err(Errno::XDEV | Errno::LOOP) => None,
-        opened => Some(opened.map_err(|errno| RootError::System { path: path.to_owned(), errno })),
+        opened => Some(opened.map_err(|errno| RootError::System {
+            path: path.to_owned(),
+            errno,
+        })),
     }
 }
 
 /// Opens a path, which must name a regular file, first without touching what is there.
-fn open_regular(path: &Path, open: impl Fn(OFlags) -> Result<OwnedFd, RootError>) -> Result<File, RootError> {
+fn open_regular(
+    path: &Path,
+    open: impl Fn(OFlags) -> Result<OwnedFd, RootError>,
+) -> Result<File, RootError> {
     let looked = open(OFlags::PATH)?;
     regular(path, &looked)?;
     let file = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
@@ -184,10 +235,25 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     std::fs::canonicalize(path)
 }
 
-fn beneath(directory: &OwnedFd, below: &Path, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
-    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+fn beneath(
+    directory: &OwnedFd,
+    below: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
+    let below = if below.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        below
+    };
     loop {
-        match openat2(directory, below, flags, Mode::empty(), resolve | ResolveFlags::NO_MAGICLINKS) {
+        match openat2(
+            directory,
+            below,
+            flags,
+            Mode::empty(),
+            resolve | ResolveFlags::NO_MAGICLINKS,
+        ) {
             // The kernel asks for a retry after a concurrent rename along the path.
             Err(Errno::AGAIN | Errno::INTR) => {}
             opened => return opened,
@@ -196,7 +262,10 @@ fn beneath(directory: &OwnedFd, below: &Path, flags: OFlags, resolve: ResolveFla
 }
 
 fn regular(path: &Path, file: &OwnedFd) -> Result<(), RootError> {
-    let stat = fstat(file).map_err(|errno| RootError::System { path: path.to_owned(), errno })?;
+    let stat = fstat(file).map_err(|errno| RootError::System {
+        path: path.to_owned(),
+        errno,
+    })?;
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => return Ok(()),
         FileType::Directory => "a directory",
@@ -205,7 +274,10 @@ fn regular(path: &Path, file: &OwnedFd) -> Result<(), RootError> {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Symlink | FileType::Unknown => "of an unknown kind",
     };
-    Err(RootError::Kind { path: path.to_owned(), kind })
+    Err(RootError::Kind {
+        path: path.to_owned(),
+        kind,
+    })
 }
 
 #[cfg(test)]
@@ -218,8 +290,11 @@ mod tests {
     impl Tree {
         fn new() -> Tree {
             let tree = Tree(tempfile::tempdir().expect("a temp dir"));
-            for (name, content) in [("media/a/x.mov", "inside"), ("outside/x.mov", "outside"), ("media2/x.mov", "near")]
-            {
+            for (name, content) in [
+                ("media/a/x.mov", "inside"),
+                ("outside/x.mov", "outside"),
+                ("media2/x.mov", "near"),
+            ] {
                 let path = tree.at(name);
                 std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
                 std::fs::write(path, content).expect("written");
@@ -237,7 +312,9 @@ mod tests {
     }
 
     fn read(roots: &Roots, path: &Path) -> Result<String, RootError> {
-        roots.open_file(path).map(|file| io::read_to_string(file).expect("read"))
+        roots
+            .open_file(path)
+            .map(|file| io::read_to_string(file).expect("read"))
     }
 
     #[test]
@@ -247,8 +324,16 @@ mod tests {
         assert_eq!(read(&roots, &tree.at("media/a/x.mov")), Ok("inside".into()));
         for outside in ["outside/x.mov", "media2/x.mov", "media/../outside/x.mov"] {
             let path = tree.at(outside);
-            assert_eq!(read(&roots, &path), Err(RootError::Outside(path.clone())), "{outside}");
-            assert_eq!(read(&Roots::default(), &path).map(drop), Ok(()), "without roots: {outside}");
+            assert_eq!(
+                read(&roots, &path),
+                Err(RootError::Outside(path.clone())),
+                "{outside}"
+            );
+            assert_eq!(
+                read(&Roots::default(), &path).map(drop),
+                Ok(()),
+                "without roots: {outside}"
+            );
         }
     }
 
@@ -262,13 +347,24 @@ mod tests {
         symlink("a", tree.at("media/within")).expect("linked");
         for outside in ["media/out/x.mov", "media/relative/x.mov"] {
             let path = tree.at(outside);
-            assert_eq!(read(&roots, &path), Err(RootError::Outside(path.clone())), "{outside}");
+            assert_eq!(
+                read(&roots, &path),
+                Err(RootError::Outside(path.clone())),
+                "{outside}"
+            );
             assert!(
-                roots.check(&path).is_err() && roots.check_target(&tree.at(outside).with_file_name("new")).is_err()
+                roots.check(&path).is_err()
+                    && roots
+                        .check_target(&tree.at(outside).with_file_name("new"))
+                        .is_err()
             );
         }
         for inside in ["media/absolute/x.mov", "media/within/x.mov"] {
-            assert_eq!(read(&roots, &tree.at(inside)), Ok("inside".into()), "{inside}");
+            assert_eq!(
+                read(&roots, &tree.at(inside)),
+                Ok("inside".into()),
+                "{inside}"
+            );
         }
         assert_eq!(roots.check_target(&tree.at("media/new/deep/file")), Ok(()));
         assert!(roots.check_target(&tree.at("media2/new")).is_err());
@@ -279,10 +375,14 @@ mod tests {
         let tree = Tree::new();
         let (base, file) = (tree.at("media"), tree.at("media/a/x.mov"));
         let read = |roots: &Roots, path: &Path| {
-            roots.open_file_below(&base, path).map(|file| io::read_to_string(file).expect("read"))
+            roots
+                .open_file_below(&base, path)
+                .map(|file| io::read_to_string(file).expect("read"))
         };
         for roots in [Roots::default(), Roots::new(&[tree.0.path().to_owned()])] {
-            std::fs::remove_file(tree.at("media/a")).or_else(|_| std::fs::remove_dir_all(tree.at("media/a"))).ok();
+            std::fs::remove_file(tree.at("media/a"))
+                .or_else(|_| std::fs::remove_dir_all(tree.at("media/a")))
+                .ok();
             std::fs::create_dir_all(tree.at("media/b")).expect("made");
             std::fs::write(tree.at("media/b/x.mov"), "inside").expect("written");
             for target in [tree.at("media/b"), "b".into()] {
@@ -292,14 +392,26 @@ mod tests {
             }
             for target in [tree.at("outside"), "../outside".into()] {
                 symlink(target, tree.at("media/a")).expect("linked");
-                let escapes = RootError::Escapes { path: file.clone(), base: base.clone() };
+                let escapes = RootError::Escapes {
+                    path: file.clone(),
+                    base: base.clone(),
+                };
                 assert_eq!(read(&roots, &file), Err(escapes));
                 std::fs::remove_file(tree.at("media/a")).expect("removed");
             }
-            assert!(matches!(read(&roots, &file), Err(RootError::System { errno: Errno::NOENT, .. })));
+            assert!(matches!(
+                read(&roots, &file),
+                Err(RootError::System {
+                    errno: Errno::NOENT,
+                    ..
+                })
+            ));
         }
         let elsewhere = Roots::new(&[tree.at("media2")]);
-        assert_eq!(read(&elsewhere, &file), Err(RootError::Outside(base.clone())));
+        assert_eq!(
+            read(&elsewhere, &file),
+            Err(RootError::Outside(base.clone()))
+        );
     }
 
     #[test]
@@ -309,7 +421,10 @@ mod tests {
         for roots in [tree.roots(), Roots::default()] {
             let kind = |name: &str| match roots.open_file(&tree.at(name)) {
                 Err(RootError::Kind { kind, .. }) => kind,
-                Err(RootError::System { errno: Errno::NOENT, .. }) => "missing",
+                Err(RootError::System {
+                    errno: Errno::NOENT,
+                    ..
+                }) => "missing",
                 other => panic!("{name}: {other:?}"),
             };
             assert_eq!(

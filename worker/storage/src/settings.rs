@@ -74,13 +74,17 @@ impl StorageSettings {
         let settings: StorageSettings = yaml::read(file, source)?;
         for endpoint in &settings.endpoints {
             if let Some(wrong) = endpoint.problem() {
-                return Err(Problem::new(file, format!("endpoint {:?}: {wrong}", endpoint.prefix))
-                    .near(source, &endpoint.prefix));
+                return Err(
+                    Problem::new(file, format!("endpoint {:?}: {wrong}", endpoint.prefix))
+                        .near(source, &endpoint.prefix),
+                );
             }
         }
         if let Some(root) = settings.roots.iter().find(|root| !root.is_absolute()) {
             let root = root.display().to_string();
-            return Err(Problem::new(file, format!("root {root:?} is not absolute")).near(source, &root));
+            return Err(
+                Problem::new(file, format!("root {root:?} is not absolute")).near(source, &root)
+            );
         }
         Ok(settings)
     }
@@ -89,9 +93,15 @@ impl StorageSettings {
     pub fn of(&self, location: &str) -> EndpointSettings {
         let matches = |endpoint: &&EndpointSettings| {
             let rest = location.strip_prefix(endpoint.prefix.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || endpoint.prefix.ends_with(['/', ':']))
+            rest.is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || endpoint.prefix.ends_with(['/', ':'])
+            })
         };
-        let found = self.endpoints.iter().filter(matches).max_by_key(|endpoint| endpoint.prefix.len());
+        let found = self
+            .endpoints
+            .iter()
+            .filter(matches)
+            .max_by_key(|endpoint| endpoint.prefix.len());
         found.cloned().unwrap_or_default()
     }
 }
@@ -103,7 +113,12 @@ impl EndpointSettings {
     }
 
     fn problem(&self) -> Option<String> {
-        if self.prefix.split_once(':').and_then(|(name, _)| Scheme::parse(name)).is_none() {
+        if self
+            .prefix
+            .split_once(':')
+            .and_then(|(name, _)| Scheme::parse(name))
+            .is_none()
+        {
             return Some(
                 "its prefix is no location: write s3://bucket, gs://bucket, https://host or file:/path".into(),
             );
@@ -111,16 +126,25 @@ impl EndpointSettings {
         if let Some(url) = &self.url {
             let parsed = reqwest::Url::parse(url);
             let sound = parsed.is_ok_and(|url| {
-                ["http", "https"].contains(&url.scheme()) && url.username().is_empty() && url.password().is_none()
+                ["http", "https"].contains(&url.scheme())
+                    && url.username().is_empty()
+                    && url.password().is_none()
             });
             if !sound {
                 return Some("its url is none of http or https without credentials".into());
             }
         }
-        if self.encryption.as_deref().is_some_and(|how| how != "aes256" && how != "kms" && !how.starts_with("kms:")) {
+        if self
+            .encryption
+            .as_deref()
+            .is_some_and(|how| how != "aes256" && how != "kms" && !how.starts_with("kms:"))
+        {
             return Some("its encryption is neither aes256 nor kms nor kms:KEY".into());
         }
-        if self.requests_per_second.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+        if self
+            .requests_per_second
+            .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
+        {
             return Some("its requests_per_second is no number above 0".into());
         }
         if self.copy_bytes_max.is_some_and(|most| most.0 < 5 << 20) {
@@ -129,7 +153,9 @@ impl EndpointSettings {
         if self.bytes_per_second.is_some_and(|rate| rate.0 == 0) {
             return Some("its bytes_per_second is 0".into());
         }
-        self.allow_private.iter().find_map(|network| super::network::Network::parse(network).err())
+        self.allow_private
+            .iter()
+            .find_map(|network| super::network::Network::parse(network).err())
     }
 }
 
@@ -145,22 +171,45 @@ mod tests {
         assert_eq!(region("s3://buck/in/x").as_deref(), Some("b"));
         assert_eq!(region("s3://buck/inx").as_deref(), Some("a"));
         assert_eq!(region("gs://buck/in"), None);
-        assert_eq!(settings.of("s3://buck/in").bytes_per_second, Some(Bytes(1 << 20)));
+        assert_eq!(
+            settings.of("s3://buck/in").bytes_per_second,
+            Some(Bytes(1 << 20))
+        );
     }
 
     #[test]
     fn wrong_setting_is_reported_with_its_place() {
         for (text, says) in [
             ("endpoints: [{ prefix: 's3:', regoin: x }]", "region"),
-            ("endpoints: [{ prefix: bucket }]", "its prefix is no location"),
-            ("endpoints: [{ prefix: 's3:', url: 'http://a:b@h' }]", "without credentials"),
-            ("endpoints: [{ prefix: 's3:', encryption: rot13 }]", "kms:KEY"),
-            ("endpoints: [{ prefix: 's3:', requests_per_second: 0 }]", "above 0"),
-            ("endpoints: [{ prefix: 'https:', allow_private: [10.0.0.0/33] }]", "10.0.0.0/33"),
+            (
+                "endpoints: [{ prefix: bucket }]",
+                "its prefix is no location",
+            ),
+            (
+                "endpoints: [{ prefix: 's3:', url: 'http://a:b@h' }]",
+                "without credentials",
+            ),
+            (
+                "endpoints: [{ prefix: 's3:', encryption: rot13 }]",
+                "kms:KEY",
+            ),
+            (
+                "endpoints: [{ prefix: 's3:', requests_per_second: 0 }]",
+                "above 0",
+            ),
+            (
+                "endpoints: [{ prefix: 'https:', allow_private: [10.0.0.0/33] }]",
+                "10.0.0.0/33",
+            ),
             ("roots: [media]", "not absolute"),
         ] {
-            let problem = StorageSettings::read("storage.yaml", text).expect_err(text).to_string();
-            assert!(problem.contains(says) && problem.starts_with("storage.yaml"), "{problem}");
+            let problem = StorageSettings::read("storage.yaml", text)
+                .expect_err(text)
+                .to_string();
+            assert!(
+                problem.contains(says) && problem.starts_with("storage.yaml"),
+                "{problem}"
+            );
         }
     }
 }

@@ -40,7 +40,10 @@ struct Rate {
 
 impl Rate {
     fn new(per_second: f64) -> Rate {
-        Rate { per_second, paid_at: Mutex::new(Instant::now()) }
+        Rate {
+            per_second,
+            paid_at: Mutex::new(Instant::now()),
+        }
     }
 
     /// Takes an amount and returns the time when the caller may continue. The wait follows the amount that caused it,
@@ -58,7 +61,9 @@ impl Budget {
     /// Full, as the settings say.
     pub fn new(settings: &EndpointSettings) -> Budget {
         Budget {
-            bytes: settings.bytes_per_second.map(|bytes| Rate::new(bytes.0 as f64)),
+            bytes: settings
+                .bytes_per_second
+                .map(|bytes| Rate::new(bytes.0 as f64)),
             requests: settings.requests_per_second.map(Rate::new),
             pause: Mutex::default(),
         }
@@ -102,8 +107,13 @@ impl Budget {
         if open {
             pause.in_a_row = (pause.in_a_row + 1).min(DOUBLINGS_MAX);
         }
-        let own = PAUSE_MIN.saturating_mul(1 << (pause.in_a_row.max(1) - 1)).min(PAUSE_MAX);
-        let until = now + retry_after.unwrap_or(own.mul_f64(0.75 + 0.5 * fastrand::f64())).min(PAUSE_MAX);
+        let own = PAUSE_MIN
+            .saturating_mul(1 << (pause.in_a_row.max(1) - 1))
+            .min(PAUSE_MAX);
+        let until = now
+            + retry_after
+                .unwrap_or(own.mul_f64(0.75 + 0.5 * fastrand::f64()))
+                .min(PAUSE_MAX);
         pause.until = Some(pause.until.map_or(until, |known| known.max(until)));
     }
 }
@@ -151,11 +161,19 @@ mod tests {
 
     fn budget(bytes: Option<u64>, requests: Option<f64>) -> Budget {
         let bytes_per_second = bytes.map(Bytes);
-        Budget::new(&EndpointSettings { bytes_per_second, requests_per_second: requests, ..Default::default() })
+        Budget::new(&EndpointSettings {
+            bytes_per_second,
+            requests_per_second: requests,
+            ..Default::default()
+        })
     }
 
     fn asks_for_less(retry_after: Option<Duration>) -> StorageError {
-        StorageError::Throttled { location: "s3://b".into(), said: "SlowDown".into(), retry_after }
+        StorageError::Throttled {
+            location: "s3://b".into(),
+            said: "SlowDown".into(),
+            retry_after,
+        }
     }
 
     #[tokio::test]
@@ -181,7 +199,11 @@ mod tests {
         for _ in 0..3 {
             budget.admit(5_000).await;
         }
-        assert!(start.elapsed() - taken >= Duration::from_millis(700), "{:?}", start.elapsed() - taken);
+        assert!(
+            start.elapsed() - taken >= Duration::from_millis(700),
+            "{:?}",
+            start.elapsed() - taken
+        );
     }
 
     #[tokio::test]
@@ -189,22 +211,40 @@ mod tests {
         let (start, budget) = (Instant::now(), budget(None, None));
         budget.note(Some(&asks_for_less(Some(Duration::from_millis(120)))));
         budget.admit(0).await;
-        assert!(start.elapsed() >= Duration::from_millis(120), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() >= Duration::from_millis(120),
+            "{:?}",
+            start.elapsed()
+        );
         // Without a wish the pause doubles, once for all that were out together.
         let pauses = (0..3).map(|_| {
             budget.pause.lock().until = None;
             budget.note(Some(&asks_for_less(None)));
             budget.note(Some(&asks_for_less(None)));
-            budget.pause.lock().until.map(|until| until.saturating_duration_since(Instant::now()).as_secs_f64())
+            budget.pause.lock().until.map(|until| {
+                until
+                    .saturating_duration_since(Instant::now())
+                    .as_secs_f64()
+            })
         });
         let pauses: Vec<f64> = pauses.flatten().collect();
         // The first of them follows one that was asked for, so it is the second in a row.
-        assert!(pauses.len() == 3 && pauses[0] > 0.7 && pauses[1] > 1.4 && pauses[2] > 2.9, "{pauses:?}");
+        assert!(
+            pauses.len() == 3 && pauses[0] > 0.7 && pauses[1] > 1.4 && pauses[2] > 2.9,
+            "{pauses:?}"
+        );
         assert!(pauses[2] < 5.1, "{pauses:?}");
         budget.pause.lock().until = None;
         budget.note(None);
         budget.note(Some(&asks_for_less(None)));
-        let first = budget.pause.lock().until.map(|until| until.saturating_duration_since(Instant::now()));
-        assert!(first.is_some_and(|first| first < Duration::from_millis(630)), "{first:?}");
+        let first = budget
+            .pause
+            .lock()
+            .until
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        assert!(
+            first.is_some_and(|first| first < Duration::from_millis(630)),
+            "{first:?}"
+        );
     }
 }

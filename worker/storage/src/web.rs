@@ -20,7 +20,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Makes a client. With `guarded`, names only resolve to addresses a source may have, at the moment of connecting.
 /// The client follows no redirects. The error names the wrong setting.
-pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>) -> Result<Client, String> {
+pub(super) fn client(
+    settings: &EndpointSettings,
+    guarded: Option<Vec<Network>>,
+) -> Result<Client, String> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_MAX)
@@ -28,10 +31,13 @@ pub(super) fn client(settings: &EndpointSettings, guarded: Option<Vec<Network>>)
         .user_agent("showrunner");
     if let Some(allowed) = guarded {
         // A proxy would resolve names without a check of their addresses.
-        builder = builder.no_proxy().dns_resolver(Arc::new(GuardedResolver { allowed }));
+        builder = builder
+            .no_proxy()
+            .dns_resolver(Arc::new(GuardedResolver { allowed }));
     }
     if let Some(path) = &settings.ca {
-        let pem = std::fs::read(path).map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?;
+        let pem = std::fs::read(path)
+            .map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?;
         let wrong = |error| format!("ca {}: {error}", path.display());
         builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(wrong)?);
     }
@@ -48,7 +54,9 @@ impl Resolve for GuardedResolver {
         let (host, allowed) = (name.as_str().to_owned(), self.allowed.clone());
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let usable: Vec<SocketAddr> = found.filter(|address| may_use(address.ip(), &allowed)).collect();
+            let usable: Vec<SocketAddr> = found
+                .filter(|address| may_use(address.ip(), &allowed))
+                .collect();
             if usable.is_empty() {
                 return Err(refused(&host).into());
             }
@@ -58,7 +66,9 @@ impl Resolve for GuardedResolver {
 }
 
 fn refused(host: &str) -> String {
-    format!("{host} has no public address: add its network to allow_private in the storage settings if it is yours")
+    format!(
+        "{host} has no public address: add its network to allow_private in the storage settings if it is yours"
+    )
 }
 
 /// Checks a URL before a request: a literal address is not resolved, so the resolver cannot check it.
@@ -67,10 +77,18 @@ pub(super) fn check_url(url: &Url, allowed: &[Network]) -> Result<(), StorageErr
     if !["http", "https"].contains(&url.scheme()) {
         return invalid(format!("{} is no web address", url.scheme()));
     }
-    let Some(host) = url.host_str() else { return invalid("it has no host".into()) };
+    let Some(host) = url.host_str() else {
+        return invalid("it has no host".into());
+    };
     // Every other spelling of an address, such as one number, has been made this one when the URL was read.
-    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
-    if may_use(address, allowed) { Ok(()) } else { invalid(refused(&address.to_string())) }
+    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else {
+        return Ok(());
+    };
+    if may_use(address, allowed) {
+        Ok(())
+    } else {
+        invalid(refused(&address.to_string()))
+    }
 }
 
 /// Whether a lost reply leaves the outcome unknown.
@@ -89,7 +107,9 @@ pub(super) fn unsent(location: &str, effect: Effect, error: &reqwest::Error) -> 
         return StorageError::Invalid { location, said };
     }
     match effect {
-        Effect::Commit if !error.is_connect() && !error.is_builder() => StorageError::Unknown { location, said },
+        Effect::Commit if !error.is_connect() && !error.is_builder() => {
+            StorageError::Unknown { location, said }
+        }
         _ if error.is_builder() => StorageError::Invalid { location, said },
         _ => StorageError::Unavailable { location, said },
     }
@@ -111,7 +131,11 @@ pub(super) fn answered(
         // The object is shorter than it was.
         412 | 416 => StorageError::Precondition { location, said },
         408 | 425 => StorageError::Unavailable { location, said },
-        429 | 503 => StorageError::Throttled { location, said, retry_after: wait },
+        429 | 503 => StorageError::Throttled {
+            location,
+            said,
+            retry_after: wait,
+        },
         507 => StorageError::Full { location, said },
         500..=599 if effect == Effect::Commit => StorageError::Unknown { location, said },
         500..=599 => StorageError::Unavailable { location, said },
@@ -126,7 +150,12 @@ pub(super) fn retry_after(response: &Response) -> Option<Duration> {
 
 /// A header as text.
 pub(super) fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+    response
+        .headers()
+        .get(name)?
+        .to_str()
+        .ok()
+        .map(str::to_owned)
 }
 
 /// What a response says of the range that it sends.
@@ -146,21 +175,33 @@ impl ContentRange {
         let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let end = last.trim().parse::<u64>().ok()?.checked_add(1)?;
-        Some(ContentRange { start: first.trim().parse().ok()?, end, whole: whole.trim().parse().ok() })
+        Some(ContentRange {
+            start: first.trim().parse().ok()?,
+            end,
+            whole: whole.trim().parse().ok(),
+        })
     }
 
     /// The range of a response with the whole object.
     pub(super) fn whole(bytes: u64) -> ContentRange {
-        ContentRange { start: 0, end: bytes, whole: Some(bytes) }
+        ContentRange {
+            start: 0,
+            end: bytes,
+            whole: Some(bytes),
+        }
     }
 
     /// What differs from the range that was requested; `length` is the length that the response announces.
     pub(super) fn differs(&self, wanted: &Range<u64>, length: Option<u64>) -> Option<String> {
         let bytes = wanted.end.saturating_sub(wanted.start);
-        let same = (self.start, self.end) == (wanted.start, wanted.end) && length.is_none_or(|length| length == bytes);
+        let same = (self.start, self.end) == (wanted.start, wanted.end)
+            && length.is_none_or(|length| length == bytes);
         let said = || {
             let sent = length.unwrap_or(self.end.saturating_sub(self.start));
-            format!("asked for {bytes} bytes from {}, it sends {sent} bytes from {}", wanted.start, self.start)
+            format!(
+                "asked for {bytes} bytes from {}, it sends {sent} bytes from {}",
+                wanted.start, self.start
+            )
         };
         (!same).then(said)
     }
@@ -175,7 +216,9 @@ pub(super) fn content_range(response: &Response) -> Option<ContentRange> {
 pub(super) fn reading(location: String, bytes: u64, response: Response) -> ByteStream {
     let place = location.clone();
     let pieces = response.bytes_stream().map(move |piece| {
-        piece.map_err(|error| StorageError::unavailable(place.clone(), format!("broken off: {}", chain(&error))))
+        piece.map_err(|error| {
+            StorageError::unavailable(place.clone(), format!("broken off: {}", chain(&error)))
+        })
     });
     ByteStream::new(location, bytes, pieces)
 }
@@ -183,7 +226,12 @@ pub(super) fn reading(location: String, bytes: u64, response: Response) -> ByteS
 /// A stretch of an answer that holds the whole. Where its server does not tell the length, `whole` is the one that was
 /// counted, and the content must end there. What is passed over comes as pieces without bytes, so that it is no
 /// silence.
-pub(super) fn window(location: String, range: Range<u64>, response: Response, whole: Option<u64>) -> ByteStream {
+pub(super) fn window(
+    location: String,
+    range: Range<u64>,
+    response: Response,
+    whole: Option<u64>,
+) -> ByteStream {
     let (place, wanted) = (location.clone(), range.end.saturating_sub(range.start));
     let start = (Box::pin(response.bytes_stream().fuse()), 0, None::<Bytes>);
     let pieces = futures_util::stream::try_unfold(start, move |(mut stream, mut at, mut held)| {
@@ -194,18 +242,30 @@ pub(super) fn window(location: String, range: Range<u64>, response: Response, wh
                     return Ok(None);
                 }
                 let next = stream.next().await.transpose();
-                let next =
-                    next.map_err(|error| StorageError::unavailable(&place, format!("broken off: {}", chain(&error))))?;
+                let next = next.map_err(|error| {
+                    StorageError::unavailable(&place, format!("broken off: {}", chain(&error)))
+                })?;
                 // The last piece is held back until the end is seen.
-                let Some(piece) = next else { return Ok(held.take().map(|last| (last, (stream, at, held)))) };
+                let Some(piece) = next else {
+                    return Ok(held.take().map(|last| (last, (stream, at, held))));
+                };
                 let (from, to) = (at, at + piece.len() as u64);
                 at = to;
                 if whole.is_some_and(|whole| to > whole) {
-                    return Err(StorageError::precondition(place, "it has grown: it is longer than it was counted"));
+                    return Err(StorageError::precondition(
+                        place,
+                        "it has grown: it is longer than it was counted",
+                    ));
                 }
-                let cut = |bound: u64| usize::try_from(bound.clamp(from, to) - from).unwrap_or(piece.len());
+                let cut = |bound: u64| {
+                    usize::try_from(bound.clamp(from, to) - from).unwrap_or(piece.len())
+                };
                 let piece = piece.slice(cut(range.start)..cut(range.end));
-                let given = if whole.is_some() { held.replace(piece) } else { Some(piece) };
+                let given = if whole.is_some() {
+                    held.replace(piece)
+                } else {
+                    Some(piece)
+                };
                 if let Some(given) = given {
                     return Ok(Some((given, (stream, at, held))));
                 }

@@ -7,7 +7,8 @@ use crate::storage::{s3_status, s3_stub};
 use ::storage::hash::hash_bytes;
 use ::storage::settings::{EndpointSettings, StorageSettings};
 use ::storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, Precondition, PutRequest, Registry, Storage, StorageError,
+    Attributes, BeginRequest, Body, CompleteRequest, Precondition, PutRequest, Registry, Storage,
+    StorageError,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +17,9 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::wire::report::{Burial, UnitResult};
-use protocol::wire::unit::{ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit};
+use protocol::wire::unit::{
+    ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +35,9 @@ struct Graves {
 #[async_trait]
 impl Effects for Graves {
     async fn send(&self, effect: Effect) -> Result<(), Failure> {
-        let Effect::Tombstones { burials, .. } = effect else { return Ok(()) };
+        let Effect::Tombstones { burials, .. } = effect else {
+            return Ok(());
+        };
         if self.closed {
             return Err(Failure::transient("coordinator_gone", "closed"));
         }
@@ -42,13 +47,28 @@ impl Effects for Graves {
 }
 
 fn unit(task: TaskSpec, assets: Vec<Asset>) -> Unit {
-    let id = UnitId { job: JobNo(1), step: StepNo(0), part: 1 };
-    Unit { id, epoch: 1, attempt: 0, kind: Kind::Transfer, task: Arc::new(task), assets, deadline: None }
+    let id = UnitId {
+        job: JobNo(1),
+        step: StepNo(0),
+        part: 1,
+    };
+    Unit {
+        id,
+        epoch: 1,
+        attempt: 0,
+        kind: Kind::Transfer,
+        task: Arc::new(task),
+        assets,
+        deadline: None,
+    }
 }
 
 fn at(location: &str) -> Asset {
     let name = location.rsplit('/').next().unwrap_or(location);
-    Asset { location: location.into(), ..asset(name, Path::new("/none")) }
+    Asset {
+        location: location.into(),
+        ..asset(name, Path::new("/none"))
+    }
 }
 
 async fn run(task: TaskSpec, assets: Vec<Asset>, context: &TaskContext) -> UnitResult {
@@ -57,7 +77,10 @@ async fn run(task: TaskSpec, assets: Vec<Asset>, context: &TaskContext) -> UnitR
 
 fn reasons(result: UnitResult) -> Vec<String> {
     match result {
-        UnitResult::Finished { failures, .. } => failures.into_iter().map(|(_, failure)| failure.reason).collect(),
+        UnitResult::Finished { failures, .. } => failures
+            .into_iter()
+            .map(|(_, failure)| failure.reason)
+            .collect(),
         other => panic!("the unit did not finish: {other:?}"),
     }
 }
@@ -73,16 +96,32 @@ async fn vault() -> (TaskContext, Handle, tempfile::TempDir) {
         credentials_file: Some(subjects::credentials(dir.path(), "secret")),
         ..EndpointSettings::default()
     };
-    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
-    (TaskContext { storage: Arc::new(Registry::new(settings)), ..context() }, handle, dir)
+    let settings = StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    };
+    (
+        TaskContext {
+            storage: Arc::new(Registry::new(settings)),
+            ..context()
+        },
+        handle,
+        dir,
+    )
 }
 
 fn archive(class: &str) -> TaskSpec {
-    TaskSpec::Archive(ArchiveTask { class: class.into() })
+    TaskSpec::Archive(ArchiveTask {
+        class: class.into(),
+    })
 }
 
 fn restore(tier: RestoreTier) -> TaskSpec {
-    TaskSpec::Restore(RestoreTask { days: 3, tier, look_again_us: 900_000_000 })
+    TaskSpec::Restore(RestoreTask {
+        days: 3,
+        tier,
+        look_again_us: 900_000_000,
+    })
 }
 
 #[tokio::test]
@@ -92,29 +131,62 @@ async fn what_was_archived_comes_back_and_nothing_waits_for_it() {
     vault.put("b.mov", b"picture", "STANDARD_IA");
     let assets = || vec![at("s3://vault/a.mov"), at("s3://vault/b.mov")];
     for _ in 0..2 {
-        assert_eq!(reasons(run(archive("GLACIER"), assets(), &context).await), [""; 0]);
+        assert_eq!(
+            reasons(run(archive("GLACIER"), assets(), &context).await),
+            [""; 0]
+        );
     }
     assert_eq!(vault.class("a.mov").as_deref(), Some("GLACIER"));
     // To be moved on, it must be readable.
-    assert_eq!(reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await), ["storage_archived"; 2]);
+    assert_eq!(
+        reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await),
+        ["storage_archived"; 2]
+    );
     for looks in 0..3 {
         let waiting = run(restore(RestoreTier::Bulk), assets(), &context).await;
-        let UnitResult::Waiting { look_again_us, message } = waiting else { panic!("not there yet: {waiting:?}") };
+        let UnitResult::Waiting {
+            look_again_us,
+            message,
+        } = waiting
+        else {
+            panic!("not there yet: {waiting:?}")
+        };
         assert_eq!(look_again_us, 900_000_000);
-        assert!(message.contains("2 of 2") && message.contains("s3://vault/a.mov"), "{message}");
-        assert_eq!(vault.restores().len(), 2, "asked once for each, at look {looks} too");
+        assert!(
+            message.contains("2 of 2") && message.contains("s3://vault/a.mov"),
+            "{message}"
+        );
+        assert_eq!(
+            vault.restores().len(),
+            2,
+            "asked once for each, at look {looks} too"
+        );
     }
-    assert!(vault.restores().iter().all(|wish| wish.contains("<Days>3</Days>") && wish.contains("Bulk")));
+    assert!(
+        vault
+            .restores()
+            .iter()
+            .all(|wish| wish.contains("<Days>3</Days>") && wish.contains("Bulk"))
+    );
     vault.deliver();
-    assert_eq!(reasons(run(restore(RestoreTier::Bulk), assets(), &context).await), [""; 0]);
-    assert_eq!(reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await), [""; 0]);
+    assert_eq!(
+        reasons(run(restore(RestoreTier::Bulk), assets(), &context).await),
+        [""; 0]
+    );
+    assert_eq!(
+        reasons(run(archive("DEEP_ARCHIVE"), assets(), &context).await),
+        [""; 0]
+    );
 }
 
 /// An object of a server at hand, and a worker that reaches it.
 async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Subject) {
     let (storage, prefix) = subject.open("classes").await;
     let key = format!("{prefix}a.mov");
-    let body = Body::new(vec![Bytes::from(noise(100_000, 1))], storage.capabilities().checksum);
+    let body = Body::new(
+        vec![Bytes::from(noise(100_000, 1))],
+        storage.capabilities().checksum,
+    );
     storage
         .put(PutRequest {
             key: &key,
@@ -124,7 +196,10 @@ async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Sub
         })
         .await
         .expect("written");
-    let context = TaskContext { storage: Arc::new(subject.again()), ..context() };
+    let context = TaskContext {
+        storage: Arc::new(subject.again()),
+        ..context()
+    };
     let location = format!("{}{key}", subject.base);
     (context, storage, location, subject)
 }
@@ -132,13 +207,30 @@ async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Sub
 /// MiniStack keeps archived content away and brings it back after two seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_there_and_back_on_ministack() {
-    let Some(subject) = subjects::ministack().await else { return };
+    let Some(subject) = subjects::ministack().await else {
+        return;
+    };
     let (context, storage, location, _subject) = object(subject).await;
-    assert_eq!(reasons(run(archive("GLACIER"), vec![at(&location)], &context).await), [""; 0]);
-    let read = || async { storage.read("classes/a.mov", 0..100_000, None).await?.collect().await };
+    assert_eq!(
+        reasons(run(archive("GLACIER"), vec![at(&location)], &context).await),
+        [""; 0]
+    );
+    let read = || async {
+        storage
+            .read("classes/a.mov", 0..100_000, None)
+            .await?
+            .collect()
+            .await
+    };
     assert!(matches!(read().await, Err(StorageError::Archived(_))));
     let mut looks = 0;
-    while let UnitResult::Waiting { .. } = run(restore(RestoreTier::Standard), vec![at(&location)], &context).await {
+    while let UnitResult::Waiting { .. } = run(
+        restore(RestoreTier::Standard),
+        vec![at(&location)],
+        &context,
+    )
+    .await
+    {
         looks += 1;
         assert!(looks < 600, "it does not come back");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -149,14 +241,29 @@ async fn the_way_there_and_back_on_ministack() {
 /// SeaweedFS keeps classes, refuses the usual move to one, reads from all of them, and restores nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_on_seaweedfs_and_no_way_back() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let (context, storage, location, _subject) = object(subject).await;
     for _ in 0..2 {
-        assert_eq!(reasons(run(archive("GLACIER"), vec![at(&location)], &context).await), [""; 0]);
+        assert_eq!(
+            reasons(run(archive("GLACIER"), vec![at(&location)], &context).await),
+            [""; 0]
+        );
     }
     let state = storage.stat("classes/a.mov").await.expect("there");
-    assert_eq!((state.bytes, state.class.as_deref()), (100_000, Some("GLACIER")));
-    let failed = reasons(run(restore(RestoreTier::Standard), vec![at(&location)], &context).await);
+    assert_eq!(
+        (state.bytes, state.class.as_deref()),
+        (100_000, Some("GLACIER"))
+    );
+    let failed = reasons(
+        run(
+            restore(RestoreTier::Standard),
+            vec![at(&location)],
+            &context,
+        )
+        .await,
+    );
     assert_eq!(failed, ["storage_unsupported"]);
 }
 
@@ -164,9 +271,19 @@ async fn a_class_on_seaweedfs_and_no_way_back() {
 async fn what_the_service_tiered_by_itself_comes_back_for_good() {
     let (context, vault, _dir) = vault().await;
     vault.put("a.mov", b"picture", "INTELLIGENT_TIERING");
-    let look = || run(restore(RestoreTier::Standard), vec![at("s3://vault/a.mov")], &context);
+    let look = || {
+        run(
+            restore(RestoreTier::Standard),
+            vec![at("s3://vault/a.mov")],
+            &context,
+        )
+    };
     assert!(matches!(look().await, UnitResult::Waiting { .. }));
-    assert!(!vault.restores()[0].contains("Days"), "{:?}", vault.restores());
+    assert!(
+        !vault.restores()[0].contains("Days"),
+        "{:?}",
+        vault.restores()
+    );
     vault.deliver();
     assert_eq!(reasons(look().await), [""; 0]);
 }
@@ -179,19 +296,34 @@ async fn what_cannot_be_archived_or_restored_says_why() {
     let failed = reasons(run(restore(RestoreTier::Expedited), assets(), &context).await);
     assert_eq!(failed, ["storage_invalid", "storage_missing"]);
     // What waits is looked at again before what failed is told.
-    assert!(matches!(run(restore(RestoreTier::Standard), assets(), &context).await, UnitResult::Waiting { .. }));
+    assert!(matches!(
+        run(restore(RestoreTier::Standard), assets(), &context).await,
+        UnitResult::Waiting { .. }
+    ));
     vault.deliver();
-    assert_eq!(reasons(run(restore(RestoreTier::Standard), assets(), &context).await), ["storage_missing"]);
+    assert_eq!(
+        reasons(run(restore(RestoreTier::Standard), assets(), &context).await),
+        ["storage_missing"]
+    );
     std::fs::write(dir.path().join("f"), b"x").expect("written");
     let file = at(&format!("file:{}/f", dir.path().display()));
-    assert_eq!(reasons(run(archive("GLACIER"), vec![file.clone()], &context).await), ["storage_unsupported"]);
-    assert_eq!(reasons(run(restore(RestoreTier::Standard), vec![file], &context).await), [""; 0], "it can be read");
+    assert_eq!(
+        reasons(run(archive("GLACIER"), vec![file.clone()], &context).await),
+        ["storage_unsupported"]
+    );
+    assert_eq!(
+        reasons(run(restore(RestoreTier::Standard), vec![file], &context).await),
+        [""; 0],
+        "it can be read"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do() {
-    let Some(subject) =
-        subjects::weed_with(|endpoint| endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(6 << 20))).await
+    let Some(subject) = subjects::weed_with(|endpoint| {
+        endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(6 << 20))
+    })
+    .await
     else {
         return;
     };
@@ -204,11 +336,27 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
         ..Attributes::default()
     };
     let uploads = storage.multipart(&key).expect("it takes content in parts");
-    let upload = uploads.begin(BeginRequest { key: &key, attributes: &attributes, source: None }).await.expect("begun");
+    let upload = uploads
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &attributes,
+            source: None,
+        })
+        .await
+        .expect("begun");
     let mut parts = Vec::new();
-    for (number, (offset, piece)) in (1..).zip((0..).step_by(5 << 20).zip(content.chunks(5 << 20))) {
-        let body = Body::new(vec![Bytes::copy_from_slice(piece)], storage.capabilities().checksum);
-        parts.push(uploads.put_part(&upload, ::storage::Slot { number, offset }, &body).await.expect("sent"));
+    for (number, (offset, piece)) in (1..).zip((0..).step_by(5 << 20).zip(content.chunks(5 << 20)))
+    {
+        let body = Body::new(
+            vec![Bytes::copy_from_slice(piece)],
+            storage.capabilities().checksum,
+        );
+        parts.push(
+            uploads
+                .put_part(&upload, ::storage::Slot { number, offset }, &body)
+                .await
+                .expect("sent"),
+        );
     }
     uploads
         .complete(CompleteRequest {
@@ -219,12 +367,27 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
         })
         .await
         .expect("there");
-    let context = TaskContext { storage: Arc::new(subject.registry), ..context() };
+    let context = TaskContext {
+        storage: Arc::new(subject.registry),
+        ..context()
+    };
     let location = format!("{}{key}", subject.base);
-    assert_eq!(reasons(run(archive("STANDARD_IA"), vec![at(&location)], &context).await), [""; 0]);
+    assert_eq!(
+        reasons(run(archive("STANDARD_IA"), vec![at(&location)], &context).await),
+        [""; 0]
+    );
     let state = storage.stat(&key).await.expect("there");
-    assert_eq!((state.bytes, state.class.as_deref()), (15 << 20, Some("STANDARD_IA")));
-    let read = storage.read(&key, 0..state.bytes, None).await.expect("readable").collect().await.expect("whole");
+    assert_eq!(
+        (state.bytes, state.class.as_deref()),
+        (15 << 20, Some("STANDARD_IA"))
+    );
+    let read = storage
+        .read(&key, 0..state.bytes, None)
+        .await
+        .expect("readable")
+        .collect()
+        .await
+        .expect("whole");
     assert!(read.concat() == content, "every byte is where it was");
     assert_eq!(uploads.uploads(&key).await.expect("listed"), []);
 }
@@ -241,8 +404,15 @@ impl Pair {
         let dir = tempfile::tempdir().expect("a temp dir");
         std::fs::create_dir(dir.path().join("vault")).expect("created");
         let graves = Arc::new(Graves::default());
-        let context = TaskContext { effects: Arc::clone(&graves) as Arc<dyn Effects>, ..context() };
-        Pair { dir, graves, context }
+        let context = TaskContext {
+            effects: Arc::clone(&graves) as Arc<dyn Effects>,
+            ..context()
+        };
+        Pair {
+            dir,
+            graves,
+            context,
+        }
     }
 
     fn order(&self) -> PurgeTask {
@@ -276,7 +446,10 @@ async fn a_file_is_removed_when_its_copy_is_proven_and_leaves_a_tombstone() {
     let pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
     pair.write("vault/a.mov", b"picture");
-    let dry = PurgeTask { dry_run: true, ..pair.order() };
+    let dry = PurgeTask {
+        dry_run: true,
+        ..pair.order()
+    };
     assert_eq!(pair.purge(dry, &file).await, [""; 0]);
     assert!(pair.exists("a.mov"), "a dry run removes nothing");
     assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
@@ -286,10 +459,19 @@ async fn a_file_is_removed_when_its_copy_is_proven_and_leaves_a_tombstone() {
     let graves = pair.graves.kept.lock();
     let hash = hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, b"picture").to_string();
     for grave in &*graves {
-        assert_eq!((grave.asset.as_str(), grave.bytes, &grave.hash), ("a.mov", 7, &hash));
-        assert_eq!(grave.copy, format!("file:{}/vault/a.mov", pair.dir.path().display()));
+        assert_eq!(
+            (grave.asset.as_str(), grave.bytes, &grave.hash),
+            ("a.mov", 7, &hash)
+        );
+        assert_eq!(
+            grave.copy,
+            format!("file:{}/vault/a.mov", pair.dir.path().display())
+        );
     }
-    let told: Vec<_> = graves.iter().map(|grave| (grave.dry_run, grave.found_gone)).collect();
+    let told: Vec<_> = graves
+        .iter()
+        .map(|grave| (grave.dry_run, grave.found_gone))
+        .collect();
     assert_eq!(told, [(true, false), (false, false), (false, true)]);
 }
 
@@ -303,18 +485,40 @@ async fn purge_behind_a_directory_swapped_for_a_link_removes_nothing() {
             std::fs::create_dir_all(at(name)).expect("made");
             pair.write(&format!("{name}/a.mov"), b"picture");
         }
-        let mut listed = Asset { path: "d/a.mov".into(), ..asset("a", &at("lib/d/a.mov")) };
+        let mut listed = Asset {
+            path: "d/a.mov".into(),
+            ..asset("a", &at("lib/d/a.mov"))
+        };
         listed.note_listed(false);
         if !swapped.is_empty() {
             std::fs::remove_dir_all(at(swapped).join("d")).expect("removed");
             std::os::unix::fs::symlink(at("outside"), at(swapped).join("d")).expect("linked");
         }
-        let target = |root: &str| vec![format!("file:{}/{root}/{{path}}", pair.dir.path().display())];
-        let source = PurgeTask { keep: target("vault"), ..pair.order() };
-        let copy = PurgeTask { of: target("copies"), ..source.clone() };
+        let target = |root: &str| {
+            vec![format!(
+                "file:{}/{root}/{{path}}",
+                pair.dir.path().display()
+            )]
+        };
+        let source = PurgeTask {
+            keep: target("vault"),
+            ..pair.order()
+        };
+        let copy = PurgeTask {
+            of: target("copies"),
+            ..source.clone()
+        };
         for (of, task) in [("lib", source), ("copies", copy)] {
-            let refused = if [of, "vault"].contains(&swapped) { vec!["storage_invalid"] } else { vec![] };
-            assert_eq!(pair.purge(task, &listed).await, refused, "of {of}, swapped {swapped:?}");
+            let refused = if [of, "vault"].contains(&swapped) {
+                vec!["storage_invalid"]
+            } else {
+                vec![]
+            };
+            assert_eq!(
+                pair.purge(task, &listed).await,
+                refused,
+                "of {of}, swapped {swapped:?}"
+            );
         }
         assert!(pair.exists("outside/a.mov"), "{swapped}");
         assert!(pair.exists("vault/d/a.mov"), "{swapped}");
@@ -325,25 +529,62 @@ async fn purge_behind_a_directory_swapped_for_a_link_removes_nothing() {
 async fn nothing_is_removed_that_is_not_proven_elsewhere() {
     let pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
-    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "no copy");
+    assert_eq!(
+        pair.purge(pair.order(), &file).await,
+        ["purge_unproven"],
+        "no copy"
+    );
     pair.write("vault/a.mov", b"PICTURE");
-    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "another content");
+    assert_eq!(
+        pair.purge(pair.order(), &file).await,
+        ["purge_unproven"],
+        "another content"
+    );
     pair.write("vault/a.mov", b"picture");
-    let declared = Asset { hash: Some("md5:00000000000000000000000000000000".into()), ..file.clone() };
-    assert_eq!(pair.purge(pair.order(), &declared).await, ["purge_unproven"], "not what was declared");
+    let declared = Asset {
+        hash: Some("md5:00000000000000000000000000000000".into()),
+        ..file.clone()
+    };
+    assert_eq!(
+        pair.purge(pair.order(), &declared).await,
+        ["purge_unproven"],
+        "not what was declared"
+    );
     // One file under two names is no copy.
     std::fs::remove_file(pair.dir.path().join("vault/a.mov")).expect("removed");
-    std::fs::hard_link(pair.dir.path().join("a.mov"), pair.dir.path().join("vault/a.mov")).expect("linked");
-    assert_eq!(pair.purge(pair.order(), &file).await, ["purge_unproven"], "a second name");
-    let own = PurgeTask { keep: vec![file.location.replace("a.mov", "{file}")], ..pair.order() };
+    std::fs::hard_link(
+        pair.dir.path().join("a.mov"),
+        pair.dir.path().join("vault/a.mov"),
+    )
+    .expect("linked");
+    assert_eq!(
+        pair.purge(pair.order(), &file).await,
+        ["purge_unproven"],
+        "a second name"
+    );
+    let own = PurgeTask {
+        keep: vec![file.location.replace("a.mov", "{file}")],
+        ..pair.order()
+    };
     assert_eq!(pair.purge(own, &file).await, ["purge_unproven"], "itself");
     for silent in [
-        PurgeTask { keep: vec![], ..pair.order() },
-        PurgeTask { ordered_by: " ".into(), ..pair.order() },
-        PurgeTask { reason: String::new(), ..pair.order() },
+        PurgeTask {
+            keep: vec![],
+            ..pair.order()
+        },
+        PurgeTask {
+            ordered_by: " ".into(),
+            ..pair.order()
+        },
+        PurgeTask {
+            reason: String::new(),
+            ..pair.order()
+        },
     ] {
         let refused = run(TaskSpec::Purge(silent), vec![file.clone()], &pair.context).await;
-        assert!(matches!(refused, UnitResult::Failed(failure) if failure.reason == "purge_not_ordered"));
+        assert!(
+            matches!(refused, UnitResult::Failed(failure) if failure.reason == "purge_not_ordered")
+        );
     }
     assert!(pair.exists("a.mov") && pair.graves.kept.lock().is_empty());
 }
@@ -352,14 +593,27 @@ async fn nothing_is_removed_that_is_not_proven_elsewhere() {
 async fn a_copy_in_an_archive_is_proven_by_what_its_storage_vouches_for() {
     let (vault_context, vault, _dir) = vault().await;
     let graves = Arc::new(Graves::default());
-    let context = TaskContext { effects: Arc::clone(&graves) as Arc<dyn Effects>, ..vault_context };
+    let context = TaskContext {
+        effects: Arc::clone(&graves) as Arc<dyn Effects>,
+        ..vault_context
+    };
     let pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
     vault.put("a.mov", b"picture", "DEEP_ARCHIVE");
     let keep = vec!["s3://vault/{file}".to_owned()];
-    let order = |proof| TaskSpec::Purge(PurgeTask { keep: keep.clone(), proof, ..pair.order() });
+    let order = |proof| {
+        TaskSpec::Purge(PurgeTask {
+            keep: keep.clone(),
+            proof,
+            ..pair.order()
+        })
+    };
     let run = |proof| run(order(proof), vec![file.clone()], &context);
-    assert_eq!(reasons(run(PurgeProof::Content).await), ["storage_archived"], "it cannot be read");
+    assert_eq!(
+        reasons(run(PurgeProof::Content).await),
+        ["storage_archived"],
+        "it cannot be read"
+    );
     assert!(pair.exists("a.mov"));
     vault.put("a.mov", b"PICTURE", "DEEP_ARCHIVE");
     assert_eq!(reasons(run(PurgeProof::Checksum).await), ["purge_unproven"]);
@@ -377,26 +631,63 @@ async fn object_under_two_names_is_not_its_own_copy() {
     let registry = Arc::new(Registry::new(s3_status::settings(&url, &file)));
     let graves = Arc::new(Graves::default());
     let effects = Arc::clone(&graves) as Arc<dyn Effects>;
-    let context = TaskContext { effects, storage: registry, ..context() };
+    let context = TaskContext {
+        effects,
+        storage: registry,
+        ..context()
+    };
     for key in ["in/a.mov", "in/b.mov", "out/a.mov", "out/b.mov"] {
-        bucket.lock().expect("sound").objects.insert(key.into(), b"picture".to_vec());
+        bucket
+            .lock()
+            .expect("sound")
+            .objects
+            .insert(key.into(), b"picture".to_vec());
     }
     let order = |keep: &str| {
         let keep = vec![keep.to_owned()];
-        TaskSpec::Purge(PurgeTask { keep, ..Pair::new().order() })
+        TaskSpec::Purge(PurgeTask {
+            keep,
+            ..Pair::new().order()
+        })
     };
     let assets = || vec![at("s3://bucket/in/a.mov"), at("s3://bucket/in/b.mov")];
     let refused = run(order("s3://alias/in/{file}"), assets(), &context).await;
     assert_eq!(reasons(refused), ["purge_unproven", "purge_unproven"]);
     let left = bucket.lock().expect("sound").objects.len();
-    assert_eq!((left, graves.kept.lock().len()), (4, 0), "nothing was removed, and no probe is left");
+    assert_eq!(
+        (left, graves.kept.lock().len()),
+        (4, 0),
+        "nothing was removed, and no probe is left"
+    );
     // Another name in the same place is another object.
-    bucket.lock().expect("sound").objects.insert("in/copy of a.mov".into(), b"picture".to_vec());
-    let beside = run(order("s3://alias/in/copy of {file}"), assets()[..1].to_vec(), &context).await;
+    bucket
+        .lock()
+        .expect("sound")
+        .objects
+        .insert("in/copy of a.mov".into(), b"picture".to_vec());
+    let beside = run(
+        order("s3://alias/in/copy of {file}"),
+        assets()[..1].to_vec(),
+        &context,
+    )
+    .await;
     assert_eq!(reasons(beside), [""; 0]);
-    bucket.lock().expect("sound").objects.remove("in/copy of a.mov");
-    assert_eq!(reasons(run(order("s3://alias/out/{file}"), assets(), &context).await), [""; 0]);
-    let left: Vec<String> = bucket.lock().expect("sound").objects.keys().cloned().collect();
+    bucket
+        .lock()
+        .expect("sound")
+        .objects
+        .remove("in/copy of a.mov");
+    assert_eq!(
+        reasons(run(order("s3://alias/out/{file}"), assets(), &context).await),
+        [""; 0]
+    );
+    let left: Vec<String> = bucket
+        .lock()
+        .expect("sound")
+        .objects
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(left, ["out/a.mov", "out/b.mov"]);
 }
 
@@ -405,7 +696,10 @@ async fn a_removal_that_nobody_records_fails_the_asset_and_is_told_at_the_next_a
     let mut pair = Pair::new();
     let file = pair.write("a.mov", b"picture");
     pair.write("vault/a.mov", b"picture");
-    pair.context.effects = Arc::new(Graves { closed: true, ..Graves::default() });
+    pair.context.effects = Arc::new(Graves {
+        closed: true,
+        ..Graves::default()
+    });
     assert_eq!(pair.purge(pair.order(), &file).await, ["coordinator_gone"]);
     pair.context.effects = Arc::clone(&pair.graves) as Arc<dyn Effects>;
     assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);

@@ -43,7 +43,13 @@ impl Yard {
         std::fs::create_dir(dir.path().join("in")).expect("created");
         let to = format!("file:{}/out/{{path}}", dir.path().display());
         let verify = Some(HashAlgorithm::Xxh128);
-        let task = TransferTask { to, verify, hashes: Vec::new(), job: "job-1".into(), mhl: false };
+        let task = TransferTask {
+            to,
+            verify,
+            hashes: Vec::new(),
+            job: "job-1".into(),
+            mhl: false,
+        };
         Yard { dir, task }
     }
 
@@ -72,8 +78,14 @@ impl Yard {
         let Ok(entries) = std::fs::read_dir(self.target(below)) else {
             return Vec::new();
         };
-        let mut names: Vec<String> =
-            entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| {
+                e.expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -94,7 +106,11 @@ pub(crate) fn asset(name: &str, path: &Path) -> Asset {
 
 pub(crate) fn unit(task: &TransferTask, assets: &[Asset]) -> Unit {
     Unit {
-        id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+        id: UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: 1,
+        },
         epoch: 1,
         attempt: 0,
         kind: Kind::Transfer,
@@ -113,7 +129,16 @@ pub(crate) fn finished(result: UnitResult) -> (Vec<AssetFact>, Vec<(String, Fail
 
 /// Reason and whether it is worth another attempt, by asset.
 pub(crate) fn reasons(failures: &[(String, Failure)]) -> Vec<(&str, &str, bool)> {
-    failures.iter().map(|(id, f)| (id.as_str(), f.reason.as_str(), f.class == ErrorClass::Transient)).collect()
+    failures
+        .iter()
+        .map(|(id, f)| {
+            (
+                id.as_str(),
+                f.reason.as_str(),
+                f.class == ErrorClass::Transient,
+            )
+        })
+        .collect()
 }
 
 /// Bytes that repeat nowhere a block would notice.

@@ -14,12 +14,27 @@ use tokio_util::sync::CancellationToken;
 /// Runs the reference tool; returns its exit code and what it said. Its `verify` is a command of `ascmhl-debug`.
 pub(crate) fn ascmhl(arguments: &[&str], root: &Path) -> (i32, String) {
     let program = std::env::var("SHOWRUNNER_ASCMHL").unwrap_or_else(|_| "ascmhl".into());
-    let program = if arguments[0] == "verify" { format!("{program}-debug") } else { program };
-    let Output { status, stdout, stderr } =
-        Command::new(&program).args(arguments).arg(root).output().unwrap_or_else(|error| {
+    let program = if arguments[0] == "verify" {
+        format!("{program}-debug")
+    } else {
+        program
+    };
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(&program)
+        .args(arguments)
+        .arg(root)
+        .output()
+        .unwrap_or_else(|error| {
             panic!("{program}: {error}; install it with ops/setup.sh or set SHOWRUNNER_ASCMHL")
         });
-    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr)
+    );
     (status.code().unwrap_or(-1), said)
 }
 
@@ -47,18 +62,31 @@ fn root(yard: &Yard) -> PathBuf {
 /// Lands files as a job and seals the tree.
 async fn land(yard: &mut Yard, job: &str, files: &[(&str, &[u8])]) -> SealReport {
     yard.task.job = job.into();
-    let assets: Vec<_> = files.iter().map(|(name, content)| yard.asset(name, content)).collect();
+    let assets: Vec<_> = files
+        .iter()
+        .map(|(name, content)| yard.asset(name, content))
+        .collect();
     let (_, failures) = yard.run(&assets).await;
     assert_eq!(reasons(&failures), []);
     sealed(yard, job)
 }
 
 fn sealed(yard: &Yard, job: &str) -> SealReport {
-    seal(&root(yard), job, HashAlgorithm::Xxh128, &CancellationToken::new()).expect("sealed")
+    seal(
+        &root(yard),
+        job,
+        HashAlgorithm::Xxh128,
+        &CancellationToken::new(),
+    )
+    .expect("sealed")
 }
 
 async fn seal_task(yard: &Yard, job: &str, algorithm: HashAlgorithm) -> UnitResult {
-    let task = SealTask { root: format!("file:{}", root(yard).display()), job: job.into(), algorithm };
+    let task = SealTask {
+        root: format!("file:{}", root(yard).display()),
+        job: job.into(),
+        algorithm,
+    };
     let mut unit = unit(&yard.task, &[]);
     unit.task = Arc::new(TaskSpec::Seal(task));
     worker::task::run(&unit, &context()).await
@@ -88,7 +116,10 @@ fn contents(path: &Path) -> (Header, Vec<(String, Vec<Action>)>) {
     let mut files = Vec::new();
     let (header, _) = read_generation(path, |entry| {
         if matches!(entry.kind, EntryKind::File { .. }) {
-            files.push((entry.path.clone(), entry.hashes.iter().filter_map(|h| h.action).collect()));
+            files.push((
+                entry.path.clone(),
+                entry.hashes.iter().filter_map(|h| h.action).collect(),
+            ));
         }
     })
     .expect("well formed");
@@ -96,39 +127,71 @@ fn contents(path: &Path) -> (Header, Vec<(String, Vec<Action>)>) {
 }
 
 fn rewrite(path: &Path, content: &[u8]) {
-    let old = std::fs::metadata(path).and_then(|m| m.modified()).expect("there");
+    let old = std::fs::metadata(path)
+        .and_then(|m| m.modified())
+        .expect("there");
     std::fs::write(path, content).expect("written");
-    std::fs::File::options().append(true).open(path).and_then(|f| f.set_modified(old)).expect("touched");
+    std::fs::File::options()
+        .append(true)
+        .open(path)
+        .and_then(|f| f.set_modified(old))
+        .expect("touched");
 }
 
 #[tokio::test]
 async fn three_generations_by_both_tools() {
     let mut yard = yard();
     let large = noise(3 << 20, 1);
-    let first: &[(&str, &[u8])] =
-        &[("a b.mov", b"a"), ("s1/ü&<>\"'.wav", b"b"), ("s1/deep/x.srt", b""), ("large.mxf", &large)];
+    let first: &[(&str, &[u8])] = &[
+        ("a b.mov", b"a"),
+        ("s1/ü&<>\"'.wav", b"b"),
+        ("s1/deep/x.srt", b""),
+        ("large.mxf", &large),
+    ];
     let report = land(&mut yard, "job-1", first).await;
-    assert_eq!((report.files, report.hashed_bytes), (4, 0), "the journal vouches for every file");
+    assert_eq!(
+        (report.files, report.hashed_bytes),
+        (4, 0),
+        "the journal vouches for every file"
+    );
     assert!(!root(&yard).join(".showrunner").exists());
     accepted_by_reference(&root(&yard));
     let (code, said) = ascmhl(&["create"], &root(&yard));
     assert_eq!(code, 0, "{said}");
     assert!(verified(&root(&yard)).is_intact());
-    let report = land(&mut yard, "job-2", &[("s2/new.mov", b"new"), ("a b.mov", b"a")]).await;
+    let report = land(
+        &mut yard,
+        "job-2",
+        &[("s2/new.mov", b"new"), ("a b.mov", b"a")],
+    )
+    .await;
     assert_eq!((report.files, report.hashed_bytes), (2, 0));
     let paths = generations(&root(&yard));
     assert_eq!(paths.len(), 3);
-    assert_eq!(report.generation, paths.last().and_then(|path| path.canonicalize().ok()));
+    assert_eq!(
+        report.generation,
+        paths.last().and_then(|path| path.canonicalize().ok())
+    );
     let (header, files) = contents(&paths[2]);
-    assert_eq!((header.tool.as_str(), header.process.as_str()), ("showrunner", "transfer"));
-    let expected = [("a b.mov".into(), vec![Action::Verified]), ("s2/new.mov".into(), vec![Action::Original])];
+    assert_eq!(
+        (header.tool.as_str(), header.process.as_str()),
+        ("showrunner", "transfer")
+    );
+    let expected = [
+        ("a b.mov".into(), vec![Action::Verified]),
+        ("s2/new.mov".into(), vec![Action::Original]),
+    ];
     assert_eq!(files, expected);
     for command in ["verify", "diff", "info"] {
         let (code, said) = ascmhl(&[command], &root(&yard));
         assert_eq!(code, 0, "ascmhl {command}: {said}");
     }
     let report = verified(&root(&yard));
-    assert_eq!((report.is_intact(), report.generations, report.files), (true, 3, 5), "{report:?}");
+    assert_eq!(
+        (report.is_intact(), report.generations, report.files),
+        (true, 3, 5),
+        "{report:?}"
+    );
     assert_eq!(ascmhl(&["create"], &root(&yard)).0, 0);
     assert!(verified(&root(&yard)).is_intact());
 }
@@ -136,34 +199,71 @@ async fn three_generations_by_both_tools() {
 #[tokio::test]
 async fn root_and_directory_hashes_are_those_of_the_reference() {
     let mut yard = yard();
-    land(&mut yard, "job-1", &[("a", b"1"), ("d/b", b"2"), ("d/e/c", b"3"), ("z", b"")]).await;
+    land(
+        &mut yard,
+        "job-1",
+        &[("a", b"1"), ("d/b", b"2"), ("d/e/c", b"3"), ("z", b"")],
+    )
+    .await;
     std::fs::create_dir(yard.dir.path().join("copy")).expect("created");
     let copy = yard.dir.path().join("copy/out");
-    let copied = Command::new("cp").args(["-a"]).arg(root(&yard)).arg(&copy).status().expect("cp");
+    let copied = Command::new("cp")
+        .args(["-a"])
+        .arg(root(&yard))
+        .arg(&copy)
+        .status()
+        .expect("cp");
     assert!(copied.success());
     std::fs::remove_dir_all(copy.join("ascmhl")).expect("removed");
     assert_eq!(ascmhl(&["create"], &copy).0, 0);
     let digests = |path: &Path| {
         let mut all = Vec::new();
         let (header, _) = read_generation(path, |entry| {
-            all.extend(entry.hashes.iter().chain(&entry.structure).map(|h| format!("{} {}", entry.path, h.digest)));
+            all.extend(
+                entry
+                    .hashes
+                    .iter()
+                    .chain(&entry.structure)
+                    .map(|h| format!("{} {}", entry.path, h.digest)),
+            );
         })
         .expect("well formed");
-        all.extend(header.root_content.iter().chain(&header.root_structure).map(|h| h.digest.to_string()));
+        all.extend(
+            header
+                .root_content
+                .iter()
+                .chain(&header.root_structure)
+                .map(|h| h.digest.to_string()),
+        );
         all
     };
-    assert_eq!(digests(&generations(&root(&yard))[0]), digests(&generations(&copy)[0]));
+    assert_eq!(
+        digests(&generations(&root(&yard))[0]),
+        digests(&generations(&copy)[0])
+    );
 }
 
 #[tokio::test]
 async fn a_flipped_byte_is_found_by_both_tools() {
     let mut yard = yard();
-    land(&mut yard, "job-1", &[("a/x.mov", &noise(5000, 2)), ("b.mov", b"fine")]).await;
+    land(
+        &mut yard,
+        "job-1",
+        &[("a/x.mov", &noise(5000, 2)), ("b.mov", b"fine")],
+    )
+    .await;
     let mut altered = noise(5000, 2);
     altered[4321] ^= 4;
     rewrite(&root(&yard).join("a/x.mov"), &altered);
     let report = verified(&root(&yard));
-    assert_eq!(report.mismatched.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), ["a/x.mov"]);
+    assert_eq!(
+        report
+            .mismatched
+            .iter()
+            .map(|m| m.path.as_str())
+            .collect::<Vec<_>>(),
+        ["a/x.mov"]
+    );
     let (code, said) = ascmhl(&["verify"], &root(&yard));
     assert_eq!(code, 11, "a failed verification: {said}");
     assert!(said.contains("a/x.mov"), "{said}");
@@ -174,7 +274,10 @@ async fn sealing_again_writes_nothing_new() {
     let mut yard = yard();
     land(&mut yard, "job-1", &[("a", b"1")]).await;
     let again = sealed(&yard, "job-1");
-    assert_eq!((again.generation, again.files, again.hashed_bytes), (None, 0, 0));
+    assert_eq!(
+        (again.generation, again.files, again.hashed_bytes),
+        (None, 0, 0)
+    );
     assert_eq!(generations(&root(&yard)).len(), 1);
     // Killed after the chain and before the journal was removed: the records are recognised.
     yard.run(&[yard.asset("b", b"2")]).await;
@@ -210,7 +313,11 @@ async fn a_seal_killed_before_its_chain_leaves_nothing_that_counts() {
     std::fs::write(folder.join(".0003.sr-part"), b"half").expect("written");
     std::fs::create_dir_all(journal.parent().expect("a directory")).expect("created");
     std::fs::write(&journal, lines).expect("written");
-    assert_eq!(verified(&root(&yard)).broken.len(), 1, "the unlisted generation is reported");
+    assert_eq!(
+        verified(&root(&yard)).broken.len(),
+        1,
+        "the unlisted generation is reported"
+    );
     let report = sealed(&yard, "job-1");
     assert_eq!(report.files, 1);
     assert_eq!(generations(&root(&yard)).len(), 2);
@@ -237,21 +344,31 @@ async fn an_altered_file_is_recorded_as_failed_and_fails_the_seal_until_it_is_re
     std::fs::write(root(&yard).join("a"), b"altered!").expect("written");
     for _ in 0..2 {
         let failed = failure(seal_task(&yard, "job-2", HashAlgorithm::Xxh128).await);
-        assert_eq!((failed.reason.as_str(), failed.class.retryable()), ("mhl_mismatch", false));
+        assert_eq!(
+            (failed.reason.as_str(), failed.class.retryable()),
+            ("mhl_mismatch", false)
+        );
         assert!(failed.message.contains("a: "), "{}", failed.message);
     }
     let paths = generations(&root(&yard));
     assert_eq!(paths.len(), 2);
-    assert_eq!(contents(&paths[1]).1, [("a".to_owned(), vec![Action::Failed])]);
+    assert_eq!(
+        contents(&paths[1]).1,
+        [("a".to_owned(), vec![Action::Failed])]
+    );
     std::fs::write(root(&yard).join("a"), b"original").expect("written");
-    assert!(matches!(seal_task(&yard, "job-2", HashAlgorithm::Xxh128).await, UnitResult::Finished { .. }));
+    assert!(matches!(
+        seal_task(&yard, "job-2", HashAlgorithm::Xxh128).await,
+        UnitResult::Finished { .. }
+    ));
     accepted_by_reference_but_directories(&root(&yard));
 }
 
 #[tokio::test]
 async fn a_landed_file_that_has_gone_fails_the_seal() {
     let yard = yard();
-    yard.run(&[yard.asset("a", b"1"), yard.asset("b", b"2")]).await;
+    yard.run(&[yard.asset("a", b"1"), yard.asset("b", b"2")])
+        .await;
     std::fs::remove_file(root(&yard).join("a")).expect("removed");
     let failed = failure(seal_task(&yard, "job-1", HashAlgorithm::Xxh128).await);
     assert!(failed.message.contains("a: landed"), "{}", failed.message);
@@ -263,12 +380,18 @@ async fn a_history_in_another_algorithm_is_verified_before_it_is_continued() {
     std::fs::create_dir_all(root(&yard)).expect("created");
     std::fs::write(root(&yard).join("a"), b"1").expect("written");
     std::fs::write(root(&yard).join("skip.tmp"), b"1").expect("written");
-    assert_eq!(ascmhl(&["create", "-h", "md5", "-i", "*.tmp"], &root(&yard)).0, 0);
+    assert_eq!(
+        ascmhl(&["create", "-h", "md5", "-i", "*.tmp"], &root(&yard)).0,
+        0
+    );
     let report = land(&mut yard, "job-1", &[("a", b"1"), ("d/b", b"2")]).await;
     assert_eq!(report.hashed_bytes, 1, "md5 of the known file only");
     let (header, files) = contents(&generations(&root(&yard))[1]);
     assert!(header.ignore.contains(&"*.tmp".to_owned()));
-    assert_eq!(files[0], ("a".to_owned(), vec![Action::Verified, Action::Verified]));
+    assert_eq!(
+        files[0],
+        ("a".to_owned(), vec![Action::Verified, Action::Verified])
+    );
     assert!(verified(&root(&yard)).is_intact());
     accepted_by_reference_but_directories(&root(&yard));
     assert_eq!(ascmhl(&["create", "-h", "c4"], &root(&yard)).0, 0);
@@ -282,11 +405,22 @@ async fn nested_histories_are_continued_and_referenced() {
     std::fs::create_dir_all(&card).expect("created");
     std::fs::write(card.join("clip.mov"), b"clip").expect("written");
     assert_eq!(ascmhl(&["create"], &card).0, 0);
-    land(&mut yard, "job-1", &[("cards/A001/extra.wav", b"wav"), ("top.mov", b"top")]).await;
+    land(
+        &mut yard,
+        "job-1",
+        &[("cards/A001/extra.wav", b"wav"), ("top.mov", b"top")],
+    )
+    .await;
     assert_eq!(generations(&card).len(), 2);
-    let (_, references) = read_generation(&generations(&root(&yard))[0], |_| {}).expect("well formed");
+    let (_, references) =
+        read_generation(&generations(&root(&yard))[0], |_| {}).expect("well formed");
     assert_eq!(references.len(), 1);
-    assert!(references[0].path.starts_with("cards/A001/ascmhl/0002_A001_"), "{references:?}");
+    assert!(
+        references[0]
+            .path
+            .starts_with("cards/A001/ascmhl/0002_A001_"),
+        "{references:?}"
+    );
     let report = verified(&root(&yard));
     assert_eq!((report.is_intact(), report.files), (true, 3), "{report:?}");
     accepted_by_reference_but_directories(&root(&yard));
@@ -294,7 +428,10 @@ async fn nested_histories_are_continued_and_referenced() {
     assert_eq!(code, 0, "{said}");
     assert!(verified(&root(&yard)).is_intact());
     rewrite(&card.join("clip.mov"), b"clop");
-    assert_eq!(verified(&root(&yard)).mismatched[0].path, "cards/A001/clip.mov");
+    assert_eq!(
+        verified(&root(&yard)).mismatched[0].path,
+        "cards/A001/clip.mov"
+    );
 }
 
 #[tokio::test]
@@ -306,7 +443,13 @@ async fn verification_lists_what_is_missing_new_and_broken() {
     std::fs::write(out.join("new"), b"new").expect("written");
     std::fs::write(out.join(".DS_Store"), b"ignored").expect("written");
     let report = verified(&out);
-    assert_eq!((report.missing, report.new), (vec!["d".to_owned(), "d/b".to_owned()], vec!["new".to_owned()]));
+    assert_eq!(
+        (report.missing, report.new),
+        (
+            vec!["d".to_owned(), "d/b".to_owned()],
+            vec!["new".to_owned()]
+        )
+    );
     let generation = generations(&out)[0].clone();
     let text = std::fs::read_to_string(&generation).expect("there");
     std::fs::write(&generation, text.replace("size=\"1\"", "size=\"7\"")).expect("written");
@@ -314,12 +457,19 @@ async fn verification_lists_what_is_missing_new_and_broken() {
     let failed = failure(seal_task(&yard, "job-1", HashAlgorithm::Xxh128).await);
     assert_eq!(failed.reason, "mhl_history_broken");
     std::fs::write(&generation, &text[..text.len() / 2]).expect("written");
-    assert!(verified(&out).broken.iter().any(|problem| problem.contains("byte")));
+    assert!(
+        verified(&out)
+            .broken
+            .iter()
+            .any(|problem| problem.contains("byte"))
+    );
     std::fs::remove_file(&generation).expect("removed");
     assert!(verified(&out).broken[0].contains("missing"));
     std::fs::write(out.join("ascmhl/ascmhl_chain.xml"), b"<x>").expect("written");
     assert!(verified(&out).broken[0].contains("ascmhl_chain.xml"));
-    assert!(verified(yard.dir.path().join("in").as_path()).broken[0].contains("no ASC MHL history"));
+    assert!(
+        verified(yard.dir.path().join("in").as_path()).broken[0].contains("no ASC MHL history")
+    );
 }
 
 #[tokio::test]
@@ -330,8 +480,15 @@ async fn what_cannot_be_recorded_is_refused_with_its_name() {
     assert_eq!(failed.reason, "mhl_invalid");
     std::fs::write(root(&yard).join("bell\u{7}"), b"x").expect("written");
     let failed = failure(seal_task(&yard, "job-1", HashAlgorithm::Xxh128).await);
-    assert!(failed.reason == "mhl_name_unrecordable" && failed.message.contains("bell"), "{failed:?}");
-    assert_eq!(contents(&generations(&root(&yard))[0]).1.len(), 1, "what can be recorded is");
+    assert!(
+        failed.reason == "mhl_name_unrecordable" && failed.message.contains("bell"),
+        "{failed:?}"
+    );
+    assert_eq!(
+        contents(&generations(&root(&yard))[0]).1.len(),
+        1,
+        "what can be recorded is"
+    );
     std::fs::remove_file(root(&yard).join("bell\u{7}")).expect("removed");
     std::fs::write(root(&yard).join("line\nbreak\t.mov"), b"x").expect("written");
     sealed(&yard, "job-1");
@@ -343,8 +500,12 @@ async fn what_cannot_be_recorded_is_refused_with_its_name() {
 async fn adds_a_rename_and_a_changed_file_over_three_generations() {
     let mut yard = yard();
     let out = root(&yard);
-    let first: &[(&str, &[u8])] =
-        &[("reel/a.mov", b"picture"), ("old/deep/b.wav", b"sound"), ("old/c.srt", b"text"), ("e.txt", b"")];
+    let first: &[(&str, &[u8])] = &[
+        ("reel/a.mov", b"picture"),
+        ("old/deep/b.wav", b"sound"),
+        ("old/c.srt", b"text"),
+        ("e.txt", b""),
+    ];
     land(&mut yard, "job-1", first).await;
     std::fs::rename(out.join("reel/a.mov"), out.join("reel/renamed.mov")).expect("renamed");
     std::fs::rename(out.join("old"), out.join("new")).expect("renamed");
@@ -352,7 +513,10 @@ async fn adds_a_rename_and_a_changed_file_over_three_generations() {
     assert_eq!(report.failed, Vec::<String>::new());
     let mut renamed = Vec::new();
     let paths = generations(&out);
-    read_generation(&paths[1], |entry| renamed.extend(entry.previous_path.map(|old| (old, entry.path)))).expect("read");
+    read_generation(&paths[1], |entry| {
+        renamed.extend(entry.previous_path.map(|old| (old, entry.path)))
+    })
+    .expect("read");
     renamed.sort();
     let expected = [
         ("old", "new"),
@@ -361,9 +525,21 @@ async fn adds_a_rename_and_a_changed_file_over_three_generations() {
         ("old/deep/b.wav", "new/deep/b.wav"),
         ("reel/a.mov", "reel/renamed.mov"),
     ];
-    assert_eq!(renamed, expected.map(|(old, new)| (old.to_owned(), new.to_owned())));
-    let actions: Vec<_> = contents(&paths[1]).1.into_iter().filter(|(path, _)| path != "added.mov").collect();
-    assert!(actions.iter().all(|(_, actions)| *actions == [Action::Verified]), "{actions:?}");
+    assert_eq!(
+        renamed,
+        expected.map(|(old, new)| (old.to_owned(), new.to_owned()))
+    );
+    let actions: Vec<_> = contents(&paths[1])
+        .1
+        .into_iter()
+        .filter(|(path, _)| path != "added.mov")
+        .collect();
+    assert!(
+        actions
+            .iter()
+            .all(|(_, actions)| *actions == [Action::Verified]),
+        "{actions:?}"
+    );
     accepted_by_reference_but_directories(&out);
     assert!(verified(&out).is_intact(), "{:?}", verified(&out));
     // The changed file is named by both, under its new name, until it is restored.
@@ -394,8 +570,10 @@ async fn a_rename_is_found_in_a_history_of_another_algorithm_and_never_guessed()
     std::fs::rename(out.join("empty"), out.join("nothing")).expect("renamed");
     land(&mut yard, "job-1", &[("c", b"3")]).await;
     let mut renamed = Vec::new();
-    read_generation(&generations(&out)[1], |entry| renamed.extend(entry.previous_path.map(|old| (old, entry.path))))
-        .expect("read");
+    read_generation(&generations(&out)[1], |entry| {
+        renamed.extend(entry.previous_path.map(|old| (old, entry.path)))
+    })
+    .expect("read");
     assert_eq!(renamed, [("a".to_owned(), "b".to_owned())]);
     assert_eq!(verified(&out).missing, ["empty", "gone"]);
 }

@@ -37,9 +37,16 @@ fn carry(from: &Path, to: &Path) {
             }
         } else {
             write(&target, &std::fs::read(&source).expect("read"));
-            let modified = entry.metadata().and_then(|found| found.modified()).expect("a time");
-            let file = std::fs::File::options().write(true).open(&target).expect("opened");
-            file.set_modified(modified - Duration::from_secs(10)).expect("set");
+            let modified = entry
+                .metadata()
+                .and_then(|found| found.modified())
+                .expect("a time");
+            let file = std::fs::File::options()
+                .write(true)
+                .open(&target)
+                .expect("opened");
+            file.set_modified(modified - Duration::from_secs(10))
+                .expect("set");
         }
     }
 }
@@ -49,7 +56,14 @@ fn copy(from: &Path, to: &Path) -> SealReport {
     carry(from, to);
     let cancel = CancellationToken::new();
     let imported = import(from, to, &Roots::default(), &cancel).expect("imported");
-    seal_copy((to, &Roots::default()), "job", XXH128, &imported.source, &cancel).expect("sealed")
+    seal_copy(
+        (to, &Roots::default()),
+        "job",
+        XXH128,
+        &imported.source,
+        &cancel,
+    )
+    .expect("sealed")
 }
 
 fn intact(root: &Path) {
@@ -84,11 +98,22 @@ fn nested_histories_are_copied_and_continued_over_three_generations() {
     let (shoot, out) = (shoot(dir.path()), dir.path().join("copy/shoot"));
     let before = generations(&shoot.join("A001")).len();
     assert_eq!(copy(&shoot, &out).failed, Vec::<String>::new());
-    assert_eq!(generations(&out.join("A001")).len(), before + 1, "the copy is a generation of the card's own history");
-    assert!(out.join("A001/Voice").is_dir(), "an empty folder that the history lists");
-    let (_, references) = read_generation(generations(&out).last().expect("one"), |_| {}).expect("well formed");
+    assert_eq!(
+        generations(&out.join("A001")).len(),
+        before + 1,
+        "the copy is a generation of the card's own history"
+    );
+    assert!(
+        out.join("A001/Voice").is_dir(),
+        "an empty folder that the history lists"
+    );
+    let (_, references) =
+        read_generation(generations(&out).last().expect("one"), |_| {}).expect("well formed");
     let referred: Vec<&str> = references.iter().map(|one| one.path.as_str()).collect();
-    assert!(referred.len() == 2 && referred[0].starts_with("A001/ascmhl/0003_"), "{referred:?}");
+    assert!(
+        referred.len() == 2 && referred[0].starts_with("A001/ascmhl/0003_"),
+        "{referred:?}"
+    );
     intact(&out);
     accepted(&out);
     // The source goes on, and so does the copy.
@@ -117,9 +142,20 @@ fn copy_of_a_card_that_was_damaged_after_it_was_sealed_fails() {
         }
         write(&shoot.join("A002/b.mov"), b"DAMAGED");
         let report = copy(&shoot, &out);
-        assert!(report.failed.len() == 1 && report.failed[0].starts_with("A002/b.mov"), "{:?}", report.failed);
+        assert!(
+            report.failed.len() == 1 && report.failed[0].starts_with("A002/b.mov"),
+            "{:?}",
+            report.failed
+        );
         let report = verified(&out);
-        assert_eq!(report.mismatched.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["A002/b.mov"]);
+        assert_eq!(
+            report
+                .mismatched
+                .iter()
+                .map(|one| one.path.as_str())
+                .collect::<Vec<_>>(),
+            ["A002/b.mov"]
+        );
         assert!(out.join("A001/ascmhl").is_dir() && out.join("A002/ascmhl").is_dir());
     }
 }
@@ -134,7 +170,11 @@ fn file_that_contradicts_a_later_generation_of_its_source_is_no_original() {
     assert_eq!(ascmhl(&["create", "-h", "md5"], &shoot.join("A002")).0, 0);
     write(&shoot.join("A002/new.mov"), b"NEW");
     let report = copy(&shoot, &out);
-    assert!(report.failed.len() == 1 && report.failed[0].starts_with("A002/new.mov"), "{:?}", report.failed);
+    assert!(
+        report.failed.len() == 1 && report.failed[0].starts_with("A002/new.mov"),
+        "{:?}",
+        report.failed
+    );
     assert_eq!(verified(&out).new, ["A002/new.mov"], "it is not recorded");
     write(&shoot.join("A002/new.mov"), b"new");
     assert_eq!(copy(&shoot, &out).failed, Vec::<String>::new());
@@ -159,14 +199,22 @@ fn nested_history_that_is_missing_rolled_back_or_replaced_is_named() {
         write(&shoot.join("A002/b.mov"), b"other");
         create(&shoot.join("A002"));
     });
-    assert!(replaced.contains("A002") && replaced.contains("replaced"), "{replaced}");
+    assert!(
+        replaced.contains("A002") && replaced.contains("replaced"),
+        "{replaced}"
+    );
     let back = broken(&|shoot| {
         let last = generations(&shoot.join("A002")).pop().expect("one");
         std::fs::remove_file(&last).expect("removed");
         let chain = shoot.join("A002/ascmhl/ascmhl_chain.xml");
         let text = std::fs::read_to_string(&chain).expect("read");
-        let cut = text.find("<hashlist sequencenr=\"2\"").expect("two generations");
-        write(&chain, format!("{}</ascmhldirectory>\n", &text[..cut]).as_bytes());
+        let cut = text
+            .find("<hashlist sequencenr=\"2\"")
+            .expect("two generations");
+        write(
+            &chain,
+            format!("{}</ascmhldirectory>\n", &text[..cut]).as_bytes(),
+        );
     });
     assert!(back.contains("rolled back"), "{back}");
 }
@@ -183,12 +231,24 @@ fn gap_in_the_generations_is_named_and_not_continued() {
     std::fs::remove_file(&generations(&card)[1]).expect("removed");
     let chain = card.join("ascmhl/ascmhl_chain.xml");
     let text = std::fs::read_to_string(&chain).expect("read");
-    let at = |number: u32| text.find(&format!("<hashlist sequencenr=\"{number}\"")).expect("there");
-    write(&chain, format!("{}{}", &text[..at(2)], &text[at(3)..]).as_bytes());
+    let at = |number: u32| {
+        text.find(&format!("<hashlist sequencenr=\"{number}\""))
+            .expect("there")
+    };
+    write(
+        &chain,
+        format!("{}{}", &text[..at(2)], &text[at(3)..]).as_bytes(),
+    );
     let broken = verified(&card).broken;
-    assert!(broken.len() == 1 && broken[0].contains("generation 2 is missing"), "{broken:?}");
+    assert!(
+        broken.len() == 1 && broken[0].contains("generation 2 is missing"),
+        "{broken:?}"
+    );
     let refused = seal(&card, "job", XXH128, &CancellationToken::new());
-    assert!(matches!(refused, Err(MhlError::Broken { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(MhlError::Broken { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -200,23 +260,44 @@ fn directory_hashes_that_do_not_hold_are_named() {
     create(&card);
     intact(&card);
     // A generation with another directory hash, and a chain that lists it.
-    let (generation, chain) = (generations(&card)[0].clone(), card.join("ascmhl/ascmhl_chain.xml"));
+    let (generation, chain) = (
+        generations(&card)[0].clone(),
+        card.join("ascmhl/ascmhl_chain.xml"),
+    );
     let c4 = |text: &[u8]| hash_bytes(HashAlgorithm::C4, text).text;
-    let (text, listed) = (std::fs::read(&generation).expect("read"), std::fs::read_to_string(&chain).expect("read"));
+    let (text, listed) = (
+        std::fs::read(&generation).expect("read"),
+        std::fs::read_to_string(&chain).expect("read"),
+    );
     let mut content = None;
     read_generation(&generation, |entry| {
         if entry.path == "Clips" {
-            content = entry.hashes.first().map(|recorded| recorded.digest.text.clone());
+            content = entry
+                .hashes
+                .first()
+                .map(|recorded| recorded.digest.text.clone());
         }
     })
     .expect("well formed");
     let content = content.expect("a directory hash");
-    let other =
-        String::from_utf8(text.clone()).expect("text").replace(&content, &content.chars().rev().collect::<String>());
+    let other = String::from_utf8(text.clone())
+        .expect("text")
+        .replace(&content, &content.chars().rev().collect::<String>());
     write(&generation, other.as_bytes());
-    write(&chain, listed.replace(&c4(&text), &c4(other.as_bytes())).as_bytes());
+    write(
+        &chain,
+        listed.replace(&c4(&text), &c4(other.as_bytes())).as_bytes(),
+    );
     let report = verified(&card);
-    assert_eq!(report.mismatched.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), ["Clips/"], "{report:?}");
+    assert_eq!(
+        report
+            .mismatched
+            .iter()
+            .map(|one| one.path.as_str())
+            .collect::<Vec<_>>(),
+        ["Clips/"],
+        "{report:?}"
+    );
     // An empty folder that came later is no damage.
     write(&generation, &text);
     write(&chain, listed.as_bytes());
@@ -265,17 +346,31 @@ fn unreadable_names_and_links_that_lead_nowhere_hide_no_damage() {
     symlink("nowhere", card.join("dangling")).expect("linked");
     intact(&card);
     assert_eq!(verified(&card).left_out.len(), 3);
-    write(&card.join(std::ffi::OsStr::from_bytes(b"latin-\xe9.mov")), b"x");
+    write(
+        &card.join(std::ffi::OsStr::from_bytes(b"latin-\xe9.mov")),
+        b"x",
+    );
     write(&card.join("a/bell\u{7}.mov"), b"x");
     write(&card.join("b.mov"), b"FINE");
     // Histories keep times in whole seconds: a change within the same one is no change to a seal.
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
-    let changed = std::fs::File::options().write(true).open(card.join("b.mov")).expect("opened");
+    let changed = std::fs::File::options()
+        .write(true)
+        .open(card.join("b.mov"))
+        .expect("opened");
     changed.set_modified(later).expect("touched");
     let report = verified(&card);
-    assert_eq!((report.mismatched.len(), report.unreadable.len()), (1, 2), "{report:?}");
+    assert_eq!(
+        (report.mismatched.len(), report.unreadable.len()),
+        (1, 2),
+        "{report:?}"
+    );
     let report = seal(&card, "job", XXH128, &CancellationToken::new()).expect("sealed");
-    assert_eq!((report.failed.len(), report.unrecordable.len()), (1, 2), "{report:?}");
+    assert_eq!(
+        (report.failed.len(), report.unrecordable.len()),
+        (1, 2),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -283,14 +378,21 @@ fn unfinished_files_are_never_recorded() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let root = dir.path().join("root");
     write(&root.join("good.mov"), b"x");
-    let unfinished = [".big.mov.0123.sr-part", ".big.mov.0123.sr-upload", "sub/.big.mov.0123.sr-ledger"];
+    let unfinished = [
+        ".big.mov.0123.sr-part",
+        ".big.mov.0123.sr-upload",
+        "sub/.big.mov.0123.sr-ledger",
+    ];
     for name in unfinished {
         write(&root.join(name), b"half");
     }
     let report = seal(&root, "job", XXH128, &CancellationToken::new()).expect("sealed");
     assert_eq!(report.files, 1);
     for name in unfinished {
-        assert!(::storage::is_unfinished(name.rsplit('/').next().expect("a name")), "{name}");
+        assert!(
+            ::storage::is_unfinished(name.rsplit('/').next().expect("a name")),
+            "{name}"
+        );
         std::fs::remove_file(root.join(name)).expect("removed");
     }
     intact(&root);
@@ -303,7 +405,13 @@ fn tree_with_a_long_name_is_sealed() {
     for name in ["n".repeat(255), "ü".repeat(127)] {
         let root = dir.path().join(name);
         write(&root.join("a.mov"), b"x");
-        write(&root.join("nested").join(root.file_name().expect("a name")).join("ascmhl/x"), b"");
+        write(
+            &root
+                .join("nested")
+                .join(root.file_name().expect("a name"))
+                .join("ascmhl/x"),
+            b"",
+        );
         seal(&root, "job", XXH128, &CancellationToken::new()).expect("sealed");
         intact(&root);
     }
@@ -320,11 +428,24 @@ fn history_behind_a_link_is_neither_written_nor_read() {
     for linked in [".showrunner", "ascmhl", "A/ascmhl"] {
         symlink(&outside, root.join(linked)).expect("linked");
         let refused = seal(&root, "job", XXH128, &cancel);
-        assert!(matches!(refused, Err(MhlError::Linked(_))), "{linked}: {refused:?}");
+        assert!(
+            matches!(refused, Err(MhlError::Linked(_))),
+            "{linked}: {refused:?}"
+        );
         if linked != ".showrunner" {
-            assert!(verified(&root).broken.iter().any(|problem| problem.contains("symbolic link")), "{linked}");
+            assert!(
+                verified(&root)
+                    .broken
+                    .iter()
+                    .any(|problem| problem.contains("symbolic link")),
+                "{linked}"
+            );
         }
-        assert_eq!(std::fs::read_dir(&outside).expect("listed").count(), 2, "{linked}");
+        assert_eq!(
+            std::fs::read_dir(&outside).expect("listed").count(),
+            2,
+            "{linked}"
+        );
         std::fs::remove_file(root.join(linked)).expect("removed");
     }
     seal(&root, "job", XXH128, &cancel).expect("sealed");
@@ -332,10 +453,16 @@ fn history_behind_a_link_is_neither_written_nor_read() {
     let target = dir.path().join("target");
     std::fs::create_dir(&target).expect("created");
     symlink(&outside, target.join("ascmhl")).expect("linked");
-    assert!(matches!(import(&root, &target, &Roots::default(), &cancel), Err(MhlError::Linked(_))));
+    assert!(matches!(
+        import(&root, &target, &Roots::default(), &cancel),
+        Err(MhlError::Linked(_))
+    ));
     std::fs::rename(root.join("ascmhl"), dir.path().join("moved")).expect("moved");
     symlink(dir.path().join("moved"), root.join("ascmhl")).expect("linked");
-    assert!(matches!(import(&root, &dir.path().join("A"), &Roots::default(), &cancel), Err(MhlError::Broken { .. })));
+    assert!(matches!(
+        import(&root, &dir.path().join("A"), &Roots::default(), &cancel),
+        Err(MhlError::Broken { .. })
+    ));
 }
 
 #[test]
@@ -353,15 +480,25 @@ fn link_out_of_the_roots_is_not_sealed() {
     let sealed = |tree: &Path| seal_copy((tree, &roots), "job", XXH128, &source, &cancel);
     assert_eq!(sealed(&tree).expect("sealed").files, 2);
     let mut recorded = Vec::new();
-    read_generation(&generations(&tree)[0], |entry| recorded.push(entry.path)).expect("well formed");
+    read_generation(&generations(&tree)[0], |entry| recorded.push(entry.path))
+        .expect("well formed");
     recorded.sort();
     assert_eq!(recorded, ["a.mov", "in.mov"]);
     // Neither is a tree that a link leads to, nor one that is elsewhere.
     symlink(at("outside"), at("media/elsewhere")).expect("linked");
     for tree in ["media/elsewhere", "outside"] {
-        assert!(matches!(sealed(&at(tree)), Err(MhlError::Outside(_))), "{tree}");
+        assert!(
+            matches!(sealed(&at(tree)), Err(MhlError::Outside(_))),
+            "{tree}"
+        );
         assert!(!at("outside/ascmhl").exists() && !at("outside/.showrunner").exists());
-        assert!(matches!(import(&at(tree), &at("media/tree"), &roots, &cancel), Err(MhlError::Outside(_))), "{tree}");
+        assert!(
+            matches!(
+                import(&at(tree), &at("media/tree"), &roots, &cancel),
+                Err(MhlError::Outside(_))
+            ),
+            "{tree}"
+        );
     }
 }
 
@@ -382,7 +519,8 @@ fn link_swapped_in_during_a_seal_lets_nothing_out() {
             while !ended.load(std::sync::atomic::Ordering::Relaxed) {
                 // Long enough in its place that a seal can begin, and away while it writes.
                 for pause in [100, 2_000] {
-                    renameat_with(CWD, &folder, CWD, &aside, RenameFlags::EXCHANGE).expect("exchanged");
+                    renameat_with(CWD, &folder, CWD, &aside, RenameFlags::EXCHANGE)
+                        .expect("exchanged");
                     std::thread::sleep(std::time::Duration::from_micros(pause));
                 }
             }
@@ -394,7 +532,11 @@ fn link_swapped_in_during_a_seal_lets_nothing_out() {
         }
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    let left: Vec<_> = std::fs::read_dir(&outside).expect("listed").flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(&outside)
+        .expect("listed")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -402,7 +544,10 @@ fn link_swapped_in_during_a_seal_lets_nothing_out() {
 fn mhl_1_1_beside_the_media_is_verified() {
     let dir = tempfile::tempdir().expect("a temp dir");
     write(&dir.path().join("Clips/a.mov"), b"one");
-    write(&dir.path().join("card.mhl"), mhl_1_1("Clips/a.mov", b"one").as_bytes());
+    write(
+        &dir.path().join("card.mhl"),
+        mhl_1_1("Clips/a.mov", b"one").as_bytes(),
+    );
     intact(dir.path());
     write(&dir.path().join("Clips/a.mov"), b"two");
     assert_eq!(verified(dir.path()).mismatched[0].path, "Clips/a.mov");
@@ -423,7 +568,10 @@ fn mhl_1_1_lists_and_histories_of_cards_are_verified_together() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let at = |name: &str| dir.path().join(name);
     write(&at("A001/Clips/a.mov"), b"one");
-    write(&at("A001/card.mhl"), mhl_1_1("Clips/a.mov", b"one").as_bytes());
+    write(
+        &at("A001/card.mhl"),
+        mhl_1_1("Clips/a.mov", b"one").as_bytes(),
+    );
     write(&at("day/A002/b.mov"), b"two");
     write(&at("day/A002/B.MHL"), mhl_1_1("b.mov", b"two").as_bytes());
     write(&at("A003/c.mov"), b"three");
@@ -434,11 +582,25 @@ fn mhl_1_1_lists_and_histories_of_cards_are_verified_together() {
         let before = std::fs::read(at(name)).expect("read");
         write(&at(name), b"XXX");
         let report = verified(dir.path());
-        assert_eq!(report.mismatched.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), [name], "{report:?}");
+        assert_eq!(
+            report
+                .mismatched
+                .iter()
+                .map(|one| one.path.as_str())
+                .collect::<Vec<_>>(),
+            [name],
+            "{report:?}"
+        );
         write(&at(name), &before);
     }
     write(&at("A001/new.mov"), b"x");
     std::fs::remove_file(at("day/A002/b.mov")).expect("removed");
     let report = verified(dir.path());
-    assert_eq!((report.new, report.missing), (vec!["A001/new.mov".to_owned()], vec!["day/A002/b.mov".to_owned()]));
+    assert_eq!(
+        (report.new, report.missing),
+        (
+            vec!["A001/new.mov".to_owned()],
+            vec!["day/A002/b.mov".to_owned()]
+        )
+    );
 }

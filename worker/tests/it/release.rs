@@ -15,9 +15,25 @@ use worker::runtime::{Worker, WorkerConfig};
 const ROUNDS: i64 = 3;
 
 fn unit(part: i64) -> Unit {
-    let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
-    let id = UnitId { job: JobNo(1), step: StepNo(0), part };
-    Unit { id, epoch: 1, attempt: 0, kind: Kind::Noop, task: Arc::new(task), assets: vec![], deadline: None }
+    let task = TaskSpec::Noop(NoopTask {
+        duration_min_us: 0,
+        duration_max_us: 0,
+        fail: 0.0,
+    });
+    let id = UnitId {
+        job: JobNo(1),
+        step: StepNo(0),
+        part,
+    };
+    Unit {
+        id,
+        epoch: 1,
+        attempt: 0,
+        kind: Kind::Noop,
+        task: Arc::new(task),
+        assets: vec![],
+        deadline: None,
+    }
 }
 
 /// A worker over channels.
@@ -33,7 +49,11 @@ impl Rig {
         let (units, units_in) = mpsc::unbounded_channel();
         let (reports_out, reports) = mpsc::channel(64);
         let (control, control_in) = mpsc::unbounded_channel();
-        let queue = LocalQueue::new(BTreeMap::from([(Kind::Noop, units_in)]), reports_out, control_in);
+        let queue = LocalQueue::new(
+            BTreeMap::from([(Kind::Noop, units_in)]),
+            reports_out,
+            control_in,
+        );
         let config = WorkerConfig {
             worker: WorkerId("w".into()),
             slots: BTreeMap::from([(Kind::Noop, 2)]),
@@ -43,8 +63,20 @@ impl Rig {
         };
         let metrics = WorkerMetrics::new().expect("names are sound");
         let give_up = Arc::new(|| panic!("the worker gave up"));
-        let worker = Worker::start(config, Arc::new(queue), Handle::current(), None, give_up, metrics);
-        Rig { _worker: worker, units, reports, control }
+        let worker = Worker::start(
+            config,
+            Arc::new(queue),
+            Handle::current(),
+            None,
+            give_up,
+            metrics,
+        );
+        Rig {
+            _worker: worker,
+            units,
+            reports,
+            control,
+        }
     }
 
     /// Has a unit run to its end: what comes just when the worker drains goes back, and is handed out again.

@@ -20,7 +20,8 @@ impl Tool {
     fn create(self, root: &Path, algorithm: HashAlgorithm) -> bool {
         match self {
             Tool::Ours => {
-                let report = seal(root, "job", algorithm, &CancellationToken::new()).expect("sealed");
+                let report =
+                    seal(root, "job", algorithm, &CancellationToken::new()).expect("sealed");
                 report.failed.is_empty()
             }
             Tool::Reference => ascmhl(&["create", "-v", "-h", algorithm.as_str()], root).0 == 0,
@@ -39,15 +40,33 @@ fn write(path: &Path, content: &str) {
 }
 
 fn card_a002(root: &Path) {
-    write(&root.join("A002R2EC/Sidecar.txt"), "BLOREM ipsum dolor sit amet, consetetur sadipscing elitr.\n");
-    write(&root.join("A002R2EC/Clips/A002C006_141024_R2EC.mov"), "abcd\n");
-    write(&root.join("A002R2EC/Clips/A002C007_141024_R2EC.mov"), "def\n");
+    write(
+        &root.join("A002R2EC/Sidecar.txt"),
+        "BLOREM ipsum dolor sit amet, consetetur sadipscing elitr.\n",
+    );
+    write(
+        &root.join("A002R2EC/Clips/A002C006_141024_R2EC.mov"),
+        "abcd\n",
+    );
+    write(
+        &root.join("A002R2EC/Clips/A002C007_141024_R2EC.mov"),
+        "def\n",
+    );
 }
 
 fn card_a003(root: &Path) {
-    write(&root.join("A003R2EC/Sidecar.txt"), "Dolor sit amet, consetetur sadipscing elitr.\n");
-    write(&root.join("A003R2EC/Clips/A003C011_141024_R2EC.mov"), "vbgh\n");
-    write(&root.join("A003R2EC/Clips/A003C012_141024_R2EC.mov"), "zhgdr\n");
+    write(
+        &root.join("A003R2EC/Sidecar.txt"),
+        "Dolor sit amet, consetetur sadipscing elitr.\n",
+    );
+    write(
+        &root.join("A003R2EC/Clips/A003C011_141024_R2EC.mov"),
+        "vbgh\n",
+    );
+    write(
+        &root.join("A003R2EC/Clips/A003C012_141024_R2EC.mov"),
+        "zhgdr\n",
+    );
 }
 
 /// Copies a tree with its histories.
@@ -60,8 +79,17 @@ fn copy(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), &target).expect("copied");
             // The reference tool compares times, which a copy keeps.
-            let modified = entry.metadata().expect("described").modified().expect("a time");
-            std::fs::File::options().write(true).open(&target).expect("opened").set_modified(modified).expect("set");
+            let modified = entry
+                .metadata()
+                .expect("described")
+                .modified()
+                .expect("a time");
+            std::fs::File::options()
+                .write(true)
+                .open(&target)
+                .expect("opened")
+                .set_modified(modified)
+                .expect("set");
         }
     }
 }
@@ -95,7 +123,10 @@ fn scenarios_2_and_3_copy_of_a_copy_in_the_same_and_another_algorithm() {
             let (travel, server) = (dir.path().join("travel_01"), dir.path().join("file_server"));
             card_a002(&travel);
             let how = format!("{tools:?}, {second:?}");
-            assert!(tools[0].create(&travel.join("A002R2EC"), HashAlgorithm::Xxh64), "{how}");
+            assert!(
+                tools[0].create(&travel.join("A002R2EC"), HashAlgorithm::Xxh64),
+                "{how}"
+            );
             copy(&travel, &server);
             assert!(tools[1].create(&server.join("A002R2EC"), second), "{how}");
             judged(&server.join("A002R2EC"), true, &how);
@@ -111,12 +142,18 @@ fn scenario_4_altered_file_in_a_copy() {
         let (travel, server) = (dir.path().join("travel_01"), dir.path().join("file_server"));
         card_a002(&travel);
         let how = format!("{tools:?}");
-        assert!(tools[0].create(&travel.join("A002R2EC"), HashAlgorithm::Xxh64), "{how}");
+        assert!(
+            tools[0].create(&travel.join("A002R2EC"), HashAlgorithm::Xxh64),
+            "{how}"
+        );
         copy(&travel, &server);
         let sidecar = server.join("A002R2EC/Sidecar.txt");
         let altered = std::fs::read_to_string(&sidecar).expect("read") + "!!";
         write(&sidecar, &altered);
-        assert!(!tools[1].create(&server.join("A002R2EC"), HashAlgorithm::Xxh64), "{how}: the altered file is named");
+        assert!(
+            !tools[1].create(&server.join("A002R2EC"), HashAlgorithm::Xxh64),
+            "{how}: the altered file is named"
+        );
         judged(&server.join("A002R2EC"), false, &how);
     }
 }
@@ -125,18 +162,30 @@ fn scenario_4_altered_file_in_a_copy() {
 fn scenario_5_two_cards_below_a_folder() {
     for tools in choices::<3>() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let (travel, server) = (dir.path().join("travel_01/Reels"), dir.path().join("file_server/Reels"));
+        let (travel, server) = (
+            dir.path().join("travel_01/Reels"),
+            dir.path().join("file_server/Reels"),
+        );
         card_a002(&travel);
         card_a003(&travel);
         let how = format!("{tools:?}");
         for (tool, card) in tools.iter().zip(["A002R2EC", "A003R2EC"]) {
-            assert!(tool.create(&travel.join(card), HashAlgorithm::Xxh64), "{how}");
+            assert!(
+                tool.create(&travel.join(card), HashAlgorithm::Xxh64),
+                "{how}"
+            );
         }
         copy(&travel, &server);
-        write(&server.join("Summary.txt"), "This is a random summary\n\n* A002R2EC\n* A003R2EC\n");
+        write(
+            &server.join("Summary.txt"),
+            "This is a random summary\n\n* A002R2EC\n* A003R2EC\n",
+        );
         assert!(tools[2].create(&server, HashAlgorithm::Xxh64), "{how}");
         judged(&server, true, &how);
-        write(&server.join("A003R2EC/Clips/A003C011_141024_R2EC.mov"), "VBGH\n");
+        write(
+            &server.join("A003R2EC/Clips/A003C011_141024_R2EC.mov"),
+            "VBGH\n",
+        );
         judged(&server, false, &how);
     }
 }

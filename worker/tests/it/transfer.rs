@@ -18,21 +18,42 @@ const MIB: usize = 1024 * 1024;
 async fn lands_every_size_with_its_hash_and_time() {
     let yard = Yard::new();
     let sizes = [0, 1, 16 * 1024, 2 * MIB, 2 * MIB + 1, 5 * MIB + 12_345];
-    let contents: Vec<Vec<u8>> = sizes.iter().map(|size| noise(*size, *size as u64)).collect();
-    let assets: Vec<_> = contents.iter().enumerate().map(|(i, c)| yard.asset(&format!("d{i}/a b%20.mov"), c)).collect();
+    let contents: Vec<Vec<u8>> = sizes
+        .iter()
+        .map(|size| noise(*size, *size as u64))
+        .collect();
+    let assets: Vec<_> = contents
+        .iter()
+        .enumerate()
+        .map(|(i, c)| yard.asset(&format!("d{i}/a b%20.mov"), c))
+        .collect();
     let old = std::time::UNIX_EPOCH + std::time::Duration::new(1_600_000_000, 123_456_789);
-    let touch = std::fs::File::options().append(true).open(yard.source("d1/a b%20.mov")).expect("opened");
+    let touch = std::fs::File::options()
+        .append(true)
+        .open(yard.source("d1/a b%20.mov"))
+        .expect("opened");
     touch.set_modified(old).expect("touched");
     let (facts, failures) = yard.run(&assets).await;
     assert_eq!(reasons(&failures), []);
     for (fact, content) in facts.iter().zip(&contents) {
-        assert_eq!(fact.hash, Some(hash_bytes(HashAlgorithm::Xxh128, content).to_string()));
-        assert_eq!((fact.bytes, fact.skipped), (Some(content.len() as u64), false));
-        assert_eq!(fact.location, Some(format!("file://{}", yard.target(&fact.asset).display())));
+        assert_eq!(
+            fact.hash,
+            Some(hash_bytes(HashAlgorithm::Xxh128, content).to_string())
+        );
+        assert_eq!(
+            (fact.bytes, fact.skipped),
+            (Some(content.len() as u64), false)
+        );
+        assert_eq!(
+            fact.location,
+            Some(format!("file://{}", yard.target(&fact.asset).display()))
+        );
         assert!(std::fs::read(yard.target(&fact.asset)).expect("landed") == *content);
     }
     assert_eq!(facts.len(), sizes.len());
-    let landed = std::fs::metadata(yard.target("d1/a b%20.mov")).and_then(|m| m.modified()).expect("landed");
+    let landed = std::fs::metadata(yard.target("d1/a b%20.mov"))
+        .and_then(|m| m.modified())
+        .expect("landed");
     assert_eq!(landed, old);
     assert!((0..sizes.len()).all(|i| yard.names(&format!("d{i}")) == ["a b%20.mov"]));
 }
@@ -44,8 +65,10 @@ async fn one_bad_asset_never_stops_the_others() {
     std::fs::create_dir(yard.source("dir")).expect("created");
     let pipe = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mkfifoat(rustix::fs::CWD, yard.source("pipe"), pipe).expect("made");
-    let mut assets: Vec<_> =
-        ["missing", "loop", "dir", "pipe"].iter().map(|name| asset(name, &yard.source(name))).collect();
+    let mut assets: Vec<_> = ["missing", "loop", "dir", "pipe"]
+        .iter()
+        .map(|name| asset(name, &yard.source(name)))
+        .collect();
     assets.push(yard.asset("small", b"x"));
     assets.push(yard.asset("large", &noise(3 * MIB, 1)));
     let mut remote = asset("remote", Path::new("/x"));
@@ -77,8 +100,14 @@ async fn one_bad_asset_never_stops_the_others() {
     ];
     assert_eq!(reasons(&failures), expected);
     let message = &failures[8].1.message;
-    assert!(message.contains("900150983cd24fb0d6963f7d28e17f72") && message.contains("d41d8cd9"), "{message}");
-    assert_eq!(facts.iter().map(|f| f.asset.as_str()).collect::<Vec<_>>(), ["small", "large"]);
+    assert!(
+        message.contains("900150983cd24fb0d6963f7d28e17f72") && message.contains("d41d8cd9"),
+        "{message}"
+    );
+    assert_eq!(
+        facts.iter().map(|f| f.asset.as_str()).collect::<Vec<_>>(),
+        ["small", "large"]
+    );
     assert_eq!(yard.names(""), ["large", "small"]);
 }
 
@@ -105,7 +134,10 @@ async fn declared_hashes_of_any_algorithm_are_checked_with_and_without_verificat
 async fn without_any_hash_the_copy_is_plain_and_reports_none() {
     let mut yard = Yard::new();
     yard.task.verify = None;
-    let assets = [yard.asset("small", b"abc"), yard.asset("large", &noise(20 * MIB, 3))];
+    let assets = [
+        yard.asset("small", b"abc"),
+        yard.asset("large", &noise(20 * MIB, 3)),
+    ];
     let (facts, failures) = yard.run(&assets).await;
     assert_eq!(reasons(&failures), []);
     assert!(facts.iter().all(|fact| fact.hash.is_none()));
@@ -115,22 +147,39 @@ async fn without_any_hash_the_copy_is_plain_and_reports_none() {
 #[tokio::test]
 async fn the_same_content_is_skipped_and_other_content_is_never_replaced() {
     let yard = Yard::new();
-    let same = [yard.asset("a", b"same"), yard.asset("b", &noise(3 * MIB, 4))];
+    let same = [
+        yard.asset("a", b"same"),
+        yard.asset("b", &noise(3 * MIB, 4)),
+    ];
     yard.run(&same).await;
     let (facts, failures) = yard.run(&same).await;
     assert_eq!(reasons(&failures), []);
     assert!(facts.iter().all(|fact| fact.skipped && fact.hash.is_some()));
     let mut other = noise(3 * MIB, 4);
     other[2 * MIB] ^= 1;
-    let mut changed = vec![yard.asset("a", b"tame"), yard.asset("b", &other), yard.asset("c", b"longer")];
+    let mut changed = vec![
+        yard.asset("a", b"tame"),
+        yard.asset("b", &other),
+        yard.asset("c", b"longer"),
+    ];
     std::fs::write(yard.target("c"), b"short").expect("written");
     symlink(yard.source("a"), yard.target("link")).expect("linked");
     std::fs::create_dir(yard.target("folder")).expect("created");
     changed.extend([yard.asset("link", b"same"), yard.asset("folder", b"same")]);
     let (facts, failures) = yard.run(&changed).await;
     assert_eq!(facts.len(), 0);
-    assert!(failures.iter().all(|(_, failure)| failure.reason == "destination_conflict"), "{failures:?}");
-    let message = |id: &str| failures.iter().find(|(asset, _)| asset == id).map(|(_, f)| f.message.clone());
+    assert!(
+        failures
+            .iter()
+            .all(|(_, failure)| failure.reason == "destination_conflict"),
+        "{failures:?}"
+    );
+    let message = |id: &str| {
+        failures
+            .iter()
+            .find(|(asset, _)| asset == id)
+            .map(|(_, f)| f.message.clone())
+    };
     let digest = hash_bytes(HashAlgorithm::Xxh128, b"tame").to_string();
     assert!(message("a").is_some_and(|m| m.contains(&digest) && m.contains("move it away")));
     assert!(message("c").is_some_and(|m| m.contains("5 bytes") && m.contains('6')));
@@ -141,12 +190,22 @@ async fn the_same_content_is_skipped_and_other_content_is_never_replaced() {
 #[tokio::test]
 async fn two_assets_with_one_target_end_as_a_skip_or_a_conflict() {
     let yard = Yard::new();
-    let mut assets = vec![yard.asset("x/1", b"one"), yard.asset("x/2", b"one"), yard.asset("x/3", b"two")];
-    assets.iter_mut().for_each(|asset| asset.path = "same".into());
+    let mut assets = vec![
+        yard.asset("x/1", b"one"),
+        yard.asset("x/2", b"one"),
+        yard.asset("x/3", b"two"),
+    ];
+    assets
+        .iter_mut()
+        .for_each(|asset| asset.path = "same".into());
     let (facts, failures) = yard.run(&assets).await;
     // Whichever is first wins; what is certain is that equal content agrees and different content does not.
     assert_eq!(facts.len() + failures.len(), 3);
-    assert!(failures.iter().all(|(_, failure)| failure.reason == "destination_conflict"));
+    assert!(
+        failures
+            .iter()
+            .all(|(_, failure)| failure.reason == "destination_conflict")
+    );
     let landed = std::fs::read(yard.target("same")).expect("landed");
     assert_eq!(facts.len(), if landed == b"one" { 2 } else { 1 });
     assert_eq!(yard.names(""), ["same"]);
@@ -159,13 +218,28 @@ async fn links_in_the_destination_tree_do_not_lead_out_of_it() {
     std::fs::create_dir(yard.dir.path().join("outside")).expect("created");
     symlink("../outside", yard.target("link")).expect("linked");
     std::fs::write(yard.target("file"), b"x").expect("written");
-    let assets = [yard.asset("link/a", b"a"), yard.asset("file/a", b"a"), yard.asset("fine/a", b"a")];
+    let assets = [
+        yard.asset("link/a", b"a"),
+        yard.asset("file/a", b"a"),
+        yard.asset("fine/a", b"a"),
+    ];
     let (facts, failures) = yard.run(&assets).await;
     assert_eq!(facts.len(), 1);
     let mut found = reasons(&failures);
     found.sort_unstable();
-    assert_eq!(found, [("file/a", "destination_blocked", false), ("link/a", "destination_escapes", false)]);
-    assert_eq!(std::fs::read_dir(yard.dir.path().join("outside")).expect("readable").count(), 0);
+    assert_eq!(
+        found,
+        [
+            ("file/a", "destination_blocked", false),
+            ("link/a", "destination_escapes", false)
+        ]
+    );
+    assert_eq!(
+        std::fs::read_dir(yard.dir.path().join("outside"))
+            .expect("readable")
+            .count(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +249,10 @@ async fn a_source_that_grows_while_it_is_read_is_tried_again_later() {
     let (stop, path) = (Arc::new(AtomicBool::new(false)), yard.source("growing"));
     let stopped = Arc::clone(&stop);
     let writer = std::thread::spawn(move || {
-        let mut file = std::fs::File::options().append(true).open(&path).expect("opened");
+        let mut file = std::fs::File::options()
+            .append(true)
+            .open(&path)
+            .expect("opened");
         while !stopped.load(Ordering::Relaxed) {
             file.write_all(b"more").expect("appended");
         }
@@ -183,7 +260,10 @@ async fn a_source_that_grows_while_it_is_read_is_tried_again_later() {
     let (facts, failures) = yard.run(&[growing]).await;
     stop.store(true, Ordering::Relaxed);
     writer.join().expect("no panic");
-    assert_eq!((facts.len(), reasons(&failures)), (0, vec![("growing", "source_changed", true)]));
+    assert_eq!(
+        (facts.len(), reasons(&failures)),
+        (0, vec![("growing", "source_changed", true)])
+    );
     assert_eq!(yard.names(""), [""; 0]);
 }
 
@@ -212,7 +292,9 @@ const KILLED_AT: usize = 24 * MIB;
 /// Not a test of its own: the process that the next test kills. It kills itself in the middle of a copy.
 #[tokio::test]
 async fn killed_copy() {
-    let Ok(dir) = std::env::var(CHILD) else { return };
+    let Ok(dir) = std::env::var(CHILD) else {
+        return;
+    };
     let context: TaskContext = context();
     let bytes = context.bytes.clone();
     std::thread::spawn(move || {
@@ -240,18 +322,33 @@ async fn a_copy_killed_in_the_middle_is_resumed_from_its_first_difference() {
             .expect("started");
         assert_eq!(child.status.signal(), Some(9), "{child:?}");
         let names = yard.names("");
-        assert!(names.len() == 1 && names[0].starts_with(".large."), "only a hidden partial: {names:?}");
+        assert!(
+            names.len() == 1 && names[0].starts_with(".large."),
+            "only a hidden partial: {names:?}"
+        );
         if let Some(at) = flip {
-            let partial = std::fs::File::options().write(true).open(yard.target(&names[0])).expect("opened");
-            std::os::unix::fs::FileExt::write_all_at(&partial, &[content[at] ^ 1], at as u64).expect("flipped");
+            let partial = std::fs::File::options()
+                .write(true)
+                .open(yard.target(&names[0]))
+                .expect("opened");
+            std::os::unix::fs::FileExt::write_all_at(&partial, &[content[at] ^ 1], at as u64)
+                .expect("flipped");
         }
         let context = context();
-        let (facts, _) = finished(worker::task::run(&unit(&yard.task, std::slice::from_ref(&large)), &context).await);
-        assert_eq!(facts[0].hash, Some(hash_bytes(HashAlgorithm::Xxh128, &content).to_string()));
+        let (facts, _) = finished(
+            worker::task::run(&unit(&yard.task, std::slice::from_ref(&large)), &context).await,
+        );
+        assert_eq!(
+            facts[0].hash,
+            Some(hash_bytes(HashAlgorithm::Xxh128, &content).to_string())
+        );
         assert!(std::fs::read(yard.target("large")).expect("landed") == content);
         assert_eq!(yard.names(""), ["large"]);
         let copied = context.bytes.load(Ordering::Relaxed);
-        assert!(copied <= (copied_max * MIB) as u64, "{copied} bytes were copied again");
+        assert!(
+            copied <= (copied_max * MIB) as u64,
+            "{copied} bytes were copied again"
+        );
         std::fs::remove_file(yard.target("large")).expect("removed");
     }
 }
@@ -273,7 +370,10 @@ struct Mount<'a>(&'a Path);
 impl Mount<'_> {
     fn tmpfs<'a>(at: &'a Path, options: &str) -> Option<Mount<'a>> {
         std::fs::create_dir_all(at).expect("created");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at)
+            .output();
         match mounted {
             Ok(output) if output.status.success() => Some(Mount(at)),
             other => {
@@ -294,7 +394,9 @@ impl Drop for Mount<'_> {
 async fn a_full_destination_is_transient_and_keeps_nothing_half_written() {
     let yard = Yard::new();
     let out = yard.target("");
-    let Some(_mount) = Mount::tmpfs(&out, "size=12m") else { return };
+    let Some(_mount) = Mount::tmpfs(&out, "size=12m") else {
+        return;
+    };
     let assets = [
         yard.asset("fits", &noise(1000, 9)),
         yard.asset("large", &noise(16 * MIB, 10)),
@@ -316,10 +418,21 @@ async fn a_full_destination_is_transient_and_keeps_nothing_half_written() {
 async fn a_read_only_destination_says_so() {
     let yard = Yard::new();
     let out = yard.target("");
-    let Some(_mount) = Mount::tmpfs(&out, "size=1m,ro") else { return };
-    let assets = [yard.asset("small", b"x"), yard.asset("large", &noise(3 * MIB, 12)), yard.asset("d/x", b"x")];
+    let Some(_mount) = Mount::tmpfs(&out, "size=1m,ro") else {
+        return;
+    };
+    let assets = [
+        yard.asset("small", b"x"),
+        yard.asset("large", &noise(3 * MIB, 12)),
+        yard.asset("d/x", b"x"),
+    ];
     let (_, failures) = yard.run(&assets).await;
-    assert!(failures.iter().all(|(_, f)| f.reason == "destination_unwritable" && !f.class.retryable()), "{failures:?}");
+    assert!(
+        failures
+            .iter()
+            .all(|(_, f)| f.reason == "destination_unwritable" && !f.class.retryable()),
+        "{failures:?}"
+    );
     assert_eq!(failures.len(), 3);
 }
 
@@ -336,20 +449,29 @@ async fn a_target_that_cannot_work_fails_the_unit() {
         "file:/x/{path",
     ] {
         yard.task.to = to.into();
-        let result = worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
-        assert!(matches!(&result, UnitResult::Failed(f) if f.reason == "target_invalid"), "{to}: {result:?}");
+        let result =
+            worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
+        assert!(
+            matches!(&result, UnitResult::Failed(f) if f.reason == "target_invalid"),
+            "{to}: {result:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn thousands_of_small_files_in_many_directories_land() {
     let yard = Yard::new();
-    let assets: Vec<_> = (0..400).map(|i| yard.asset(&format!("{}/{i}", i % 40), &noise(300 + i, i as u64))).collect();
+    let assets: Vec<_> = (0..400)
+        .map(|i| yard.asset(&format!("{}/{i}", i % 40), &noise(300 + i, i as u64)))
+        .collect();
     let (facts, failures) = yard.run(&assets).await;
     assert_eq!((facts.len(), failures.len()), (400, 0));
     for (i, fact) in facts.iter().enumerate() {
         let digest = Digest::parse(fact.hash.as_deref().expect("verified")).expect("a digest");
-        assert_eq!(digest, hash_bytes(HashAlgorithm::Xxh128, &noise(300 + i, i as u64)));
+        assert_eq!(
+            digest,
+            hash_bytes(HashAlgorithm::Xxh128, &noise(300 + i, i as u64))
+        );
     }
 }
 
@@ -359,16 +481,30 @@ async fn file_that_grew_since_it_was_listed_lands_once_it_rests() {
     let mut grown = yard.asset("a.mov", b"begun and more");
     grown.bytes = Some(5);
     let (_, failures) = yard.run(std::slice::from_ref(&grown)).await;
-    assert_eq!(reasons(&failures), [("a.mov", "size_mismatch", false)], "a manifest declares");
+    assert_eq!(
+        reasons(&failures),
+        [("a.mov", "size_mismatch", false)],
+        "a manifest declares"
+    );
     grown.note_listed(false);
     let (_, failures) = yard.run(std::slice::from_ref(&grown)).await;
-    assert_eq!(reasons(&failures), [("a.mov", "source_changed", true)], "it was written just now");
+    assert_eq!(
+        reasons(&failures),
+        [("a.mov", "source_changed", true)],
+        "it was written just now"
+    );
     let rested = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
-    let file = std::fs::File::options().append(true).open(yard.source("a.mov")).expect("opened");
+    let file = std::fs::File::options()
+        .append(true)
+        .open(yard.source("a.mov"))
+        .expect("opened");
     file.set_modified(rested).expect("a time can be set");
     let (facts, failures) = yard.run(std::slice::from_ref(&grown)).await;
     assert_eq!((facts.len(), failures), (1, vec![]));
-    assert_eq!(std::fs::read(yard.target("a.mov")).expect("there"), b"begun and more");
+    assert_eq!(
+        std::fs::read(yard.target("a.mov")).expect("there"),
+        b"begun and more"
+    );
 }
 
 #[tokio::test]
@@ -377,16 +513,36 @@ async fn target_that_links_into_the_listed_library_is_refused() {
     let mut asset = yard.asset("a.mov", b"content");
     asset.note_listed(false);
     symlink(yard.dir.path().join("in"), yard.dir.path().join("out")).expect("linked");
-    let result = worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
-    assert!(matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"), "{result:?}");
+    let result =
+        worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
+    assert!(
+        matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"),
+        "{result:?}"
+    );
     // Below the link, where nothing is yet, and by the engine of all storages.
     let mut deep = yard.task.clone();
     deep.to = deep.to.replace("/out/", "/out/new/deep/");
     let deep_unit = unit(&deep, std::slice::from_ref(&asset));
-    for task in [TaskSpec::Transfer(deep.clone()), TaskSpec::Replace(deep.clone())] {
-        let result = worker::task::run(&Unit { task: Arc::new(task), ..deep_unit.clone() }, &context()).await;
-        assert!(matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"), "{result:?}");
-        assert!(!yard.source("new").exists(), "nothing is created in the library");
+    for task in [
+        TaskSpec::Transfer(deep.clone()),
+        TaskSpec::Replace(deep.clone()),
+    ] {
+        let result = worker::task::run(
+            &Unit {
+                task: Arc::new(task),
+                ..deep_unit.clone()
+            },
+            &context(),
+        )
+        .await;
+        assert!(
+            matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"),
+            "{result:?}"
+        );
+        assert!(
+            !yard.source("new").exists(),
+            "nothing is created in the library"
+        );
     }
     // What a manifest names may lie anywhere.
     asset.declared = None;
@@ -397,7 +553,9 @@ async fn target_that_links_into_the_listed_library_is_refused() {
 /// Replaces the directory `d` of a listed library by a link, as somebody who may write there can between two steps.
 fn swap(yard: &Yard, target: impl AsRef<Path>) {
     let directory = yard.source("d");
-    std::fs::remove_dir_all(&directory).or_else(|_| std::fs::remove_file(&directory)).expect("removed");
+    std::fs::remove_dir_all(&directory)
+        .or_else(|_| std::fs::remove_file(&directory))
+        .expect("removed");
     symlink(target, directory).expect("linked");
 }
 
@@ -406,7 +564,11 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_followed() {
     let large = noise(3 * MIB, 13);
     for declared_bytes in [None, Some(6), Some(3 * MIB as u64)] {
         let yard = Yard::new();
-        let content = if declared_bytes == Some(6) { b"secret".as_slice() } else { &large };
+        let content = if declared_bytes == Some(6) {
+            b"secret".as_slice()
+        } else {
+            &large
+        };
         let mut asset = yard.asset("d/a.mov", content);
         asset.bytes = declared_bytes;
         asset.note_listed(false);
@@ -416,12 +578,18 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_followed() {
             std::fs::write(yard.dir.path().join(place), content).expect("written");
         }
         let copy = unit(&yard.task, std::slice::from_ref(&asset));
-        let replace = Unit { task: Arc::new(TaskSpec::Replace(yard.task.clone())), ..copy.clone() };
+        let replace = Unit {
+            task: Arc::new(TaskSpec::Replace(yard.task.clone())),
+            ..copy.clone()
+        };
         for target in [yard.dir.path().join("outside"), "../outside".into()] {
             swap(&yard, target);
             for unit in [&copy, &replace] {
                 let (facts, failures) = finished(worker::task::run(unit, &context()).await);
-                assert_eq!((facts.len(), reasons(&failures)), (0, vec![("d/a.mov", "source_escapes", false)]));
+                assert_eq!(
+                    (facts.len(), reasons(&failures)),
+                    (0, vec![("d/a.mov", "source_escapes", false)])
+                );
                 assert_eq!(yard.names("d"), Vec::<String>::new());
             }
         }
@@ -451,11 +619,17 @@ async fn copy_behind_a_directory_swapped_for_a_link_is_not_read() {
     std::fs::create_dir(yard.dir.path().join("outside")).expect("created");
     std::fs::write(yard.dir.path().join("outside/a.mov"), b"secret").expect("written");
     let transfer = unit(&yard.task, std::slice::from_ref(&copy));
-    let replace = Unit { task: Arc::new(TaskSpec::Replace(yard.task.clone())), ..transfer.clone() };
+    let replace = Unit {
+        task: Arc::new(TaskSpec::Replace(yard.task.clone())),
+        ..transfer.clone()
+    };
     swap(&yard, yard.dir.path().join("outside"));
     for unit in [&transfer, &replace] {
         let (facts, failures) = finished(worker::task::run(unit, &context()).await);
-        assert_eq!((facts.len(), reasons(&failures)), (0, vec![("d/a.mov", "source_escapes", false)]));
+        assert_eq!(
+            (facts.len(), reasons(&failures)),
+            (0, vec![("d/a.mov", "source_escapes", false)])
+        );
         assert_eq!(yard.names("d"), Vec::<String>::new());
     }
 }

@@ -16,7 +16,8 @@ const VANISH: usize = 30;
 /// Time until a silent worker counts as gone and its memory is free.
 const GONE: Duration = Duration::from_secs(45);
 const PLAIN: &str = "  - id: one\n    noop: { duration: 0ms..1ms }\n";
-const FAILING: &str = "  - id: one\n    noop: { duration: 0ms..1ms, fail: 100% }\n    retry: { attempts: 1 }\n";
+const FAILING: &str =
+    "  - id: one\n    noop: { duration: 0ms..1ms, fail: 100% }\n    retry: { attempts: 1 }\n";
 
 /// One cluster, first with two real workers, then with so many.
 pub(super) fn run(size: &Size, workers: usize) -> std::io::Result<()> {
@@ -46,12 +47,22 @@ pub(super) fn run(size: &Size, workers: usize) -> std::io::Result<()> {
     cluster.job("failing", FAILURES.min(units), FAILING)?;
     job(&cluster, size, &turns, "failing", "all of them");
     idle(&cluster, &coordinator, "failures are remembered");
-    let after = job(&cluster, size, &turns, "plain", "all of them, with failures");
+    let after = job(
+        &cluster,
+        size,
+        &turns,
+        "plain",
+        "all of them, with failures",
+    );
     let vanish = workers * VANISH / 100;
     crowd.leave(vanish);
     std::thread::sleep(GONE);
     idle(&cluster, &coordinator, &format!("{vanish} are gone"));
-    println!("  two real workers / all: {:.2}, with failures {:.2} (aim: at most 1.2)", plain / many, plain / after);
+    println!(
+        "  two real workers / all: {:.2}, with failures {:.2} (aim: at most 1.2)",
+        plain / many,
+        plain / after
+    );
     println!(
         "{}",
         json!({ "case": "workers", "workers": workers, "ratio": plain / many, "ratio_with_failures": plain / after })
@@ -87,5 +98,8 @@ fn idle(cluster: &Cluster, coordinator: &Running, what: &str) {
     let share = (cpu() - before) / started.elapsed().as_secs_f64() * 100.0;
     let (peak, now) = memory(coordinator.pid());
     println!("  idle, {what}: {share:.1} % of a core (aim: under 5), {now:.0} MiB, peak {peak:.0}");
-    println!("{}", json!({ "case": "workers", "idle": what, "cpu_percent": share, "mib": now, "peak_mib": peak }));
+    println!(
+        "{}",
+        json!({ "case": "workers", "idle": what, "cpu_percent": share, "mib": now, "peak_mib": peak })
+    );
 }

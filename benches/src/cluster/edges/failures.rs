@@ -13,7 +13,9 @@ const VICTIM_SLOTS: u32 = 16;
 const CALM: Duration = Duration::from_secs(5);
 
 fn steps(fail: u32) -> String {
-    format!("  - id: one\n    noop: {{ duration: 0ms, fail: {fail}% }}\n    retry: {{ attempts: 1 }}\n")
+    format!(
+        "  - id: one\n    noop: {{ duration: 0ms, fail: {fail}% }}\n    retry: {{ attempts: 1 }}\n"
+    )
 }
 
 pub(super) fn run(size: &Size) -> std::io::Result<()> {
@@ -49,22 +51,37 @@ pub(super) fn run(size: &Size) -> std::io::Result<()> {
         rates.push(course.rate());
         dead = id;
     }
-    println!("  plain / dead: {:.2} (aim: at most 1.2)", rates[0] / rates[1]);
-    println!("{}", json!({ "case": "failures", "ratio": rates[0] / rates[1] }));
+    println!(
+        "  plain / dead: {:.2} (aim: at most 1.2)",
+        rates[0] / rates[1]
+    );
+    println!(
+        "{}",
+        json!({ "case": "failures", "ratio": rates[0] / rates[1] })
+    );
     reads("failures", &address, &dead);
     drop(workers);
     retries(&cluster, &turns, &address, &dead)?;
-    println!("  coordinator's peak {:.0} MiB", memory(coordinator.pid()).0);
+    println!(
+        "  coordinator's peak {:.0} MiB",
+        memory(coordinator.pid()).0
+    );
     Ok(())
 }
 
 /// The other job's longest wait for the end of a unit: beside nothing, a dry run, a retry.
 fn retries(cluster: &Cluster, turns: &Turns<'_>, address: &str, dead: &str) -> std::io::Result<()> {
     let _worker = cluster.worker(VICTIM_SLOTS, None);
-    cluster.job("victim", 200_000, "  - id: one\n    noop: { duration: 4ms..6ms }\n")?;
+    cluster.job(
+        "victim",
+        200_000,
+        "  - id: one\n    noop: { duration: 4ms..6ms }\n",
+    )?;
     let (victim, _) = cluster.submit("victim");
     let before = super::gauge::ended(address);
-    crate::cluster::kit::until("the victim runs", || super::gauge::ended(address) > before + 1_000.0);
+    crate::cluster::kit::until("the victim runs", || {
+        super::gauge::ended(address) > before + 1_000.0
+    });
     let started = Instant::now();
     turns.longest();
     let gap = longest_gap(address, || started.elapsed() < CALM);
@@ -84,9 +101,23 @@ fn retries(cluster: &Cluster, turns: &Turns<'_>, address: &str, dead: &str) -> s
             (answer, gap, took)
         });
         let said = json!({ "status": answer.status, "body": answer.body.chars().take(200).collect::<String>() });
-        say(if dry_run { "retry --all --dry-run" } else { "retry --all" }, gap, turns.longest(), took, &said);
+        say(
+            if dry_run {
+                "retry --all --dry-run"
+            } else {
+                "retry --all"
+            },
+            gap,
+            turns.longest(),
+            took,
+            &said,
+        );
     }
-    let _ended = post(address, &format!("/api/v1/jobs/{victim}/cancel"), &json!({}));
+    let _ended = post(
+        address,
+        &format!("/api/v1/jobs/{victim}/cancel"),
+        &json!({}),
+    );
     Ok(())
 }
 

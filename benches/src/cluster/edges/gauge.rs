@@ -19,8 +19,13 @@ pub(super) struct Turns<'a> {
 impl Turns<'_> {
     /// Starts the checks. They run in another database, so that they keep no row of this one alive.
     pub(super) fn watch(cluster: &Cluster) -> Turns<'_> {
-        cluster.postgres.sql("postgres", "CREATE TABLE longest (seconds DOUBLE PRECISION NOT NULL)");
-        cluster.postgres.sql("postgres", "INSERT INTO longest VALUES (0)");
+        cluster.postgres.sql(
+            "postgres",
+            "CREATE TABLE longest (seconds DOUBLE PRECISION NOT NULL)",
+        );
+        cluster
+            .postgres
+            .sql("postgres", "INSERT INTO longest VALUES (0)");
         let look = format!(
             "DO $$ DECLARE age DOUBLE PRECISION; BEGIN LOOP
                SELECT MAX(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)) INTO age FROM pg_stat_activity
@@ -29,13 +34,21 @@ impl Turns<'_> {
                COMMIT; PERFORM pg_stat_clear_snapshot(); PERFORM pg_sleep({LOOK_SECONDS});
              END LOOP; END $$"
         );
-        Turns { cluster, _session: cluster.postgres.hold("postgres", &look) }
+        Turns {
+            cluster,
+            _session: cluster.postgres.hold("postgres", &look),
+        }
     }
 
     /// Seconds of the longest one since the last call.
     pub(super) fn longest(&self) -> f64 {
-        let seconds = self.cluster.postgres.sql("postgres", "SELECT seconds FROM longest");
-        self.cluster.postgres.sql("postgres", "UPDATE longest SET seconds = 0");
+        let seconds = self
+            .cluster
+            .postgres
+            .sql("postgres", "SELECT seconds FROM longest");
+        self.cluster
+            .postgres
+            .sql("postgres", "UPDATE longest SET seconds = 0");
         seconds.parse().unwrap_or(0.0)
     }
 }
@@ -66,7 +79,12 @@ pub(super) fn follow(cluster: &Cluster, name: &str, limit: Duration) -> (String,
 /// Waits for a job that was submitted at this moment (µs).
 pub(super) fn wait(cluster: &Cluster, id: &str, submitted: i64, limit: Duration) -> Course {
     let started = Instant::now();
-    let sql = |statement: String| cluster.postgres.ask("bench", &statement).unwrap_or_default();
+    let sql = |statement: String| {
+        cluster
+            .postgres
+            .ask("bench", &statement)
+            .unwrap_or_default()
+    };
     let mut at = String::new();
     while at.is_empty() && started.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(200));
@@ -78,7 +96,11 @@ pub(super) fn wait(cluster: &Cluster, id: &str, submitted: i64, limit: Duration)
     ));
     let complete = !at.is_empty();
     let until = at.parse().unwrap_or_else(|_| crate::cluster::kit::now_us());
-    Course { seconds: (until - submitted) as f64 / 1e6, ended: ended.parse().unwrap_or(0), complete }
+    Course {
+        seconds: (until - submitted) as f64 / 1e6,
+        ended: ended.parse().unwrap_or(0),
+        complete,
+    }
 }
 
 /// Largest resident memory of a process so far, and its memory now, in MiB.
@@ -86,7 +108,11 @@ pub(super) fn memory(pid: u32) -> (f64, f64) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<f64>()
+            .ok()
+            .map(|kib| kib / 1024.0)
     };
     (of("VmHWM:").unwrap_or(0.0), of("VmRSS:").unwrap_or(0.0))
 }
@@ -110,8 +136,11 @@ pub(super) fn latency(address: &str, path: &str) -> (f64, f64, u16) {
 /// Units that have ended on this coordinator.
 pub(super) fn ended(address: &str) -> f64 {
     let (_, text) = get(address, "/metrics");
-    let own = text.lines().filter(|line| line.starts_with("showrunner_units_finished_total"));
-    own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    let own = text
+        .lines()
+        .filter(|line| line.starts_with("showrunner_units_finished_total"));
+    own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 /// The longest time between two looks in which no unit ended, in ms, while `is_on` holds.

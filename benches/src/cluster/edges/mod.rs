@@ -26,25 +26,51 @@ fn wrong(what: &str) -> std::io::Error {
 
 /// Reads the arguments: names of cases and the size.
 fn parse(args: &[String]) -> std::io::Result<(Vec<&str>, Size)> {
-    let mut size =
-        Size { units: 1_000_000, workers: vec![300, 1_000], limit: Duration::from_secs(600), settings: Vec::new() };
+    let mut size = Size {
+        units: 1_000_000,
+        workers: vec![300, 1_000],
+        limit: Duration::from_secs(600),
+        settings: Vec::new(),
+    };
     let (mut names, mut rest) = (Vec::new(), args.iter().map(String::as_str));
     while let Some(arg) = rest.next() {
         if CASES.contains(&arg) {
             names.push(arg);
             continue;
         }
-        let value = rest.next().ok_or_else(|| wrong(&format!("{arg} is no case and has no value")))?;
-        let number = |text: &str| text.replace([',', '_'], "").parse().map_err(|_| wrong(&format!("{arg} {text}")));
+        let value = rest
+            .next()
+            .ok_or_else(|| wrong(&format!("{arg} is no case and has no value")))?;
+        let number = |text: &str| {
+            text.replace([',', '_'], "")
+                .parse()
+                .map_err(|_| wrong(&format!("{arg} {text}")))
+        };
         match arg {
             "--units" => size.units = number(value)?,
             "--workers" => size.workers = value.split(',').map(number).collect::<Result<_, _>>()?,
-            "--limit" => size.limit = protocol::quantity::Span::parse(value).map_err(|e| wrong(&e.to_string()))?.0,
+            "--limit" => {
+                size.limit = protocol::quantity::Span::parse(value)
+                    .map_err(|e| wrong(&e.to_string()))?
+                    .0
+            }
             "--autovacuum" if value == "off" => size.settings.push("autovacuum=off"),
-            _ => return Err(wrong(&format!("{arg} {value}: cases are {}", CASES.join(" ")))),
+            _ => {
+                return Err(wrong(&format!(
+                    "{arg} {value}: cases are {}",
+                    CASES.join(" ")
+                )));
+            }
         }
     }
-    Ok((if names.is_empty() { CASES.to_vec() } else { names }, size))
+    Ok((
+        if names.is_empty() {
+            CASES.to_vec()
+        } else {
+            names
+        },
+        size,
+    ))
 }
 
 /// Runs the cases that are named, or all of them.
@@ -56,7 +82,10 @@ pub(crate) fn run(args: &[String]) -> std::io::Result<()> {
             "titles" => shapes::run(&size, "titles", 1)?,
             "one-title" => shapes::run(&size, "one-title", size.units)?,
             "failures" => failures::run(&size)?,
-            _ => size.workers.iter().try_for_each(|workers| crowd::run(&size, *workers))?,
+            _ => size
+                .workers
+                .iter()
+                .try_for_each(|workers| crowd::run(&size, *workers))?,
         }
     }
     Ok(())

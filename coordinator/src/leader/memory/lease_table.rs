@@ -89,8 +89,16 @@ impl Leases {
 
     /// A batch of reports has been taken in whose reading began at `read_at`; `whole` when it held all there were.
     pub fn read_up_to(&mut self, read_at: Timestamp, whole: bool) {
-        self.heard_until = Some(heard_until(self.heard_until.unwrap_or(read_at), read_at, whole));
-        self.all_read_at = if whole { Some(read_at) } else { self.all_read_at };
+        self.heard_until = Some(heard_until(
+            self.heard_until.unwrap_or(read_at),
+            read_at,
+            whole,
+        ));
+        self.all_read_at = if whole {
+            Some(read_at)
+        } else {
+            self.all_read_at
+        };
     }
 
     /// The moment as of which silence is judged: not later than the last reading (LEASE-1).
@@ -112,9 +120,17 @@ impl Leases {
     /// Notes units as handed out. A unit that is out already has a second execution from now on.
     pub fn published(&mut self, units: &[Unit], now: Timestamp) {
         for unit in units {
-            let bytes = unit.assets.iter().filter_map(|asset| asset.bytes).fold(0, u64::saturating_add);
+            let bytes = unit
+                .assets
+                .iter()
+                .filter_map(|asset| asset.bytes)
+                .fold(0, u64::saturating_add);
             let out = Out {
-                lease: Lease { epoch: unit.epoch, published_at: now, held: None },
+                lease: Lease {
+                    epoch: unit.epoch,
+                    published_at: now,
+                    held: None,
+                },
                 kind: unit.kind,
                 size: bucket(bytes, unit.assets.len() as u32),
                 endpoints: of_unit(self.usage.limits(), unit),
@@ -125,7 +141,9 @@ impl Leases {
             self.usage.count(unit.id, out.kind, &out.endpoints, true);
             let before = self.out.insert(unit.id, out);
             let replaced = match before {
-                Some(before) if before.lease.epoch < unit.epoch => self.older.insert(unit.id, before),
+                Some(before) if before.lease.epoch < unit.epoch => {
+                    self.older.insert(unit.id, before)
+                }
                 before => before,
             };
             if let Some(gone) = replaced {
@@ -168,7 +186,9 @@ impl Leases {
     /// Returns its kind and how long it waited for its start, when it was out.
     pub fn reported(&mut self, outcome: &Outcome, now: Timestamp) -> Option<(Kind, Duration)> {
         let out = self.take(outcome.unit, outcome.epoch)?;
-        let waited = now.since(out.lease.published_at).saturating_sub(Duration::from_micros(outcome.duration_us));
+        let waited = now
+            .since(out.lease.published_at)
+            .saturating_sub(Duration::from_micros(outcome.duration_us));
         let known = (out.kind, waited);
         self.learn(out, outcome, now);
         Some(known)
@@ -184,12 +204,17 @@ impl Leases {
             }
             _ => return,
         };
-        self.experience.sign(&out.endpoints, sign(failures.iter().map(|(_, failure)| failure)));
+        self.experience.sign(
+            &out.endpoints,
+            sign(failures.iter().map(|(_, failure)| failure)),
+        );
         // The duration of a transfer that several workers shared says nothing of one worker.
         if failures.is_empty() && matches!(outcome.result, UnitResult::Finished { .. }) {
             // A worker's clock may be wrong; a unit cannot have run before it was published.
-            let most = u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
-            self.experience.took(out.kind, out.size, outcome.duration_us.min(most));
+            let most =
+                u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
+            self.experience
+                .took(out.kind, out.size, outcome.duration_us.min(most));
         }
         while let Some(other) = self.out.get(&outcome.unit).map(|other| other.lease.epoch) {
             self.take(outcome.unit, other);
@@ -202,7 +227,10 @@ impl Leases {
     /// noted.
     pub fn ends(&mut self, outcome: &Outcome, now: Timestamp) -> bool {
         for list in [&mut self.out, &mut self.older] {
-            let Some(out) = list.get_mut(&outcome.unit).filter(|out| out.lease.epoch == outcome.epoch) else {
+            let Some(out) = list
+                .get_mut(&outcome.unit)
+                .filter(|out| out.lease.epoch == outcome.epoch)
+            else {
                 continue;
             };
             return match &mut out.lease.held {
@@ -227,14 +255,28 @@ impl Leases {
 
     /// Scans that are out, with their epochs, as if these executions were over.
     pub fn scans_without(&self, ended: &[Outcome]) -> BTreeSet<(JobNo, u32)> {
-        let jobs = self.usage.by_step().keys().filter(|(_, step)| *step == StepNo::SCAN).map(|(job, _)| *job);
+        let jobs = self
+            .usage
+            .by_step()
+            .keys()
+            .filter(|(_, step)| *step == StepNo::SCAN)
+            .map(|(job, _)| *job);
         let executions = jobs.flat_map(|job| {
             let unit = scan_unit(job);
             let lists = [&self.out, &self.older];
-            lists.into_iter().filter_map(move |list| Some((unit, list.get(&unit)?.lease.epoch)))
+            lists
+                .into_iter()
+                .filter_map(move |list| Some((unit, list.get(&unit)?.lease.epoch)))
         });
-        let over = |unit: UnitId, epoch: u32| ended.iter().any(|end| end.unit == unit && end.epoch == epoch);
-        executions.filter(|(unit, epoch)| !over(*unit, *epoch)).map(|(unit, epoch)| (unit.job, epoch)).collect()
+        let over = |unit: UnitId, epoch: u32| {
+            ended
+                .iter()
+                .any(|end| end.unit == unit && end.epoch == epoch)
+        };
+        executions
+            .filter(|(unit, epoch)| !over(*unit, *epoch))
+            .map(|(unit, epoch)| (unit.job, epoch))
+            .collect()
     }
 
     /// Units that are out, by step.
@@ -244,17 +286,25 @@ impl Leases {
 
     /// Every execution that is out.
     pub fn all_out(&self) -> BTreeSet<(UnitId, u32)> {
-        self.out.iter().chain(&self.older).map(|(unit, out)| (*unit, out.lease.epoch)).collect()
+        self.out
+            .iter()
+            .chain(&self.older)
+            .map(|(unit, out)| (*unit, out.lease.epoch))
+            .collect()
     }
 
     /// Whether an execution is out.
     pub fn holds(&self, unit: UnitId, epoch: u32) -> bool {
-        [&self.out, &self.older].into_iter().any(|list| list.get(&unit).is_some_and(|out| out.lease.epoch == epoch))
+        [&self.out, &self.older]
+            .into_iter()
+            .any(|list| list.get(&unit).is_some_and(|out| out.lease.epoch == epoch))
     }
 
     /// Whether this is the latest execution of its unit and still out.
     pub fn is_latest(&self, unit: UnitId, epoch: u32) -> bool {
-        self.out.get(&unit).is_some_and(|out| out.lease.epoch == epoch)
+        self.out
+            .get(&unit)
+            .is_some_and(|out| out.lease.epoch == epoch)
     }
 
     /// Units that are out, by kind.
@@ -269,9 +319,15 @@ impl Leases {
             if !self.holds(*unit, *epoch) && self.strays.note(*unit, *epoch, now) {
                 self.obsolete.push((*unit, *epoch));
             }
-            let Some(out) = self.out.get(unit) else { continue };
+            let Some(out) = self.out.get(unit) else {
+                continue;
+            };
             *busy.entry(out.kind).or_default() += 1;
-            let list = if out.lease.epoch == *epoch { &mut self.out } else { &mut self.older };
+            let list = if out.lease.epoch == *epoch {
+                &mut self.out
+            } else {
+                &mut self.older
+            };
             let held = list.get_mut(unit).filter(|out| out.lease.epoch == *epoch);
             if let Some(out) = held {
                 out.lease.held = Some((beat.worker.clone(), now));
@@ -293,19 +349,30 @@ impl Leases {
         // the stream each time and never run.
         let evidence = |lease: &Lease, kind: &Kind| match lease.held {
             Some(_) => since,
-            None => self.workers.full_at(*kind).map_or(since, |full| since.max(full)),
+            None => self
+                .workers
+                .full_at(*kind)
+                .map_or(since, |full| since.max(full)),
         };
         let mut lapsed: Vec<Lapsed> = self
             .all()
             .filter(|(_, out)| {
-                decide(&out.lease, limits, evidence(&out.lease, &out.kind), now) == LeaseDecision::Reclaim
+                decide(&out.lease, limits, evidence(&out.lease, &out.kind), now)
+                    == LeaseDecision::Reclaim
             })
             .map(|(unit, out)| {
                 let (unit, epoch) = (*unit, out.lease.epoch);
                 let holder = out.lease.held.as_ref();
-                let with = holder.and_then(|(worker, _)| self.lost_with(worker, unit, epoch, limits, now));
-                let vanished = with.is_none() && holder.is_some_and(|(worker, shown)| self.let_go(worker, *shown));
-                Lapsed { unit, epoch, with, vanished }
+                let with =
+                    holder.and_then(|(worker, _)| self.lost_with(worker, unit, epoch, limits, now));
+                let vanished = with.is_none()
+                    && holder.is_some_and(|(worker, shown)| self.let_go(worker, *shown));
+                Lapsed {
+                    unit,
+                    epoch,
+                    with,
+                    vanished,
+                }
             })
             .collect();
         lapsed.sort_unstable_by_key(|lapsed| (lapsed.unit, lapsed.epoch));
@@ -323,20 +390,37 @@ impl Leases {
         now: Timestamp,
     ) -> Option<LostWith> {
         let now = self.as_heard(now);
-        let dead = self.workers.is_dead(worker, limits, self.readable_since, now);
-        let alone = self.alone.get(&unit).is_some_and(|(of, by)| *of == epoch && by == worker);
-        dead.then(|| LostWith { worker: worker.0.clone(), alone })
+        let dead = self
+            .workers
+            .is_dead(worker, limits, self.readable_since, now);
+        let alone = self
+            .alone
+            .get(&unit)
+            .is_some_and(|(of, by)| *of == epoch && by == worker);
+        dead.then(|| LostWith {
+            worker: worker.0.clone(),
+            alone,
+        })
     }
 
     /// Whether a worker sends heartbeats that no longer show a unit it last showed at `shown`: its report never arrived. A
     /// worker that leaves hands its units back.
     fn let_go(&self, worker: &WorkerId, shown: Timestamp) -> bool {
-        self.workers.all().get(worker).is_some_and(|seen| !seen.draining && seen.heard_at > shown)
+        self.workers
+            .all()
+            .get(worker)
+            .is_some_and(|seen| !seen.draining && seen.heard_at > shown)
     }
 
     /// Notes that a unit runs alone in its worker.
     pub fn runs_alone(&mut self, unit: UnitId, epoch: u32, worker: &WorkerId, now: Timestamp) {
-        let Some(out) = self.out.get_mut(&unit).filter(|out| out.lease.epoch == epoch) else { return };
+        let Some(out) = self
+            .out
+            .get_mut(&unit)
+            .filter(|out| out.lease.epoch == epoch)
+        else {
+            return;
+        };
         out.lease.held = Some((worker.clone(), now));
         out.running_since.get_or_insert(now);
         self.alone.insert(unit, (epoch, worker.clone()));
@@ -344,17 +428,34 @@ impl Leases {
 
     /// Workers that were heard of within the time after which they count as silent.
     pub fn alive(&self, limits: &LeaseLimits, now: Timestamp) -> Vec<WorkerId> {
-        self.workers.alive(limits, self.readable_since, self.as_heard(now))
+        self.workers
+            .alive(limits, self.readable_since, self.as_heard(now))
     }
 
     /// Live workers that take work, each with the kinds for which it has slots.
-    pub fn taking_work(&self, limits: &LeaseLimits, now: Timestamp) -> BTreeMap<WorkerId, Vec<Kind>> {
+    pub fn taking_work(
+        &self,
+        limits: &LeaseLimits,
+        now: Timestamp,
+    ) -> BTreeMap<WorkerId, Vec<Kind>> {
         let kinds = |worker: &WorkerId| {
-            let slots = self.workers().get(worker).into_iter().flat_map(|seen| &seen.slots);
-            slots.filter(|(_, total, _)| *total > 0).map(|(kind, _, _)| *kind).collect()
+            let slots = self
+                .workers()
+                .get(worker)
+                .into_iter()
+                .flat_map(|seen| &seen.slots);
+            slots
+                .filter(|(_, total, _)| *total > 0)
+                .map(|(kind, _, _)| *kind)
+                .collect()
         };
-        let taking = self.alive(limits, now).into_iter().filter(|worker| !self.is_draining(worker));
-        taking.map(|worker| (worker.clone(), kinds(&worker))).collect()
+        let taking = self
+            .alive(limits, now)
+            .into_iter()
+            .filter(|worker| !self.is_draining(worker));
+        taking
+            .map(|worker| (worker.clone(), kinds(&worker)))
+            .collect()
     }
 
     /// Whether a worker takes no more work, or is gone.
@@ -366,11 +467,16 @@ impl Leases {
     pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
         let still = self.stood_still_until;
         let old = |lease: &Lease| lease.published_at.max(still) < before;
-        let waiting = self.all().filter(|(_, out)| out.lease.held.is_none() && old(&out.lease));
-        let mut waiting: Vec<(UnitId, u32)> = waiting.map(|(unit, out)| (*unit, out.lease.epoch)).collect();
+        let waiting = self
+            .all()
+            .filter(|(_, out)| out.lease.held.is_none() && old(&out.lease));
+        let mut waiting: Vec<(UnitId, u32)> = waiting
+            .map(|(unit, out)| (*unit, out.lease.epoch))
+            .collect();
         // The next page begins where the last one ended: a page full of waiting units must not hide a lost one.
         waiting.sort_unstable();
-        let from = waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
+        let from =
+            waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
         waiting.rotate_left(from);
         waiting.truncate(limit);
         self.looked_to = waiting.last().map(|(unit, _)| *unit);
@@ -394,9 +500,13 @@ impl Leases {
 
 /// The sign that failures give of their endpoints.
 fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
-    let pauses = failures.into_iter().filter_map(|failure| match failure.class {
-        ErrorClass::Throttled { retry_after_ms } => Some(retry_after_ms.map(Duration::from_millis)),
-        _ => None,
-    });
+    let pauses = failures
+        .into_iter()
+        .filter_map(|failure| match failure.class {
+            ErrorClass::Throttled { retry_after_ms } => {
+                Some(retry_after_ms.map(Duration::from_millis))
+            }
+            _ => None,
+        });
     pauses.max().map_or(Sign::Served, Sign::Throttled)
 }

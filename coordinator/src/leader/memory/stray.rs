@@ -30,7 +30,10 @@ impl Strays {
         if self.0.len() >= STRAYS_MAX && !self.0.contains_key(&(unit, epoch)) {
             return false;
         }
-        let shown = self.0.entry((unit, epoch)).or_insert(Shown { since: now, last: now });
+        let shown = self.0.entry((unit, epoch)).or_insert(Shown {
+            since: now,
+            last: now,
+        });
         shown.last = now;
         let call_back = now.since(shown.since) >= SETTLED;
         if call_back {
@@ -52,12 +55,28 @@ mod tests {
 
     #[test]
     fn stray_execution_is_called_back_once_it_is_shown_long_enough() {
-        let (mut strays, unit) = (Strays::default(), UnitId { job: JobNo(1), step: StepNo(0), part: 1 });
+        let (mut strays, unit) = (
+            Strays::default(),
+            UnitId {
+                job: JobNo(1),
+                step: StepNo(0),
+                part: 1,
+            },
+        );
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
-        assert!(!strays.note(unit, 1, at(0)) && !strays.note(unit, 1, at(3)), "its end may be on its way");
+        assert!(
+            !strays.note(unit, 1, at(0)) && !strays.note(unit, 1, at(3)),
+            "its end may be on its way"
+        );
         assert!(strays.note(unit, 1, at(6)));
-        assert!(!strays.note(unit, 1, at(9)), "the worker has time to stop it");
-        assert!(strays.note(unit, 1, at(12)) && !strays.note(unit, 2, at(12)), "each epoch is an execution of its own");
+        assert!(
+            !strays.note(unit, 1, at(9)),
+            "the worker has time to stop it"
+        );
+        assert!(
+            strays.note(unit, 1, at(12)) && !strays.note(unit, 2, at(12)),
+            "each epoch is an execution of its own"
+        );
         strays.forget(at(50));
         assert!(strays.0.is_empty());
     }

@@ -55,7 +55,12 @@ impl TransferRates {
             let moving = self.units.entry((*unit, *epoch)).or_insert_with(|| {
                 let mut rate = Rate::default();
                 rate.note(0, now);
-                UnitRate { worker: progress.worker.clone(), bytes: 0, rate, heard_at: now }
+                UnitRate {
+                    worker: progress.worker.clone(),
+                    bytes: 0,
+                    rate,
+                    heard_at: now,
+                }
             });
             let more = bytes.saturating_sub(moving.bytes);
             moving.rate.note(*bytes, now);
@@ -69,11 +74,19 @@ impl TransferRates {
 
     /// Takes the end of an execution in.
     pub fn on_outcome(&mut self, outcome: &Outcome, now: Timestamp) {
-        let before = self.units.remove(&(outcome.unit, outcome.epoch)).map_or(0, |moving| moving.bytes);
-        let UnitResult::Finished { facts, .. } = &outcome.result else { return };
+        let before = self
+            .units
+            .remove(&(outcome.unit, outcome.epoch))
+            .map_or(0, |moving| moving.bytes);
+        let UnitResult::Finished { facts, .. } = &outcome.result else {
+            return;
+        };
         let before = before + self.sliced.remove(&outcome.unit).unwrap_or(0);
-        let moved =
-            facts.iter().filter(|fact| !fact.skipped).filter_map(|fact| fact.bytes).fold(0, u64::saturating_add);
+        let moved = facts
+            .iter()
+            .filter(|fact| !fact.skipped)
+            .filter_map(|fact| fact.bytes)
+            .fold(0, u64::saturating_add);
         // Work that moves no bytes has no rate.
         if moved + before > 0 {
             self.add(outcome.unit.job, moved.saturating_sub(before), now);
@@ -101,13 +114,18 @@ impl TransferRates {
 
     /// Rates by job, with the steps of its units by number. Forgets units and jobs without recent progress reports.
     pub fn paces(&mut self, now: Timestamp) -> Vec<(JobNo, Pace, Vec<StepNo>)> {
-        self.units.retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
-        self.jobs.retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);
-        self.sliced.retain(|unit, _| self.jobs.contains_key(&unit.job));
+        self.units
+            .retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
+        self.jobs
+            .retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);
+        self.sliced
+            .retain(|unit, _| self.jobs.contains_key(&unit.job));
         let paces = self.jobs.iter().map(|(job, (total, _))| {
             let of_job = self.units.iter().filter(|((unit, _), _)| unit.job == *job);
             let mut units: Vec<_> = of_job.collect();
-            units.sort_unstable_by_key(|((unit, epoch), moving)| (Reverse(moving.bytes), *unit, *epoch));
+            units.sort_unstable_by_key(|((unit, epoch), moving)| {
+                (Reverse(moving.bytes), *unit, *epoch)
+            });
             units.truncate(PACE_UNITS_MAX);
             let steps = units.iter().map(|((unit, _), _)| unit.step).collect();
             let units = units.into_iter().map(|((unit, _), moving)| UnitPace {
@@ -140,18 +158,42 @@ mod tests {
     }
 
     fn unit(part: i64) -> UnitId {
-        UnitId { job: JobNo(1), step: StepNo(0), part }
+        UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part,
+        }
     }
 
     fn progress(units: &[(i64, u64)]) -> Progress {
-        let units = units.iter().map(|(part, bytes)| (unit(*part), 1, *bytes)).collect();
-        Progress { worker: WorkerId("w".into()), units }
+        let units = units
+            .iter()
+            .map(|(part, bytes)| (unit(*part), 1, *bytes))
+            .collect();
+        Progress {
+            worker: WorkerId("w".into()),
+            units,
+        }
     }
 
     fn end(part: i64, bytes: u64, skipped: bool) -> Outcome {
-        let fact = AssetFact { asset: "a".into(), bytes: Some(bytes), skipped, ..AssetFact::default() };
-        let result = UnitResult::Finished { facts: vec![fact], failures: vec![] };
-        Outcome { unit: unit(part), epoch: 1, worker: WorkerId("w".into()), result, duration_us: 1 }
+        let fact = AssetFact {
+            asset: "a".into(),
+            bytes: Some(bytes),
+            skipped,
+            ..AssetFact::default()
+        };
+        let result = UnitResult::Finished {
+            facts: vec![fact],
+            failures: vec![],
+        };
+        Outcome {
+            unit: unit(part),
+            epoch: 1,
+            worker: WorkerId("w".into()),
+            result,
+            duration_us: 1,
+        }
     }
 
     #[test]
@@ -164,7 +206,13 @@ mod tests {
         let (_, pace, _) = &paces[0];
         assert_eq!(pace.bytes_moved, 3_007);
         assert!((pace.bytes_per_second - 50.0).abs() <= 2.0, "{pace:?}");
-        assert_eq!(pace.units.iter().map(|unit| (unit.part, unit.bytes)).collect::<Vec<_>>(), [(1, 3_000), (2, 7)]);
+        assert_eq!(
+            pace.units
+                .iter()
+                .map(|unit| (unit.part, unit.bytes))
+                .collect::<Vec<_>>(),
+            [(1, 3_000), (2, 7)]
+        );
         rates.on_outcome(&end(1, 4_000, false), at(61));
         rates.on_outcome(&end(3, 500, false), at(61));
         rates.on_outcome(&end(4, 9_000, true), at(61));
@@ -179,6 +227,9 @@ mod tests {
         let many: Vec<(i64, u64)> = (0..500).map(|part| (part, part as u64)).collect();
         rates.on_progress(&progress(&many), at(1));
         let (_, pace, steps) = &rates.paces(at(1))[0];
-        assert_eq!((pace.units.len(), steps.len(), pace.units[0].part), (PACE_UNITS_MAX, PACE_UNITS_MAX, 499));
+        assert_eq!(
+            (pace.units.len(), steps.len(), pace.units[0].part),
+            (PACE_UNITS_MAX, PACE_UNITS_MAX, 499)
+        );
     }
 }

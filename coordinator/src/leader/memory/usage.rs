@@ -35,7 +35,10 @@ impl Usage {
             self.by_step.remove(&(unit.job, unit.step));
         }
         for at in endpoints {
-            self.busy.get_mut(usize::from(*at)).into_iter().for_each(add);
+            self.busy
+                .get_mut(usize::from(*at))
+                .into_iter()
+                .for_each(add);
         }
     }
 

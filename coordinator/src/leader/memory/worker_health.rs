@@ -5,7 +5,9 @@ mod tally;
 use crate::leader::memory::worker_health::tally::{Bounds, Tally};
 use protocol::failure::ErrorClass;
 use protocol::id::{Kind, UnitId, WorkerId};
-use protocol::rules::worker::quarantine::{Health, PeerFacts, QuarantineLimits, WorkerFacts, assess};
+use protocol::rules::worker::quarantine::{
+    Health, PeerFacts, QuarantineLimits, WorkerFacts, assess,
+};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +35,17 @@ pub struct WorkerHealth {
 impl Default for WorkerHealth {
     fn default() -> WorkerHealth {
         let limits = QuarantineLimits::default();
-        let bounds = Bounds { window: WINDOW, units: FAILED_MAX, kept: limits.failure_kept };
-        WorkerHealth { tally: Tally::new(bounds), limits, news: false, looked_at: Timestamp::default() }
+        let bounds = Bounds {
+            window: WINDOW,
+            units: FAILED_MAX,
+            kept: limits.failure_kept,
+        };
+        WorkerHealth {
+            tally: Tally::new(bounds),
+            limits,
+            news: false,
+            looked_at: Timestamp::default(),
+        }
     }
 }
 
@@ -57,10 +68,13 @@ impl WorkerHealth {
         for outcome in outcomes {
             match verdict(&outcome.result) {
                 None => {}
-                Some(Verdict::Well) => self.news |= self.tally.succeeded(&outcome.worker, outcome.unit),
+                Some(Verdict::Well) => {
+                    self.news |= self.tally.succeeded(&outcome.worker, outcome.unit)
+                }
                 Some(Verdict::Failed { full }) => {
                     self.news = true;
-                    self.tally.failed(&outcome.worker, outcome.unit, outcome.epoch, full, now);
+                    self.tally
+                        .failed(&outcome.worker, outcome.unit, outcome.epoch, full, now);
                 }
             }
         }
@@ -92,16 +106,23 @@ impl WorkerHealth {
         if !self.has_failures() {
             return Vec::new();
         }
-        let facts: Vec<(&WorkerId, &[Kind], WorkerFacts)> =
-            taking.iter().map(|(worker, kinds)| (worker, kinds.as_slice(), self.tally.facts(worker))).collect();
+        let facts: Vec<(&WorkerId, &[Kind], WorkerFacts)> = taking
+            .iter()
+            .map(|(worker, kinds)| (worker, kinds.as_slice(), self.tally.facts(worker)))
+            .collect();
         let mut of_kind: BTreeMap<Kind, u32> = BTreeMap::new();
-        taking.values().flatten().for_each(|kind| *of_kind.entry(*kind).or_default() += 1);
-        let mut left = facts.iter().fold(PeerFacts::default(), |sum, (_, _, own)| PeerFacts {
-            workers: 0,
-            failed: sum.failed.saturating_add(own.failed),
-            succeeded: sum.succeeded.saturating_add(own.succeeded),
-            full: false,
-        });
+        taking
+            .values()
+            .flatten()
+            .for_each(|kind| *of_kind.entry(*kind).or_default() += 1);
+        let mut left = facts
+            .iter()
+            .fold(PeerFacts::default(), |sum, (_, _, own)| PeerFacts {
+                workers: 0,
+                failed: sum.failed.saturating_add(own.failed),
+                succeeded: sum.succeeded.saturating_add(own.succeeded),
+                full: false,
+            });
         let mut advice = Vec::new();
         // Nothing speaks against a worker in which nothing failed.
         for (worker, kinds, own) in facts.into_iter().filter(|(_, _, own)| own.failed > 0) {
@@ -116,7 +137,11 @@ impl WorkerHealth {
                 full: self.tally.shares_full(worker),
             };
             // The rule reads this sum only for workers without a success.
-            let alone = if own.succeeded == 0 { self.tally.alone(worker, &self.limits) } else { 0 };
+            let alone = if own.succeeded == 0 {
+                self.tally.alone(worker, &self.limits)
+            } else {
+                0
+            };
             let health = assess(&WorkerFacts { alone, ..own }, &others, &self.limits);
             let reason = match health {
                 Health::Well => continue,
@@ -126,10 +151,20 @@ impl WorkerHealth {
                     own.failed, own.refuted, own.succeeded
                 ),
             };
-            left = PeerFacts { full: false, ..others };
-            kinds.iter().for_each(|kind| *of_kind.entry(*kind).or_default() -= 1);
+            left = PeerFacts {
+                full: false,
+                ..others
+            };
+            kinds
+                .iter()
+                .for_each(|kind| *of_kind.entry(*kind).or_default() -= 1);
             let (no_space, failed) = (health == Health::NoSpace, self.tally.failures(worker));
-            advice.push(QuarantineAdvice { worker: worker.clone(), reason, no_space, failed });
+            advice.push(QuarantineAdvice {
+                worker: worker.clone(),
+                reason,
+                no_space,
+                failed,
+            });
         }
         advice
     }
@@ -156,17 +191,27 @@ fn verdict(result: &UnitResult) -> Option<Verdict> {
     let speaks = |class: ErrorClass| matches!(class, ErrorClass::Transient | ErrorClass::Ambiguous);
     match result {
         UnitResult::Failed(failure) => (!matches!(failure.class, ErrorClass::Throttled { .. }))
-            .then(|| Verdict::Failed { full: failure.reason == FULL }),
+            .then(|| Verdict::Failed {
+                full: failure.reason == FULL,
+            }),
         UnitResult::Finished { failures, .. } => {
-            let counted: Vec<_> = failures.iter().filter(|(_, failure)| speaks(failure.class)).collect();
+            let counted: Vec<_> = failures
+                .iter()
+                .filter(|(_, failure)| speaks(failure.class))
+                .collect();
             match counted.is_empty() {
                 true if failures.is_empty() => Some(Verdict::Well),
                 true => None,
-                false => Some(Verdict::Failed { full: counted.iter().any(|(_, failure)| failure.reason == FULL) }),
+                false => Some(Verdict::Failed {
+                    full: counted.iter().any(|(_, failure)| failure.reason == FULL),
+                }),
             }
         }
         UnitResult::Cut(_) | UnitResult::Sliced(_) => Some(Verdict::Well),
-        UnitResult::Returned | UnitResult::Cancelled | UnitResult::Listed { .. } | UnitResult::Waiting { .. } => None,
+        UnitResult::Returned
+        | UnitResult::Cancelled
+        | UnitResult::Listed { .. }
+        | UnitResult::Waiting { .. } => None,
     }
 }
 
@@ -179,18 +224,38 @@ mod tests {
     fn outcome(worker: &str, part: i64, reason: Option<&str>) -> Outcome {
         let result = match reason {
             Some(reason) => UnitResult::Failed(Failure::transient(reason, "m")),
-            None => UnitResult::Finished { facts: Vec::new(), failures: Vec::new() },
+            None => UnitResult::Finished {
+                facts: Vec::new(),
+                failures: Vec::new(),
+            },
         };
-        let unit = UnitId { job: JobNo(1), step: StepNo(0), part };
-        Outcome { unit, epoch: 1, worker: WorkerId(worker.into()), result, duration_us: 1 }
+        let unit = UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part,
+        };
+        Outcome {
+            unit,
+            epoch: 1,
+            worker: WorkerId(worker.into()),
+            result,
+            duration_us: 1,
+        }
     }
 
     fn taking(names: &[&str]) -> BTreeMap<WorkerId, Vec<Kind>> {
-        names.iter().map(|name| (WorkerId((*name).into()), vec![Kind::Noop])).collect()
+        names
+            .iter()
+            .map(|name| (WorkerId((*name).into()), vec![Kind::Noop]))
+            .collect()
     }
 
     fn found(health: &WorkerHealth, names: &[&str]) -> Vec<String> {
-        health.advice(&taking(names)).into_iter().map(|finding| finding.worker.0).collect()
+        health
+            .advice(&taking(names))
+            .into_iter()
+            .map(|finding| finding.worker.0)
+            .collect()
     }
 
     #[test]
@@ -198,10 +263,20 @@ mod tests {
         let mut health = WorkerHealth::default();
         for part in 0..20 {
             health.note(&[outcome("sick", part, Some("tool_failed"))], Timestamp(1));
-            health.note(&[outcome("well", part, None), outcome("well", part + 100, None)], Timestamp(1));
+            health.note(
+                &[
+                    outcome("well", part, None),
+                    outcome("well", part + 100, None),
+                ],
+                Timestamp(1),
+            );
         }
         assert_eq!(found(&health, &["sick", "well"]), ["sick"]);
-        assert_eq!(found(&health, &["sick"]), Vec::<String>::new(), "the last worker keeps its units");
+        assert_eq!(
+            found(&health, &["sick"]),
+            Vec::<String>::new(),
+            "the last worker keeps its units"
+        );
         let finding = health.advice(&taking(&["sick", "well"])).remove(0);
         assert_eq!(finding.failed.len(), 20);
         health.forget(&WorkerId("sick".into()));
@@ -213,7 +288,10 @@ mod tests {
         let mut health = WorkerHealth::default();
         for part in 0..50 {
             health.note(
-                &[outcome("a", part, Some("tool_failed")), outcome("b", part, Some("tool_failed"))],
+                &[
+                    outcome("a", part, Some("tool_failed")),
+                    outcome("b", part, Some("tool_failed")),
+                ],
                 Timestamp(1),
             );
         }
@@ -224,31 +302,61 @@ mod tests {
     #[test]
     fn job_in_which_everything_fails_makes_no_worker_sick() {
         let mut health = WorkerHealth::default();
-        let of_job = |job, outcome: Outcome| Outcome { unit: UnitId { job: JobNo(job), ..outcome.unit }, ..outcome };
+        let of_job = |job, outcome: Outcome| Outcome {
+            unit: UnitId {
+                job: JobNo(job),
+                ..outcome.unit
+            },
+            ..outcome
+        };
         for part in 0..5_000 {
-            health.note(&[of_job(2, outcome("a", part, Some("noop_failed")))], Timestamp(1));
+            health.note(
+                &[of_job(2, outcome("a", part, Some("noop_failed")))],
+                Timestamp(1),
+            );
             health.note(&[outcome("b", part, None)], Timestamp(1));
         }
         assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new());
         for part in 5_000..5_012 {
             health.note(&[outcome("a", part, Some("tool_failed"))], Timestamp(1));
         }
-        assert_eq!(found(&health, &["a", "b"]), ["a"], "the same step goes well in the other");
+        assert_eq!(
+            found(&health, &["a", "b"]),
+            ["a"],
+            "the same step goes well in the other"
+        );
         health.note(&[outcome("b", 5_000, Some("tool_failed"))], Timestamp(1));
-        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new(), "a unit that fails in both is no evidence");
+        assert_eq!(
+            found(&health, &["a", "b"]),
+            Vec::<String>::new(),
+            "a unit that fails in both is no evidence"
+        );
     }
 
     #[test]
     fn last_worker_of_a_kind_stays() {
         let mut health = WorkerHealth::default();
         for part in 0..20 {
-            health.note(&[outcome("sick", part, Some("tool_failed")), outcome("well", part, None)], Timestamp(1));
+            health.note(
+                &[
+                    outcome("sick", part, Some("tool_failed")),
+                    outcome("well", part, None),
+                ],
+                Timestamp(1),
+            );
         }
         let kinds = |sick: &[Kind], well: &[Kind]| {
-            BTreeMap::from([(WorkerId("sick".into()), sick.to_vec()), (WorkerId("well".into()), well.to_vec())])
+            BTreeMap::from([
+                (WorkerId("sick".into()), sick.to_vec()),
+                (WorkerId("well".into()), well.to_vec()),
+            ])
         };
         let both = [Kind::Scan, Kind::Noop];
-        assert_eq!(health.advice(&kinds(&both, &[Kind::Noop])), [], "nothing else lists libraries");
+        assert_eq!(
+            health.advice(&kinds(&both, &[Kind::Noop])),
+            [],
+            "nothing else lists libraries"
+        );
         assert_eq!(health.advice(&kinds(&both, &both)).len(), 1);
         assert_eq!(health.advice(&kinds(&[Kind::Noop], &both)).len(), 1);
     }
@@ -259,8 +367,15 @@ mod tests {
         health.note(&[outcome("a", 1, Some(FULL))], Timestamp(1));
         assert_eq!(found(&health, &["a", "b"]), ["a"]);
         health.note(&[outcome("b", 1, Some(FULL))], Timestamp(1));
-        assert_eq!(found(&health, &["a", "b"]), Vec::<String>::new(), "the destination is full");
-        assert_eq!(health.exonerated(), taking(&["a", "b"]).into_keys().collect());
+        assert_eq!(
+            found(&health, &["a", "b"]),
+            Vec::<String>::new(),
+            "the destination is full"
+        );
+        assert_eq!(
+            health.exonerated(),
+            taking(&["a", "b"]).into_keys().collect()
+        );
     }
 
     /// Case 76, and what a thousand workers cost: counted, since a clock says more of the machine.
@@ -269,34 +384,63 @@ mod tests {
         const WORKERS: u64 = 1_000;
         let mut health = WorkerHealth::default();
         let name = |no: u64| format!("w{no:04}");
-        let well: Vec<Outcome> = (0..200).map(|part| outcome("", 1_000_000 + part, None)).collect();
+        let well: Vec<Outcome> = (0..200)
+            .map(|part| outcome("", 1_000_000 + part, None))
+            .collect();
         for no in 0..WORKERS {
-            let own = well.iter().cloned().map(|outcome| Outcome { worker: WorkerId(name(no)), ..outcome });
+            let own = well.iter().cloned().map(|outcome| Outcome {
+                worker: WorkerId(name(no)),
+                ..outcome
+            });
             health.note(&own.collect::<Vec<_>>(), Timestamp(1));
         }
         for part in 0..10_000 {
-            health.note(&[outcome(&name(part % WORKERS), part as i64, Some("tool_failed"))], Timestamp(1));
+            health.note(
+                &[outcome(
+                    &name(part % WORKERS),
+                    part as i64,
+                    Some("tool_failed"),
+                )],
+                Timestamp(1),
+            );
         }
-        let taking: BTreeMap<WorkerId, Vec<Kind>> =
-            (0..WORKERS).map(|no| (WorkerId(name(no)), vec![Kind::Noop])).collect();
+        let taking: BTreeMap<WorkerId, Vec<Kind>> = (0..WORKERS)
+            .map(|no| (WorkerId(name(no)), vec![Kind::Noop]))
+            .collect();
         health.tally.looks.set(0);
         assert_eq!(health.advice(&taking), []);
-        assert_eq!(health.tally.looks.get(), WORKERS, "one sum a worker, whatever it remembers");
+        assert_eq!(
+            health.tally.looks.get(),
+            WORKERS,
+            "one sum a worker, whatever it remembers"
+        );
         health.tally.looks.set(0);
         health.note(&well, Timestamp(1));
-        assert!(health.tally.looks.get() <= 3 * 200, "{} for 200 successes", health.tally.looks.get());
+        assert!(
+            health.tally.looks.get() <= 3 * 200,
+            "{} for 200 successes",
+            health.tally.looks.get()
+        );
         // 300 of them die: what they did is forgotten, and so is what failed in them.
         health.keep(|worker| worker.0 >= name(300), Timestamp(1));
-        assert_eq!(health.tally.facts(&WorkerId(name(299))), WorkerFacts::default());
+        assert_eq!(
+            health.tally.facts(&WorkerId(name(299))),
+            WorkerFacts::default()
+        );
         assert_eq!(health.tally.facts(&WorkerId(name(300))).failed, 10);
     }
 
     #[test]
     fn workers_are_looked_at_when_there_is_news_and_once_in_a_while() {
-        let (mut health, at) = (WorkerHealth::default(), |seconds: i64| Timestamp(seconds * 1_000_000));
+        let (mut health, at) = (WorkerHealth::default(), |seconds: i64| {
+            Timestamp(seconds * 1_000_000)
+        });
         assert!(health.is_due(at(100)) && !health.is_due(at(101)));
         health.note(&[outcome("a", 1, None)], at(101));
-        assert!(!health.is_due(at(101)), "a success that refutes nothing is no news");
+        assert!(
+            !health.is_due(at(101)),
+            "a success that refutes nothing is no news"
+        );
         health.note(&[outcome("a", 2, Some("tool_failed"))], at(101));
         assert!(health.is_due(at(101)) && !health.is_due(at(101)));
         health.note(&[outcome("b", 2, None)], at(102));

@@ -37,19 +37,34 @@ impl WorkerRegistry {
 
     /// Forgets workers that have been silent for four times the limit. No silence before `since` counts.
     pub(super) fn forget_silent(&mut self, limits: &LeaseLimits, since: Timestamp, now: Timestamp) {
-        self.workers.retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
+        self.workers
+            .retain(|_, seen| now.since(seen.heard_at.max(since)) <= limits.silence_max * 4);
     }
 
     /// Whether a worker has died: it is silent and was not leaving. No silence before `since` counts.
-    pub(super) fn is_dead(&self, worker: &WorkerId, limits: &LeaseLimits, since: Timestamp, now: Timestamp) -> bool {
-        self.workers
-            .get(worker)
-            .is_none_or(|seen| !seen.draining && now.since(seen.heard_at.max(since)) > limits.silence_max)
+    pub(super) fn is_dead(
+        &self,
+        worker: &WorkerId,
+        limits: &LeaseLimits,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        self.workers.get(worker).is_none_or(|seen| {
+            !seen.draining && now.since(seen.heard_at.max(since)) > limits.silence_max
+        })
     }
 
     /// Workers that are not silent. No silence before `since` counts.
-    pub(super) fn alive(&self, limits: &LeaseLimits, since: Timestamp, now: Timestamp) -> Vec<WorkerId> {
-        let heard = self.workers.iter().filter(|(_, seen)| now.since(seen.heard_at.max(since)) <= limits.silence_max);
+    pub(super) fn alive(
+        &self,
+        limits: &LeaseLimits,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Vec<WorkerId> {
+        let heard = self
+            .workers
+            .iter()
+            .filter(|(_, seen)| now.since(seen.heard_at.max(since)) <= limits.silence_max);
         heard.map(|(worker, _)| worker.clone()).collect()
     }
 
@@ -60,15 +75,24 @@ impl WorkerRegistry {
 
     /// Notes that a worker takes no more work, until its next heartbeat says otherwise.
     pub(super) fn drains(&mut self, worker: &WorkerId) {
-        self.workers.entry(worker.clone()).and_modify(|seen| seen.draining = true);
+        self.workers
+            .entry(worker.clone())
+            .and_modify(|seen| seen.draining = true);
     }
 
     /// Notes the kinds of which every slot of the live workers is taken.
     pub(super) fn note_full(&mut self, limits: &LeaseLimits, now: Timestamp) {
         for kind in Kind::ALL {
-            let live = || self.workers.values().filter(|seen| now.since(seen.heard_at) <= limits.silence_max);
-            let slots: u32 =
-                live().flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, n, _)| n).sum();
+            let live = || {
+                self.workers
+                    .values()
+                    .filter(|seen| now.since(seen.heard_at) <= limits.silence_max)
+            };
+            let slots: u32 = live()
+                .flat_map(|seen| &seen.slots)
+                .filter(|(k, _, _)| *k == kind)
+                .map(|(_, n, _)| n)
+                .sum();
             let busy: u32 = live().filter_map(|seen| seen.busy.get(&kind)).sum();
             if busy >= slots {
                 self.full_at.insert(kind, now);
@@ -83,20 +107,39 @@ impl WorkerRegistry {
 
     /// Slots of all workers that take work and stay.
     pub(super) fn slots(&self, kind: Kind) -> u32 {
-        let live = self.workers.values().filter(|seen| !seen.draining && seen.leaves_at.is_none());
-        live.flat_map(|seen| &seen.slots).filter(|(k, _, _)| *k == kind).map(|(_, total, _)| total).sum()
+        let live = self
+            .workers
+            .values()
+            .filter(|seen| !seen.draining && seen.leaves_at.is_none());
+        live.flat_map(|seen| &seen.slots)
+            .filter(|(k, _, _)| *k == kind)
+            .map(|(_, total, _)| total)
+            .sum()
     }
 
     /// Workers that take work of a kind.
     pub(super) fn taking(&self, kind: Kind) -> u32 {
-        let has = |seen: &&WorkerSeen| !seen.draining && seen.slots.iter().any(|(k, n, _)| *k == kind && *n > 0);
+        let has = |seen: &&WorkerSeen| {
+            !seen.draining && seen.slots.iter().any(|(k, n, _)| *k == kind && *n > 0)
+        };
         self.workers.values().filter(has).count() as u32
     }
 
     /// Slots that go away at a known time.
     pub(super) fn leaving(&self) -> Vec<Leaving> {
         let live = self.workers.values().filter(|seen| !seen.draining);
-        let slots = |seen: &WorkerSeen| seen.slots.iter().map(|(kind, total, _)| (*kind, *total)).collect();
-        live.filter_map(|seen| Some(Leaving { at: seen.leaves_at?, slots: slots(seen) })).collect()
+        let slots = |seen: &WorkerSeen| {
+            seen.slots
+                .iter()
+                .map(|(kind, total, _)| (*kind, *total))
+                .collect()
+        };
+        live.filter_map(|seen| {
+            Some(Leaving {
+                at: seen.leaves_at?,
+                slots: slots(seen),
+            })
+        })
+        .collect()
     }
 }

@@ -9,7 +9,12 @@ use protocol::wire::unit::Unit;
 impl Reactor {
     /// In a transaction: a page of the executions of a job that are out, and where the next page begins. Nothing for a job
     /// that this version cannot read.
-    pub fn adopt_page(&self, tx: &mut dyn Tx, job: JobNo, from: Cursor) -> StoreResult<(Vec<Unit>, Option<Cursor>)> {
+    pub fn adopt_page(
+        &self,
+        tx: &mut dyn Tx,
+        job: JobNo,
+        from: Cursor,
+    ) -> StoreResult<(Vec<Unit>, Option<Cursor>)> {
         let workflows = self.engine.lock().workflows.clone();
         let page = workflows.for_job(tx, job, |tx| outstanding_page(tx, &workflows, job, from))?;
         Ok(page.unwrap_or_default())

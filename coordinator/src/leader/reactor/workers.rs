@@ -16,7 +16,12 @@ impl Reactor {
     /// The list of workers as it is written, and the transfer rates when they are due.
     pub fn workers_to_write(&self, now: Timestamp) -> (Vec<WorkerRow>, Option<Rates>) {
         let state = &mut *self.state.lock();
-        let rows = state.leases.workers().iter().map(|(name, seen)| row(name, seen)).collect();
+        let rows = state
+            .leases
+            .workers()
+            .iter()
+            .map(|(name, seen)| row(name, seen))
+            .collect();
         (rows, state.throughput.to_tell(now))
     }
 
@@ -47,8 +52,19 @@ impl Reactor {
 
     /// In a transaction: puts a sick worker into quarantine. Returns the number of the recorded operation; `None` when an
     /// operator has given the worker an order.
-    pub fn quarantine(&self, tx: &mut dyn Tx, advice: &QuarantineAdvice, now: Timestamp) -> StoreResult<Option<i64>> {
-        worker_orders::quarantine(tx, &advice.worker.0, &advice.reason, advice.failed.len(), now)
+    pub fn quarantine(
+        &self,
+        tx: &mut dyn Tx,
+        advice: &QuarantineAdvice,
+        now: Timestamp,
+    ) -> StoreResult<Option<i64>> {
+        worker_orders::quarantine(
+            tx,
+            &advice.worker.0,
+            &advice.reason,
+            advice.failed.len(),
+            now,
+        )
     }
 
     /// A quarantine has committed. What failed in the worker is refunded from now on.
@@ -59,7 +75,10 @@ impl Reactor {
             state.health.forget(&advice.worker);
         }
         let pages = advice.failed.chunks(worker_orders::REFUND_PAGE);
-        state.refunds.extend(pages.map(|page| Refund { operation, failed: page.to_vec() }));
+        state.refunds.extend(pages.map(|page| Refund {
+            operation,
+            failed: page.to_vec(),
+        }));
     }
 
     /// The next page of refunds.
@@ -83,7 +102,10 @@ impl Reactor {
 }
 
 fn row(name: &WorkerId, seen: &WorkerSeen) -> WorkerRow {
-    let slots = seen.slots.iter().map(|(kind, total, free)| format!("{kind}={}/{total}", total.saturating_sub(*free)));
+    let slots = seen
+        .slots
+        .iter()
+        .map(|(kind, total, free)| format!("{kind}={}/{total}", total.saturating_sub(*free)));
     WorkerRow {
         name: name.0.clone(),
         slots: slots.collect::<Vec<_>>().join(","),
@@ -105,10 +127,27 @@ mod tests {
     #[test]
     fn page_of_refunds_is_repeated_until_it_has_committed() {
         let (reactor, mut memory) = (Reactor::default(), Memory::default());
-        let unit = |part| (UnitId { job: JobNo(1), step: StepNo(0), part }, 1);
+        let unit = |part| {
+            (
+                UnitId {
+                    job: JobNo(1),
+                    step: StepNo(0),
+                    part,
+                },
+                1,
+            )
+        };
         let failed: Vec<(UnitId, u32)> = (1..=600).map(unit).collect();
-        let advice = QuarantineAdvice { worker: WorkerId("w".into()), reason: "r".into(), no_space: false, failed };
-        let worker = WorkerRow { order: None, ..row(&advice.worker, &seen()) };
+        let advice = QuarantineAdvice {
+            worker: WorkerId("w".into()),
+            reason: "r".into(),
+            no_space: false,
+            failed,
+        };
+        let worker = WorkerRow {
+            order: None,
+            ..row(&advice.worker, &seen())
+        };
         let operation = memory.write(|tx| {
             tx.put_workers(&[worker])?;
             reactor.quarantine(tx, &advice, NOW)
@@ -116,8 +155,14 @@ mod tests {
         reactor.on_quarantined(&advice, operation.expect("commits").expect("no order"));
         let mut sizes = Vec::new();
         while let Some(page) = reactor.next_refund() {
-            assert_eq!(reactor.next_refund().as_ref(), Some(&page), "its transaction has not committed");
-            memory.write(|tx| reactor.refund(tx, &page, NOW)).expect("commits");
+            assert_eq!(
+                reactor.next_refund().as_ref(),
+                Some(&page),
+                "its transaction has not committed"
+            );
+            memory
+                .write(|tx| reactor.refund(tx, &page, NOW))
+                .expect("commits");
             sizes.push(page.failed.len());
             reactor.on_refunded(&page);
         }

@@ -6,7 +6,9 @@ use crate::query::pending_tasks::{self, PendingTasks};
 use crate::query::{wait_details, wait_reason};
 use crate::reconcile::settlement::RESTORING;
 use crate::rows::unit_row;
-use crate::store::{BarrierRow, BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx};
+use crate::store::{
+    BarrierRow, BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx,
+};
 use crate::workflows::Workflows;
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::schedule::wait_reason::{WaitFacts, WaitReason, reason};
@@ -85,8 +87,17 @@ fn unit_alone(
     now: Timestamp,
 ) -> StoreResult<UnitExplanation> {
     let workflow = workflows.of(tx, job.no)?;
-    let row = unit_row(tx, UnitId { job: job.no, step, part })?;
-    let Some(declared) = workflow.step(step) else { return Ok(no_such_step()) };
+    let row = unit_row(
+        tx,
+        UnitId {
+            job: job.no,
+            step,
+            part,
+        },
+    )?;
+    let Some(declared) = workflow.step(step) else {
+        return Ok(no_such_step());
+    };
     let state = match row {
         Some(row) => row.state,
         None => state_without_row(tx, job, (step, declared), part)?,
@@ -100,7 +111,10 @@ fn unit_alone(
         due_at: row.and_then(|r| r.due_at),
         ..WaitFacts::default()
     };
-    let withheld = tx.withheld(job.no)?.into_iter().find(|row| row.step == step);
+    let withheld = tx
+        .withheld(job.no)?
+        .into_iter()
+        .find(|row| row.step == step);
     facts.withheld = withheld.map(|row| row.reason);
     if let Some(kind) = declared.kind().filter(|_| state == UnitState::Ready) {
         facts.slots = wait_details::slots(tx, kind, now)?;
@@ -109,19 +123,38 @@ fn unit_alone(
     for need in &declared.needs {
         look_at_need(tx, &workflow, job, *need, part, &mut facts, &mut named)?;
     }
-    if let Some(note) = restoring(tx, UnitId { job: job.no, step, part }, state)? {
+    if let Some(note) = restoring(
+        tx,
+        UnitId {
+            job: job.no,
+            step,
+            part,
+        },
+        state,
+    )? {
         facts.restoring = true;
         named = note;
     }
     if state == UnitState::Leased {
-        let cut = tx.cut(UnitId { job: job.no, step, part })?;
+        let cut = tx.cut(UnitId {
+            job: job.no,
+            step,
+            part,
+        })?;
         facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
     let tasks = PendingTasks::of(tx, job.no)?.tasks(tx, part)?;
-    (facts.task_open, facts.approval) = (!tasks.is_empty(), matches!(declared.action, Action::Approval { .. }));
+    (facts.task_open, facts.approval) = (
+        !tasks.is_empty(),
+        matches!(declared.action, Action::Approval { .. }),
+    );
     let why = reason(&facts);
-    let mut message = ended(tx, job, (step, part), state)?.unwrap_or_else(|| wait_reason::message(why, &named));
-    let about: Vec<&TaskRow> = tasks.iter().filter(|task| concerns(task, state, why, step)).collect();
+    let mut message =
+        ended(tx, job, (step, part), state)?.unwrap_or_else(|| wait_reason::message(why, &named));
+    let about: Vec<&TaskRow> = tasks
+        .iter()
+        .filter(|task| concerns(task, state, why, step))
+        .collect();
     for task in &about {
         message = format!("{message}; {}", pending_tasks::line(task));
     }
@@ -134,13 +167,20 @@ fn unit_alone(
         Some(row) => Some(row.since),
         None => wait_details::since(tx, job, why)?,
     };
-    let losses = tx.losses(&[UnitId { job: job.no, step, part }])?;
+    let losses = tx.losses(&[UnitId {
+        job: job.no,
+        step,
+        part,
+    }])?;
     Ok(UnitExplanation {
         state: state.as_str().to_owned(),
         reason: why,
         message,
         since: waits_since.map(|t| t.to_string()),
-        next: about.first().map_or_else(|| next(state, why, &job.id), |task| pending_tasks::next(task)),
+        next: about.first().map_or_else(
+            || next(state, why, &job.id),
+            |task| pending_tasks::next(task),
+        ),
         changes_at: changes_at.map(|t| t.to_string()),
         lost_with: losses.into_iter().map(|loss| loss.worker).collect(),
     })
@@ -171,7 +211,9 @@ fn next(state: UnitState, why: WaitReason, job: &str) -> String {
 /// Whether a unit in this state waits for a task of its partition. What was cancelled for want of a delivery ends with the
 /// same task as what failed.
 fn concerns(task: &TaskRow, state: UnitState, why: WaitReason, step: StepNo) -> bool {
-    matches!(state, UnitState::Cancelled | UnitState::Dead) || why == WaitReason::TaskOpen || task.unit.step == step
+    matches!(state, UnitState::Cancelled | UnitState::Dead)
+        || why == WaitReason::TaskOpen
+        || task.unit.step == step
 }
 
 /// The explanation for a step that the workflow does not have.
@@ -193,7 +235,9 @@ fn restoring(tx: &mut dyn Tx, unit: UnitId, state: UnitState) -> StoreResult<Opt
         return Ok(None);
     }
     let noted = tx.failures_of(unit)?.into_iter().next();
-    Ok(noted.filter(|(_, note)| note.reason == RESTORING).map(|(_, note)| note.message))
+    Ok(noted
+        .filter(|(_, note)| note.reason == RESTORING)
+        .map(|(_, note)| note.message))
 }
 
 fn state_without_row(
@@ -203,7 +247,11 @@ fn state_without_row(
     part: PartNo,
 ) -> StoreResult<UnitState> {
     let computed = declared.needs.is_empty() && declared.has_units();
-    let cursor = tx.steps(job.no)?.into_iter().find(|c| c.step == step).map(|c| c.cursor);
+    let cursor = tx
+        .steps(job.no)?
+        .into_iter()
+        .find(|c| c.step == step)
+        .map(|c| c.cursor);
     Ok(match cursor {
         Some(cursor) if computed && part <= cursor => UnitState::Leased,
         _ if job.state.has_ended() => UnitState::Cancelled,
@@ -213,9 +261,20 @@ fn state_without_row(
 }
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
-    let own = tx.failures_of(UnitId { job: job.no, step, part })?;
-    let messages: Vec<String> = own.into_iter().map(|(_, failure)| failure.message).collect();
-    Ok(format!("{}; fix the cause, then: showrunner job retry {}", messages.join("; "), job.id))
+    let own = tx.failures_of(UnitId {
+        job: job.no,
+        step,
+        part,
+    })?;
+    let messages: Vec<String> = own
+        .into_iter()
+        .map(|(_, failure)| failure.message)
+        .collect();
+    Ok(format!(
+        "{}; fix the cause, then: showrunner job retry {}",
+        messages.join("; "),
+        job.id
+    ))
 }
 
 fn look_at_need(
@@ -227,11 +286,15 @@ fn look_at_need(
     facts: &mut WaitFacts,
     named: &mut String,
 ) -> StoreResult<()> {
-    let Some(step) = workflow.step(need) else { return Ok(()) };
+    let Some(step) = workflow.step(need) else {
+        return Ok(());
+    };
     if let Action::Barrier { .. } = step.action {
         let partition = tx.partitions(job.no, &[part])?.remove(0);
         let key = barrier_key(workflow, need, &partition);
-        let state = tx.barrier(job.no, need, &key)?.map_or(BarrierState::Waiting, |b| b.state);
+        let state = tx
+            .barrier(job.no, need, &key)?
+            .map_or(BarrierState::Waiting, |b| b.state);
         facts.barrier_open |= state == BarrierState::Waiting;
         facts.barrier_held |= state == BarrierState::Held;
         if state != BarrierState::Released {
@@ -239,7 +302,15 @@ fn look_at_need(
         }
         return Ok(());
     }
-    let row = unit_row(tx, UnitId { job: job.no, step: need, part })?.map(|r| r.state);
+    let row = unit_row(
+        tx,
+        UnitId {
+            job: job.no,
+            step: need,
+            part,
+        },
+    )?
+    .map(|r| r.state);
     match row {
         Some(UnitState::Succeeded) => {}
         Some(UnitState::Dead | UnitState::Cancelled) => {
@@ -255,27 +326,42 @@ fn look_at_need(
 }
 
 /// Explains the barriers of a job that are not open.
-pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreResult<Vec<BarrierExplanation>> {
+pub fn barriers(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    job: &JobRow,
+) -> StoreResult<Vec<BarrierExplanation>> {
     let workflow = workflows.of(tx, job.no)?;
     let (mut list, mut awaited) = (Vec::new(), PendingTasks::of(tx, job.no)?);
     for (no, step) in workflow.numbered() {
-        let Action::Barrier { .. } = step.action else { continue };
+        let Action::Barrier { .. } = step.action else {
+            continue;
+        };
         for state in [BarrierState::Held, BarrierState::Waiting] {
             for row in tx.barriers(job.no, no, Some(state), None, NAMED_MAX)? {
                 let outstanding = row.total.saturating_sub(row.succeeded + row.failed);
                 let message = match state {
                     BarrierState::Held => {
-                        format!("{} of {} members failed: retry them, or decide their tasks", row.failed, row.total)
+                        format!(
+                            "{} of {} members failed: retry them, or decide their tasks",
+                            row.failed, row.total
+                        )
                     }
                     _ => format!("{outstanding} of {} members have not ended", row.total),
                 };
-                let (mut missing, tasks) = missing(tx, &workflow, job, &step.needs, &row, &mut awaited)?;
+                let (mut missing, tasks) =
+                    missing(tx, &workflow, job, &step.needs, &row, &mut awaited)?;
                 let rejected = rows::of_barrier(tx, &workflow, job, &row)?;
                 let message = match rejected.len() {
                     0 => message,
                     _ => format!("{message}; some are rows of the library that cannot be used"),
                 };
-                missing.splice(0..0, rejected.iter().map(|rejected| rows::line(&workflow, rejected)));
+                missing.splice(
+                    0..0,
+                    rejected
+                        .iter()
+                        .map(|rejected| rows::line(&workflow, rejected)),
+                );
                 missing.truncate(NAMED_MAX as usize);
                 list.push(BarrierExplanation {
                     barrier: step.id.clone(),
@@ -284,9 +370,15 @@ pub fn barriers(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreRe
                     message,
                     changes_at: until(&step.action).map(|t| t.to_string()),
                     next: match state {
-                        _ if !tasks.is_empty() => tasks.iter().map(pending_tasks::next).collect::<Vec<_>>().join("; "),
+                        _ if !tasks.is_empty() => tasks
+                            .iter()
+                            .map(pending_tasks::next)
+                            .collect::<Vec<_>>()
+                            .join("; "),
                         _ if !rejected.is_empty() => rows::next(&workflow, &rejected),
-                        BarrierState::Held => wait_reason::next_step(WaitReason::BarrierHeld, &job.id),
+                        BarrierState::Held => {
+                            wait_reason::next_step(WaitReason::BarrierHeld, &job.id)
+                        }
                         _ => "the end of the members that are missing".to_owned(),
                     },
                     missing,
@@ -320,7 +412,9 @@ fn missing(
     let partitions = tx.partitions(job.no, &parts)?;
     let (mut named, mut tasks): (Vec<String>, Vec<TaskRow>) = (Vec::new(), Vec::new());
     for need in needs {
-        let Some(step) = workflow.step(*need).filter(|s| s.has_units()) else { continue };
+        let Some(step) = workflow.step(*need).filter(|s| s.has_units()) else {
+            continue;
+        };
         let rows = tx.units(job.no, *need, &parts)?;
         for (partition, row) in partitions.iter().zip(rows) {
             let state = row.map_or(UnitState::Planned, |r| r.state);

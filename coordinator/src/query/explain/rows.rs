@@ -21,10 +21,14 @@ pub(super) fn of_barrier(
         return Ok(Vec::new());
     }
     let of = match workflow.step(barrier.step).map(|step| &step.action) {
-        Some(Action::Barrier { scope: Scope::Title, .. }) => RowsOf::Title(&barrier.key),
-        Some(Action::Barrier { scope: Scope::Batch, .. }) => {
-            RowsOf::Parts(barrier.first, barrier.last.max(barrier.first))
-        }
+        Some(Action::Barrier {
+            scope: Scope::Title,
+            ..
+        }) => RowsOf::Title(&barrier.key),
+        Some(Action::Barrier {
+            scope: Scope::Batch,
+            ..
+        }) => RowsOf::Parts(barrier.first, barrier.last.max(barrier.first)),
         _ => RowsOf::Job,
     };
     tx.counted_rows(job.no, of, NAMED_MAX)
@@ -33,13 +37,21 @@ pub(super) fn of_barrier(
 /// A row in one line.
 pub(super) fn line(workflow: &Workflow, row: &RowError) -> String {
     let asset = row.asset.as_deref().unwrap_or("unnamed");
-    format!("scan {asset}: {} line {} cannot be used: {}", library_name(workflow), row.line, row.message)
+    format!(
+        "scan {asset}: {} line {} cannot be used: {}",
+        library_name(workflow),
+        row.line,
+        row.message
+    )
 }
 
 /// The next step for rows that cannot be used.
 pub(super) fn next(workflow: &Workflow, rows: &[RowError]) -> String {
     let lines: Vec<String> = rows.iter().map(|row| row.line.to_string()).collect();
-    let (many, library) = (if rows.len() == 1 { "" } else { "s" }, library_name(workflow));
+    let (many, library) = (
+        if rows.len() == 1 { "" } else { "s" },
+        library_name(workflow),
+    );
     format!(
         "a retry does not mend a row: correct line{many} {} of {library} and submit it as another job",
         lines.join(", ")
@@ -54,15 +66,24 @@ pub(super) fn add(
     (step, part): (StepNo, PartNo),
     explanation: &mut UnitExplanation,
 ) -> StoreResult<()> {
-    if explanation.state == UnitState::Succeeded.as_str() || job.row_errors == 0 || !(1..=job.parts).contains(&part) {
+    if explanation.state == UnitState::Succeeded.as_str()
+        || job.row_errors == 0
+        || !(1..=job.parts).contains(&part)
+    {
         return Ok(());
     }
     let workflow = workflows.of(tx, job.no)?;
-    let needs = workflow.step(step).map(|step| step.needs.clone()).unwrap_or_default();
+    let needs = workflow
+        .step(step)
+        .map(|step| step.needs.clone())
+        .unwrap_or_default();
     let partition = tx.partitions(job.no, &[part])?.remove(0);
     for need in needs {
         let key = barrier_key(&workflow, need, &partition);
-        let Some(barrier) = tx.barrier(job.no, need, &key)?.filter(|row| row.state == BarrierState::Held) else {
+        let Some(barrier) = tx
+            .barrier(job.no, need, &key)?
+            .filter(|row| row.state == BarrierState::Held)
+        else {
             continue;
         };
         let rows = of_barrier(tx, &workflow, job, &barrier)?;

@@ -14,7 +14,10 @@ const PAGE_PLACED: u32 = 100;
 
 /// Counts the next page of rows. Returns whether all have been counted.
 pub(super) fn count(tx: &mut dyn Tx, job: &JobRow, workflow: &Workflow) -> StoreResult<bool> {
-    let barriers: Vec<Holding> = workflow.numbered().filter_map(|(no, _)| Holding::of(workflow, no)).collect();
+    let barriers: Vec<Holding> = workflow
+        .numbered()
+        .filter_map(|(no, _)| Holding::of(workflow, no))
+        .collect();
     if job.row_errors == 0 || barriers.is_empty() {
         return Ok(true);
     }
@@ -25,10 +28,16 @@ pub(super) fn count(tx: &mut dyn Tx, job: &JobRow, workflow: &Workflow) -> Store
     let mut failed: BTreeMap<(StepNo, String), u64> = BTreeMap::new();
     let mut counted: Vec<(RowError, PartNo)> = Vec::with_capacity(page.len());
     for row in page {
-        let part = if placed { place(tx, job, workflow, &row)? } else { 0 };
+        let part = if placed {
+            place(tx, job, workflow, &row)?
+        } else {
+            0
+        };
         let title = row.title.as_deref().unwrap_or_default();
         for barrier in &barriers {
-            *failed.entry((barrier.step, barrier.key(title, part))).or_default() += barrier.members;
+            *failed
+                .entry((barrier.step, barrier.key(title, part)))
+                .or_default() += barrier.members;
         }
         counted.push((row, part));
     }
@@ -51,10 +60,23 @@ struct Holding {
 impl Holding {
     fn of(workflow: &Workflow, no: StepNo) -> Option<Holding> {
         let step = workflow.step(no)?;
-        let Action::Barrier { scope, batch_units, .. } = &step.action else { return None };
-        let units = step.needs.iter().filter(|need| workflow.step(**need).is_some_and(|step| step.has_units()));
+        let Action::Barrier {
+            scope, batch_units, ..
+        } = &step.action
+        else {
+            return None;
+        };
+        let units = step
+            .needs
+            .iter()
+            .filter(|need| workflow.step(**need).is_some_and(|step| step.has_units()));
         let members = units.count() as u64;
-        (members > 0).then_some(Holding { step: no, scope: *scope, batch_units: *batch_units, members })
+        (members > 0).then_some(Holding {
+            step: no,
+            scope: *scope,
+            batch_units: *batch_units,
+            members,
+        })
     }
 
     fn key(&self, title: &str, part: PartNo) -> String {
@@ -81,7 +103,17 @@ fn add(
         .map(|(no, _)| no)
         .collect();
     let begins = !outer.is_empty() && tx.barrier(job, barrier, key)?.is_none();
-    tx.add_to_barrier(job, barrier, &BarrierGrowth { key: key.to_owned(), members, failed, first: 1, last: 0 })?;
+    tx.add_to_barrier(
+        job,
+        barrier,
+        &BarrierGrowth {
+            key: key.to_owned(),
+            members,
+            failed,
+            first: 1,
+            last: 0,
+        },
+    )?;
     for no in outer.into_iter().filter(|_| begins) {
         add(tx, job, workflow, no, "", (1, 0))?;
     }
@@ -90,12 +122,20 @@ fn add(
 
 /// The partition that a row would have come in or after; the first one for what comes before all. Partitions are numbered
 /// in the order of what they hold.
-fn place(tx: &mut dyn Tx, job: &JobRow, workflow: &Workflow, row: &RowError) -> StoreResult<PartNo> {
+fn place(
+    tx: &mut dyn Tx,
+    job: &JobRow,
+    workflow: &Workflow,
+    row: &RowError,
+) -> StoreResult<PartNo> {
     let of = |title: &str, asset: &str| match workflow.partition.by_title {
         true => (title.to_owned(), asset.to_owned()),
         false => (String::new(), asset.to_owned()),
     };
-    let wanted = of(row.title.as_deref().unwrap_or_default(), row.asset.as_deref().unwrap_or_default());
+    let wanted = of(
+        row.title.as_deref().unwrap_or_default(),
+        row.asset.as_deref().unwrap_or_default(),
+    );
     let (mut low, mut high) = (1, job.parts_planned);
     while low < high {
         // The upper middle: what is not after the row becomes the least answer.

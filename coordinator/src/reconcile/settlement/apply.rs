@@ -22,8 +22,18 @@ impl Group<'_, '_> {
         settlement: Settlement,
         duration_us: u64,
     ) -> StoreResult<Change> {
-        let id = UnitId { job: self.job.no, step: self.step, part };
-        let row = |state, attempt, due_at| UnitRow { state, epoch: unit.epoch, attempt, due_at, duration_us };
+        let id = UnitId {
+            job: self.job.no,
+            step: self.step,
+            part,
+        };
+        let row = |state, attempt, due_at| UnitRow {
+            state,
+            epoch: unit.epoch,
+            attempt,
+            due_at,
+            duration_us,
+        };
         let to = match settlement {
             Settlement::Succeed => {
                 if unit.attempt > 0 || self.may_wait() {
@@ -62,10 +72,17 @@ impl Group<'_, '_> {
                 self.done.waiting += 1;
                 row(UnitState::Retrying, unit.attempt, Some(at))
             }
-            Settlement::Release | Settlement::Reject(_) => row(UnitState::Ready, unit.attempt, None),
+            Settlement::Release | Settlement::Reject(_) => {
+                row(UnitState::Ready, unit.attempt, None)
+            }
         };
         let executed_us = (to.state != UnitState::Ready).then_some(duration_us);
-        Ok(Change { part, from, to, executed_us })
+        Ok(Change {
+            part,
+            from,
+            to,
+            executed_us,
+        })
     }
 
     /// Whether units of the step may wait for something outside without having failed.
@@ -76,10 +93,16 @@ impl Group<'_, '_> {
 
     fn die(&mut self, id: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
         self.tx.put_failures(id, failures)?;
-        self.verdicts.dead.extend(failures.iter().map(|(asset, _)| (asset.clone(), id.part)));
-        self.causes.extend(causes::changes(id, failures, 1, self.now));
+        self.verdicts
+            .dead
+            .extend(failures.iter().map(|(asset, _)| (asset.clone(), id.part)));
+        self.causes
+            .extend(causes::changes(id, failures, 1, self.now));
         self.done.dead += 1;
-        let aborts = self.workflow.step(self.step).is_some_and(|s| s.on_failure == OnFailure::Abort);
+        let aborts = self
+            .workflow
+            .step(self.step)
+            .is_some_and(|s| s.on_failure == OnFailure::Abort);
         if aborts && matches!(self.job.state, JobState::Running | JobState::Paused) {
             self.job.state = JobState::Cancelling;
             let reason = failures.first().map_or("", |(_, f)| f.message.as_str());
@@ -94,6 +117,13 @@ impl Group<'_, '_> {
         let step = self.step;
         let child = splitter::split(&mut self.graph(), part, step, &ids)?;
         self.job = job_row(self.tx, self.job.no)?;
-        self.die(UnitId { job: self.job.no, step: self.step, part: child }, dead)
+        self.die(
+            UnitId {
+                job: self.job.no,
+                step: self.step,
+                part: child,
+            },
+            dead,
+        )
     }
 }

@@ -29,12 +29,26 @@ impl Group<'_, '_> {
                     none => {
                         let partitions = self.tx.partitions(self.job.no, &[part])?;
                         let members = self.tx.members(self.job.no, &partitions)?;
-                        none.insert(members.into_iter().flatten().map(|asset| (asset.id, asset.title)).collect())
+                        none.insert(
+                            members
+                                .into_iter()
+                                .flatten()
+                                .map(|asset| (asset.id, asset.title))
+                                .collect(),
+                        )
                     }
                 };
                 let title = titles.get(&one.asset).map_or("", String::as_str);
-                let delivery = JudgedContent { asset: &one.asset, title, policy: &one.policy, hash: &one.hash };
-                waived = self.verdicts.waivers.cover(self.tx, one.checks(), &delivery, self.now)?;
+                let delivery = JudgedContent {
+                    asset: &one.asset,
+                    title,
+                    policy: &one.policy,
+                    hash: &one.hash,
+                };
+                waived = self
+                    .verdicts
+                    .waivers
+                    .cover(self.tx, one.checks(), &delivery, self.now)?;
             }
             if waived {
                 failures.retain(|(asset, _)| *asset != one.asset);
@@ -47,20 +61,32 @@ impl Group<'_, '_> {
     /// Records verdicts, and keeps waived failures with the unit that succeeds in spite of them.
     pub(super) fn record(&mut self, workflows: &Workflows) -> StoreResult<()> {
         let Verdicts { assets, dead, .. } = std::mem::take(&mut self.verdicts);
-        let Some(step) = self.workflow.step(self.step).filter(|_| !assets.is_empty()) else { return Ok(()) };
+        let Some(step) = self.workflow.step(self.step).filter(|_| !assets.is_empty()) else {
+            return Ok(());
+        };
         let mut let_stand: BTreeMap<PartNo, Vec<(String, Failure)>> = BTreeMap::new();
         for (part, judged, _) in assets.iter().filter(|(_, _, waived)| *waived) {
-            let_stand.entry(*part).or_default().extend(judged.failure.clone().map(|f| (judged.asset.clone(), f)));
+            let_stand
+                .entry(*part)
+                .or_default()
+                .extend(judged.failure.clone().map(|f| (judged.asset.clone(), f)));
         }
         for (part, failures) in let_stand {
-            let unit = UnitId { job: self.job.no, step: self.step, part };
+            let unit = UnitId {
+                job: self.job.no,
+                step: self.step,
+                part,
+            };
             let row = unit_row(self.tx, unit)?;
             if row.is_some_and(|row| row.state == UnitState::Succeeded) {
                 self.tx.put_failures(unit, &failures)?;
             }
         }
         let mut row = job_row(self.tx, self.job.no)?;
-        let decoded = assets.iter().filter(|(_, judged, _)| judged.decoded).count() as u64;
+        let decoded = assets
+            .iter()
+            .filter(|(_, judged, _)| judged.decoded)
+            .count() as u64;
         row.judged += assets.len() as u64;
         row.decoded += decoded;
         self.done.judged += assets.len() as u64;
@@ -69,9 +95,22 @@ impl Group<'_, '_> {
         self.job = row;
         let settled: Vec<Settled> = assets
             .into_iter()
-            .map(|(part, judged, waived)| Settled { dead: dead.get(&judged.asset).copied(), judged, part, waived })
+            .map(|(part, judged, waived)| Settled {
+                dead: dead.get(&judged.asset).copied(),
+                judged,
+                part,
+                waived,
+            })
             .collect();
         let (job, no, now) = (self.job.clone(), self.step, self.now);
-        Recorder { tx: self.tx, workflows, job: &job, no, step, now }.record(&settled)
+        Recorder {
+            tx: self.tx,
+            workflows,
+            job: &job,
+            no,
+            step,
+            now,
+        }
+        .record(&settled)
     }
 }

@@ -19,7 +19,10 @@ impl Group<'_, '_> {
             let mut row = job_row(self.tx, self.job.no)?;
             // Later steps read the same bytes again; they are counted once.
             if first_step {
-                row.bytes = facts.iter().filter_map(|f| f.bytes).fold(row.bytes, u64::saturating_add);
+                row.bytes = facts
+                    .iter()
+                    .filter_map(|f| f.bytes)
+                    .fold(row.bytes, u64::saturating_add);
             }
             if carries {
                 row.carried = row.carried + carried;

@@ -53,12 +53,16 @@ pub fn settle(
     let mut done = Settled::default();
     let mut groups: BTreeMap<(JobNo, StepNo), Vec<Outcome>> = BTreeMap::new();
     for outcome in outcomes {
-        groups.entry((outcome.unit.job, outcome.unit.step)).or_default().push(outcome);
+        groups
+            .entry((outcome.unit.job, outcome.unit.step))
+            .or_default()
+            .push(outcome);
     }
     for ((job, step), group) in groups {
         let ends = group.len() as u64;
-        let taken =
-            workflows.for_job(tx, job, |tx| settle_group(tx, workflows, (job, step), group, now, jitter, &mut done))?;
+        let taken = workflows.for_job(tx, job, |tx| {
+            settle_group(tx, workflows, (job, step), group, now, jitter, &mut done)
+        })?;
         // A job that this version cannot read is set aside; it must not hold up the reports of all others.
         if taken.is_none() {
             done.rejected += ends;
@@ -110,14 +114,20 @@ fn settle_group(
 }
 
 /// The ends that can be of units of this step, and how many are of none.
-fn sorted(workflow: &Workflow, job: &JobRow, step: StepNo, outcomes: Vec<Outcome>) -> (Vec<Outcome>, u64) {
+fn sorted(
+    workflow: &Workflow,
+    job: &JobRow,
+    step: StepNo,
+    outcomes: Vec<Outcome>,
+) -> (Vec<Outcome>, u64) {
     let hands_out = match workflow.step(step).map(|step| &step.action) {
         Some(Action::Units { .. }) => DispatchScope::Partitions,
         Some(Action::Seal { .. }) => DispatchScope::Once,
         Some(Action::Barrier { .. } | Action::Approval { .. }) | None => DispatchScope::Nothing,
     };
-    let (possible, foreign): (Vec<Outcome>, Vec<Outcome>) =
-        outcomes.into_iter().partition(|outcome| is_possible(hands_out, outcome.unit, job.parts));
+    let (possible, foreign): (Vec<Outcome>, Vec<Outcome>) = outcomes
+        .into_iter()
+        .partition(|outcome| is_possible(hands_out, outcome.unit, job.parts));
     (possible, foreign.len() as u64)
 }
 
@@ -153,13 +163,24 @@ struct ParsedResult {
 }
 
 impl Group<'_, '_> {
-    fn settle(&mut self, outcomes: Vec<Outcome>, jitter: &mut dyn FnMut() -> f64) -> StoreResult<()> {
-        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else { return Ok(()) };
+    fn settle(
+        &mut self,
+        outcomes: Vec<Outcome>,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> StoreResult<()> {
+        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else {
+            return Ok(());
+        };
         let outcomes = self.settle_slices(outcomes, &policy, jitter)?;
         let parts: Vec<PartNo> = outcomes.iter().map(|o| o.unit.part).collect();
         let rows = self.tx.units(self.job.no, self.step, &parts)?;
         let mut known: IdMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
-        let cursor = self.tx.steps(self.job.no)?.iter().find(|s| s.step == self.step).map_or(0, |s| s.cursor);
+        let cursor = self
+            .tx
+            .steps(self.job.no)?
+            .iter()
+            .find(|s| s.step == self.step)
+            .map_or(0, |s| s.cursor);
         let mut changes = Vec::new();
         let (mut facts, mut carried) = (Vec::new(), Carried::default());
         for outcome in outcomes {
@@ -183,11 +204,28 @@ impl Group<'_, '_> {
                 changes.extend(cut);
                 continue;
             }
-            let record = attempt::of_report(&outcome, accountable_us(outcome.duration_us), self.now);
-            let ParsedResult { reported, learned, judged } = self.reported(outcome.result, part)?;
-            let needs_size = matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
-            let assets = if needs_size { self.partition_size(part)? } else { 1 };
-            let settlement = decide(UnitFacts { assets, ..unit }, epoch, reported, &policy, self.now, jitter());
+            let record =
+                attempt::of_report(&outcome, accountable_us(outcome.duration_us), self.now);
+            let ParsedResult {
+                reported,
+                learned,
+                judged,
+            } = self.reported(outcome.result, part)?;
+            let needs_size =
+                matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
+            let assets = if needs_size {
+                self.partition_size(part)?
+            } else {
+                1
+            };
+            let settlement = decide(
+                UnitFacts { assets, ..unit },
+                epoch,
+                reported,
+                &policy,
+                self.now,
+                jitter(),
+            );
             if let Settlement::Reject(_) = settlement {
                 self.done.rejected += 1;
                 continue;
@@ -198,10 +236,18 @@ impl Group<'_, '_> {
             self.verdicts.assets.extend(judged);
             let record = attempt::settled(record, &settlement, unit.attempt);
             let split = matches!(settlement, Settlement::Split { .. });
-            let change =
-                self.carry_out(part, row.map(|r| r.state), unit, settlement, accountable_us(outcome.duration_us))?;
+            let change = self.carry_out(
+                part,
+                row.map(|r| r.state),
+                unit,
+                settlement,
+                accountable_us(outcome.duration_us),
+            )?;
             // What was split off died in this execution: its log has it too.
-            let child = record.clone().filter(|_| split).map(|record| self.of_child(record));
+            let child = record
+                .clone()
+                .filter(|_| split)
+                .map(|record| self.of_child(record));
             self.attempts.extend(record.into_iter().chain(child));
             known.insert(part, Some(change.to));
             changes.push(change);
@@ -215,20 +261,47 @@ impl Group<'_, '_> {
 
     /// The record of an execution for the partition that was split off last.
     fn of_child(&self, record: AttemptRow) -> AttemptRow {
-        AttemptRow { unit: UnitId { part: self.job.parts, ..record.unit }, epoch: 0, ..record }
+        AttemptRow {
+            unit: UnitId {
+                part: self.job.parts,
+                ..record.unit
+            },
+            epoch: 0,
+            ..record
+        }
     }
 
     fn graph(&mut self) -> Graph<'_> {
-        Graph::new(self.tx, self.job.no, self.workflow, self.job.phase == Phase::Sealed, self.now)
+        Graph::new(
+            self.tx,
+            self.job.no,
+            self.workflow,
+            self.job.phase == Phase::Sealed,
+            self.now,
+        )
     }
 
     /// A unit without a row is out under epoch 1 exactly when the cursor has passed it.
     fn unit_facts(&self, row: Option<UnitRow>, part: PartNo, cursor: PartNo) -> UnitFacts {
         match row {
-            Some(row) => UnitFacts { state: row.state, epoch: row.epoch, attempt: row.attempt, assets: 1 },
+            Some(row) => UnitFacts {
+                state: row.state,
+                epoch: row.epoch,
+                attempt: row.attempt,
+                assets: 1,
+            },
             None => {
-                let state = if (1..=cursor).contains(&part) { UnitState::Leased } else { UnitState::Planned };
-                UnitFacts { state, epoch: 1, attempt: 0, assets: 1 }
+                let state = if (1..=cursor).contains(&part) {
+                    UnitState::Leased
+                } else {
+                    UnitState::Planned
+                };
+                UnitFacts {
+                    state,
+                    epoch: 1,
+                    attempt: 0,
+                    assets: 1,
+                }
             }
         }
     }
@@ -237,28 +310,55 @@ impl Group<'_, '_> {
         if part == 0 {
             return Ok(1);
         }
-        Ok(self.tx.partitions(self.job.no, &[part])?.first().map_or(1, |p| p.assets))
+        Ok(self
+            .tx
+            .partitions(self.job.no, &[part])?
+            .first()
+            .map_or(1, |p| p.assets))
     }
 
     /// Parses a result. Failures of assets that a split has moved meanwhile belong to another unit.
     fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<ParsedResult> {
-        let without_facts = |reported| ParsedResult { reported, learned: Vec::new(), judged: Vec::new() };
+        let without_facts = |reported| ParsedResult {
+            reported,
+            learned: Vec::new(),
+            judged: Vec::new(),
+        };
         Ok(match result {
-            UnitResult::Finished { mut facts, mut failures } => {
+            UnitResult::Finished {
+                mut facts,
+                mut failures,
+            } => {
                 if !failures.is_empty() && part > 0 {
-                    let ids: Vec<String> = failures.iter().map(|(asset, _)| asset.clone()).collect();
+                    let ids: Vec<String> =
+                        failures.iter().map(|(asset, _)| asset.clone()).collect();
                     let gone = self.tx.moved_away(self.job.no, part, &ids)?;
                     failures.retain(|(asset, _)| !gone.contains(asset));
                 }
-                let judges = self.workflow.step(self.step).is_some_and(|step| step.qc().is_some());
-                let judged = if judges { verdicts::read(&mut facts, &failures) } else { Vec::new() };
+                let judges = self
+                    .workflow
+                    .step(self.step)
+                    .is_some_and(|step| step.qc().is_some());
+                let judged = if judges {
+                    verdicts::read(&mut facts, &failures)
+                } else {
+                    Vec::new()
+                };
                 let judged = self.waive(part, judged, &mut failures)?;
-                ParsedResult { reported: Reported::Finished(failures), learned: facts, judged }
+                ParsedResult {
+                    reported: Reported::Finished(failures),
+                    learned: facts,
+                    judged,
+                }
             }
             UnitResult::Failed(failure) => without_facts(Reported::Failed(failure)),
-            UnitResult::Waiting { look_again_us, message } => {
-                without_facts(Reported::Waiting(Duration::from_micros(look_again_us), message))
-            }
+            UnitResult::Waiting {
+                look_again_us,
+                message,
+            } => without_facts(Reported::Waiting(
+                Duration::from_micros(look_again_us),
+                message,
+            )),
             // A cut was taken before, and no unit is a slice.
             UnitResult::Returned
             | UnitResult::Cancelled

@@ -29,7 +29,9 @@ pub(super) fn settle(
     match outcome.result {
         UnitResult::Listed { pages } if pages == row.scan.page => row.phase = Phase::Planning,
         // Pages are missing (or its worker does not say): the library is listed again from the first missing one.
-        UnitResult::Listed { .. } | UnitResult::Finished { .. } => done.scan_retries.push((row.no, now)),
+        UnitResult::Listed { .. } | UnitResult::Finished { .. } => {
+            done.scan_retries.push((row.no, now))
+        }
         UnitResult::Returned
         | UnitResult::Cancelled
         | UnitResult::Waiting { .. }
@@ -37,7 +39,13 @@ pub(super) fn settle(
         | UnitResult::Sliced(_) => done.scan_retries.push((row.no, now)),
         UnitResult::Failed(failure) => {
             row.scan_attempt += 1;
-            match decide_retry(&RetryPolicy::default(), row.scan_attempt, failure.class, now, jitter) {
+            match decide_retry(
+                &RetryPolicy::default(),
+                row.scan_attempt,
+                failure.class,
+                now,
+                jitter,
+            ) {
                 RetryDecision::At(at) => done.scan_retries.push((row.no, at)),
                 RetryDecision::GiveUp => {
                     row.state = JobState::Failed;

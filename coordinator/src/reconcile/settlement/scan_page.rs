@@ -16,13 +16,19 @@ pub enum PageTaken {
 
 /// Takes a page of a listing. Only the next one of the current scan is stored.
 /// `up_to` is the last key of a page of a bucket.
-pub fn page(tx: &mut dyn Tx, workflows: &Workflows, page: &ScanPage, up_to: Option<&str>) -> StoreResult<PageTaken> {
+pub fn page(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    page: &ScanPage,
+    up_to: Option<&str>,
+) -> StoreResult<PageTaken> {
     let mut row = match tx.job(page.unit.job) {
         Ok(Some(row)) => row,
         Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(PageTaken::Ignored),
         Err(error) => return Err(error),
     };
-    let current = row.phase == Phase::Scanning && row.scan_epoch == page.epoch && !row.state.has_ended();
+    let current =
+        row.phase == Phase::Scanning && row.scan_epoch == page.epoch && !row.state.has_ended();
     if !current || page.page < row.scan.page {
         return Ok(PageTaken::Ignored);
     }

@@ -47,7 +47,12 @@ pub struct Settled {
 
 impl Settled {
     pub(super) fn ends(&self) -> Ends {
-        Ends { rejected: self.rejected, succeeded: self.succeeded, retried: self.retried, dead: self.dead }
+        Ends {
+            rejected: self.rejected,
+            succeeded: self.succeeded,
+            retried: self.retried,
+            dead: self.dead,
+        }
     }
 
     /// Counts what came since `before` for a kind.

@@ -18,7 +18,9 @@ impl Group<'_, '_> {
         policy: &RetryPolicy,
         jitter: &mut dyn FnMut() -> f64,
     ) -> StoreResult<Vec<Outcome>> {
-        let (slices, units): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| o.unit.of_slice().is_some());
+        let (slices, units): (Vec<_>, Vec<_>) = outcomes
+            .into_iter()
+            .partition(|o| o.unit.of_slice().is_some());
         for outcome in slices {
             match multipart::settle(self.tx, &outcome, policy, self.now, jitter())? {
                 multipart::Ended::Rejected => self.done.rejected += 1,
@@ -50,7 +52,18 @@ impl Group<'_, '_> {
         };
         self.done.accepted += 1;
         self.done.cut += u64::from(opened == multipart::OpenOutcome::Opened);
-        let to = UnitRow { state, epoch: unit.epoch + 1, attempt: unit.attempt, due_at: None, duration_us: 0 };
-        Ok(Some(Change { part: id.part, from, to, executed_us: None }))
+        let to = UnitRow {
+            state,
+            epoch: unit.epoch + 1,
+            attempt: unit.attempt,
+            due_at: None,
+            duration_us: 0,
+        };
+        Ok(Some(Change {
+            part: id.part,
+            from,
+            to,
+            executed_us: None,
+        }))
     }
 }

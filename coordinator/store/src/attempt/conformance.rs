@@ -10,7 +10,11 @@ pub(crate) const CHECKS: &[Check] = &[("executions are kept once and read by epo
 
 fn attempts(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    let unit = |part| UnitId { job: no, step: StepNo(2), part };
+    let unit = |part| UnitId {
+        job: no,
+        step: StepNo(2),
+        part,
+    };
     let attempt = |part, epoch: u32, failure| AttemptRow {
         unit: unit(part),
         epoch,
@@ -20,10 +24,26 @@ fn attempts(tx: &mut dyn Tx) {
         assets_failed: 3,
         failure,
     };
-    let failed = |epoch| attempt(7, epoch, Some(Failure::transient("timeout", "it took too long")));
+    let failed = |epoch| {
+        attempt(
+            7,
+            epoch,
+            Some(Failure::transient("timeout", "it took too long")),
+        )
+    };
     let all = [failed(0), failed(2), attempt(7, 3, None)];
-    tx.put_attempts(&[all[1].clone(), all[0].clone(), attempt(8, 1, None), all[2].clone()]).expect("writes");
-    tx.put_attempts(&[AttemptRow { worker: "other".into(), ..failed(2) }]).expect("a repeated one is ignored");
+    tx.put_attempts(&[
+        all[1].clone(),
+        all[0].clone(),
+        attempt(8, 1, None),
+        all[2].clone(),
+    ])
+    .expect("writes");
+    tx.put_attempts(&[AttemptRow {
+        worker: "other".into(),
+        ..failed(2)
+    }])
+    .expect("a repeated one is ignored");
     tx.put_attempts(&[]).expect("none is no error");
     assert_eq!(tx.attempts(unit(7), None, 9).expect("reads"), all);
     assert_eq!(tx.attempts(unit(7), Some(0), 1).expect("reads"), all[1..2]);

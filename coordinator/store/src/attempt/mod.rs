@@ -36,7 +36,12 @@ pub trait AttemptTx {
     /// Records executions; one already recorded stays as it is.
     fn put_attempts(&mut self, attempts: &[AttemptRow]) -> StoreResult<()>;
     /// Executions of a unit by epoch, at most `limit`, those after epoch `after` where it is given.
-    fn attempts(&mut self, unit: UnitId, after: Option<u32>, limit: u32) -> StoreResult<Vec<AttemptRow>>;
+    fn attempts(
+        &mut self,
+        unit: UnitId,
+        after: Option<u32>,
+        limit: u32,
+    ) -> StoreResult<Vec<AttemptRow>>;
 }
 
 /// Executions in memory, by unit and epoch.

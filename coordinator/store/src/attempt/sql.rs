@@ -69,7 +69,12 @@ impl<T: Sql> AttemptTx for T {
         self.insert(&INSERT, &rows.collect::<Vec<_>>())
     }
 
-    fn attempts(&mut self, unit: UnitId, after: Option<u32>, limit: u32) -> StoreResult<Vec<AttemptRow>> {
+    fn attempts(
+        &mut self,
+        unit: UnitId,
+        after: Option<u32>,
+        limit: u32,
+    ) -> StoreResult<Vec<AttemptRow>> {
         self.query(
             "SELECT epoch, worker, ended_at, duration_us, assets_failed, class, reason, message FROM attempt
              WHERE job = ?1 AND step = ?2 AND part = ?3 AND epoch > ?4 ORDER BY epoch LIMIT ?5",

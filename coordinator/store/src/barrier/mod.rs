@@ -35,7 +35,13 @@ impl BarrierState {
 
     /// Reads the spelling of [`BarrierState::as_str`].
     pub fn parse(text: &str) -> Option<BarrierState> {
-        [BarrierState::Waiting, BarrierState::Released, BarrierState::Held].into_iter().find(|s| s.as_str() == text)
+        [
+            BarrierState::Waiting,
+            BarrierState::Released,
+            BarrierState::Held,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
     }
 }
 
@@ -91,7 +97,12 @@ pub struct BarrierRow {
 impl BarrierRow {
     /// The counts that the barrier rule evaluates.
     pub fn tally(&self, sealed: bool) -> Tally {
-        Tally { total: self.total, succeeded: self.succeeded, failed: self.failed, sealed }
+        Tally {
+            total: self.total,
+            succeeded: self.succeeded,
+            failed: self.failed,
+            sealed,
+        }
     }
 }
 
@@ -111,7 +122,8 @@ pub struct BarrierCounts {
 /// Reads and writes of barrier instances.
 pub trait BarrierTx {
     /// Adds members to a barrier instance and widens its range of partitions. A missing instance is inserted.
-    fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()>;
+    fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth)
+    -> StoreResult<()>;
     /// One barrier instance.
     fn barrier(&mut self, job: JobNo, step: StepNo, key: &str) -> StoreResult<Option<BarrierRow>>;
     /// Barrier instances of a step in key order after `after`; only those in `state` when given.
@@ -126,7 +138,12 @@ pub trait BarrierTx {
     /// Numbers of instances of a barrier step by state.
     fn barrier_counts(&mut self, job: JobNo, step: StepNo) -> StoreResult<BarrierCounts>;
     /// Open instances of a step whose release is not yet applied to all partitions.
-    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>>;
+    fn barriers_spreading(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<BarrierRow>>;
     /// Writes a barrier instance.
     fn put_barrier(&mut self, job: JobNo, row: &BarrierRow) -> StoreResult<()>;
 }

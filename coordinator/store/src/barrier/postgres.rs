@@ -7,7 +7,9 @@ use crate::sql::{Filter, Sql, values};
 use protocol::id::{JobNo, StepNo};
 
 /// The key columns of rows that wait.
-fn keys<'k>(rows: impl Iterator<Item = &'k BarrierKey> + Clone) -> (Vec<i64>, Vec<i64>, Vec<String>) {
+fn keys<'k>(
+    rows: impl Iterator<Item = &'k BarrierKey> + Clone,
+) -> (Vec<i64>, Vec<i64>, Vec<String>) {
     (
         rows.clone().map(|(job, ..)| job.0).collect(),
         rows.clone().map(|(_, step, _)| step.0.into()).collect(),
@@ -28,7 +30,8 @@ impl PostgresTx<'_> {
         }
         let growth = std::mem::take(&mut self.waiting.growth);
         let (jobs, steps, names) = keys(growth.keys());
-        let of = |field: fn(&BarrierGrowth) -> i64| growth.values().map(field).collect::<Vec<i64>>();
+        let of =
+            |field: fn(&BarrierGrowth) -> i64| growth.values().map(field).collect::<Vec<i64>>();
         self.later(
             "INSERT INTO barrier (job, step, key, first_part, last_part, total, succeeded, failed, state, spread)
              SELECT g.job, g.step, g.key, g.first, g.last, g.total, 0, g.failed, 'waiting', 0
@@ -62,7 +65,10 @@ impl PostgresTx<'_> {
         let (jobs, steps, names) = keys(rows.keys());
         let of = |field: fn(&BarrierRow) -> i64| rows.values().map(field).collect::<Vec<i64>>();
         let states: Vec<&'static str> = rows.values().map(|row| row.state.as_str()).collect();
-        let released: Vec<Option<i64>> = rows.values().map(|row| row.released_at.map(|t| t.0)).collect();
+        let released: Vec<Option<i64>> = rows
+            .values()
+            .map(|row| row.released_at.map(|t| t.0))
+            .collect();
         self.later(
             "UPDATE barrier SET first_part = b.first_part, last_part = b.last_part, total = b.total,
                succeeded = b.succeeded, failed = b.failed, state = b.state, spread = b.spread,
@@ -92,16 +98,26 @@ impl PostgresTx<'_> {
 }
 
 impl BarrierTx for PostgresTx<'_> {
-    fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()> {
+    fn add_to_barrier(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        grow: &BarrierGrowth,
+    ) -> StoreResult<()> {
         self.flush_rows()?;
         let key = (job, step, grow.key.clone());
         self.seen.barriers.remove(&key);
         let add = |waiting: &mut BarrierGrowth| {
             waiting.members += grow.members;
             waiting.failed += grow.failed;
-            (waiting.first, waiting.last) = span((waiting.first, waiting.last), (grow.first, grow.last));
+            (waiting.first, waiting.last) =
+                span((waiting.first, waiting.last), (grow.first, grow.last));
         };
-        self.waiting.growth.entry(key).and_modify(add).or_insert_with(|| grow.clone());
+        self.waiting
+            .growth
+            .entry(key)
+            .and_modify(add)
+            .or_insert_with(|| grow.clone());
         Ok(())
     }
 
@@ -111,12 +127,16 @@ impl BarrierTx for PostgresTx<'_> {
         if let Some(seen) = self.seen.barriers.get(&id) {
             return Ok(seen.clone());
         }
-        let sql =
-            format!("SELECT {COLUMNS} FROM barrier WHERE job = ?1 AND step = ?2 AND key >= ?3 ORDER BY key LIMIT ?4");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM barrier WHERE job = ?1 AND step = ?2 AND key >= ?3 ORDER BY key LIMIT ?4"
+        );
         let ahead = self.seen.walks.barriers();
         for row in self.query(&sql, &values![job, step, key, ahead], read_barrier)? {
             // A row that this transaction wrote is newer than the row it reads here.
-            self.seen.barriers.entry((job, step, row.key.clone())).or_insert(Some(row));
+            self.seen
+                .barriers
+                .entry((job, step, row.key.clone()))
+                .or_insert(Some(row));
         }
         Ok(self.seen.barriers.entry(id).or_insert(None).clone())
     }
@@ -146,7 +166,10 @@ impl BarrierTx for PostgresTx<'_> {
         filter.compare("step =", Some(step));
         filter.compare("key >", after);
         let limit = filter.place(limit);
-        let sql = format!("SELECT {COLUMNS} FROM barrier {} ORDER BY key LIMIT {limit}", filter.clause());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM barrier {} ORDER BY key LIMIT {limit}",
+            filter.clause()
+        );
         self.query(&sql, filter.values(), read_barrier)
     }
 
@@ -155,7 +178,12 @@ impl BarrierTx for PostgresTx<'_> {
         counts(self, job, step)
     }
 
-    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>> {
+    fn barriers_spreading(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<BarrierRow>> {
         self.flush_barriers()?;
         let sql = format!(
             "SELECT {COLUMNS} FROM barrier

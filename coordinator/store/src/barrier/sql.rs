@@ -30,7 +30,12 @@ pub(super) fn counts(tx: &mut impl Sql, job: JobNo, step: StepNo) -> StoreResult
         "SELECT total, released, held, spreading FROM barrier_count WHERE job = ?1 AND step = ?2",
         &values![job, step],
         |row| {
-            Ok(BarrierCounts { total: row.get(0)?, released: row.get(1)?, held: row.get(2)?, spreading: row.get(3)? })
+            Ok(BarrierCounts {
+                total: row.get(0)?,
+                released: row.get(1)?,
+                held: row.get(2)?,
+                spreading: row.get(3)?,
+            })
         },
     )?;
     Ok(counts.unwrap_or_default())

@@ -7,7 +7,12 @@ use crate::sqlite::SqliteTx;
 use protocol::id::{JobNo, StepNo};
 
 impl BarrierTx for SqliteTx<'_> {
-    fn add_to_barrier(&mut self, job: JobNo, step: StepNo, grow: &BarrierGrowth) -> StoreResult<()> {
+    fn add_to_barrier(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        grow: &BarrierGrowth,
+    ) -> StoreResult<()> {
         self.execute(
             "INSERT INTO barrier (job, step, key, first_part, last_part, total, succeeded, failed, state, spread)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, 'waiting', 0)
@@ -44,7 +49,10 @@ impl BarrierTx for SqliteTx<'_> {
         let (by, in_state) = match state {
             Some(state @ (BarrierState::Waiting | BarrierState::Held)) => (
                 "INDEXED BY barrier_state",
-                Some(format!("state = '{}' AND (state <> 'released' OR spread < last_part)", state.as_str())),
+                Some(format!(
+                    "state = '{}' AND (state <> 'released' OR spread < last_part)",
+                    state.as_str()
+                )),
             ),
             Some(BarrierState::Released) => ("", Some("state = 'released'".to_owned())),
             None => ("", None),
@@ -57,7 +65,10 @@ impl BarrierTx for SqliteTx<'_> {
         }
         filter.compare("key >", after);
         let limit = filter.place(limit);
-        let sql = format!("SELECT {COLUMNS} FROM barrier {by} {} ORDER BY key LIMIT {limit}", filter.clause());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM barrier {by} {} ORDER BY key LIMIT {limit}",
+            filter.clause()
+        );
         self.query(&sql, filter.values(), read_barrier)
     }
 
@@ -65,7 +76,12 @@ impl BarrierTx for SqliteTx<'_> {
         counts(self, job, step)
     }
 
-    fn barriers_spreading(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<BarrierRow>> {
+    fn barriers_spreading(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<BarrierRow>> {
         self.query(
             &format!(
                 "SELECT {COLUMNS} FROM barrier INDEXED BY barrier_state

@@ -12,7 +12,8 @@ pub(crate) const CHECKS: &[Check] = &[
 
 fn facts(tx: &mut dyn Tx) {
     let job = add_job(tx);
-    tx.append_listing(job, true, &page(&[(1, "t", "a")])).expect("appends");
+    tx.append_listing(job, true, &page(&[(1, "t", "a")]))
+        .expect("appends");
     let fact = |hash: Option<&str>, verdict: Option<&str>| AssetFact {
         asset: "a".into(),
         hash: hash.map(str::to_owned),
@@ -20,17 +21,34 @@ fn facts(tx: &mut dyn Tx) {
         report: verdict.map(|_| "{}".to_owned()),
         ..AssetFact::default()
     };
-    let copied = AssetFact { location: Some("file:/copy".into()), bytes: Some(12), ..fact(Some("md5:1"), None) };
+    let copied = AssetFact {
+        location: Some("file:/copy".into()),
+        bytes: Some(12),
+        ..fact(Some("md5:1"), None)
+    };
     tx.put_facts(job, &[copied], Timestamp(1)).expect("learns");
-    tx.put_facts(job, &[fact(Some("md5:1"), Some("pass"))], Timestamp(2)).expect("learns");
+    tx.put_facts(job, &[fact(Some("md5:1"), Some("pass"))], Timestamp(2))
+        .expect("learns");
     let judged = tx.catalogue_entry("a").expect("reads").expect("exists");
     assert_eq!(judged.fact.verdict.as_deref(), Some("pass"));
-    assert_eq!((judged.fact.location.as_deref(), judged.asset.bytes), (Some("file:/copy"), Some(12)));
-    tx.put_facts(job, &[fact(Some("md5:2"), None)], Timestamp(3)).expect("learns");
+    assert_eq!(
+        (judged.fact.location.as_deref(), judged.asset.bytes),
+        (Some("file:/copy"), Some(12))
+    );
+    tx.put_facts(job, &[fact(Some("md5:2"), None)], Timestamp(3))
+        .expect("learns");
     let renewed = tx.catalogue_entry("a").expect("reads").expect("exists");
-    assert_eq!((renewed.fact.verdict, renewed.fact.report), (None, None), "QC-1");
-    assert_eq!((renewed.asset.hash.as_deref(), renewed.updated_at), (Some("md5:2"), Timestamp(3)));
-    tx.import_assets(&[asset("v", "b")], Timestamp(4)).expect("imports");
+    assert_eq!(
+        (renewed.fact.verdict, renewed.fact.report),
+        (None, None),
+        "QC-1"
+    );
+    assert_eq!(
+        (renewed.asset.hash.as_deref(), renewed.updated_at),
+        (Some("md5:2"), Timestamp(3))
+    );
+    tx.import_assets(&[asset("v", "b")], Timestamp(4))
+        .expect("imports");
     let titles = tx.catalogue(Some("v"), None, 9).expect("lists");
     assert_eq!(titles.len(), 1);
     assert_eq!(tx.catalogue(None, Some("a"), 9).expect("lists"), titles);
@@ -38,19 +56,41 @@ fn facts(tx: &mut dyn Tx) {
 
 fn find_asset(tx: &mut dyn Tx) {
     let job = add_job(tx);
-    tx.append_listing(job, true, &page(&[(1, "t", "a"), (2, "u", "b"), (3, "t", "c")])).expect("appends");
-    tx.insert_partitions(job, &[partition(1, "t", "a", "c", 2), partition(2, "u", "b", "b", 1)]).expect("inserts");
+    tx.append_listing(
+        job,
+        true,
+        &page(&[(1, "t", "a"), (2, "u", "b"), (3, "t", "c")]),
+    )
+    .expect("appends");
+    tx.insert_partitions(
+        job,
+        &[
+            partition(1, "t", "a", "c", 2),
+            partition(2, "u", "b", "b", 1),
+        ],
+    )
+    .expect("inserts");
     assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(1));
-    assert_eq!(tx.find_asset(job, "b").expect("finds"), Some(2), "a title's run says nothing of other titles");
+    assert_eq!(
+        tx.find_asset(job, "b").expect("finds"),
+        Some(2),
+        "a title's run says nothing of other titles"
+    );
     assert_eq!(tx.find_asset(job, "z").expect("finds"), None);
     tx.move_assets(job, 7, &["c".into()]).expect("moves");
     assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(7));
 }
 
 fn hashes(tx: &mut dyn Tx) {
-    let declared = Asset { hash: Some("xxh128:7".into()), ..asset("t", "known") };
-    tx.import_assets(&[declared, asset("t", "bare")], Timestamp(1)).expect("imports");
-    let known = tx.catalogue_hashes(&["bare", "absent", "known"]).expect("reads");
+    let declared = Asset {
+        hash: Some("xxh128:7".into()),
+        ..asset("t", "known")
+    };
+    tx.import_assets(&[declared, asset("t", "bare")], Timestamp(1))
+        .expect("imports");
+    let known = tx
+        .catalogue_hashes(&["bare", "absent", "known"])
+        .expect("reads");
     assert_eq!(known, [("known".to_owned(), "xxh128:7".to_owned())]);
     assert_eq!(tx.catalogue_hashes(&[]).expect("reads"), []);
 }

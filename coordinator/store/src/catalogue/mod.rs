@@ -28,7 +28,12 @@ pub trait CatalogueTx {
     /// Merges facts about assets of a job into the catalogue. A new hash makes an older verdict void (QC-1).
     fn put_facts(&mut self, job: JobNo, facts: &[AssetFact], now: Timestamp) -> StoreResult<()>;
     /// Catalogue entries in id order after `after`; those of one title when given.
-    fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>>;
+    fn catalogue(
+        &mut self,
+        title: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CatalogueRow>>;
     /// The known hashes of these assets in the catalogue, in any order.
     fn catalogue_hashes(&mut self, assets: &[&str]) -> StoreResult<Vec<(String, String)>>;
     /// One catalogue entry.

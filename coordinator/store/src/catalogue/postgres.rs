@@ -52,6 +52,8 @@ impl Dialect for PostgresTx<'_> {
             return Ok(Vec::new());
         }
         let sql = "SELECT id, hash FROM asset WHERE id = ANY (?1) AND hash IS NOT NULL";
-        self.all(sql, &[&assets], |row| Ok((column(row, 0)?, column(row, 1)?)))
+        self.all(sql, &[&assets], |row| {
+            Ok((column(row, 0)?, column(row, 1)?))
+        })
     }
 }

@@ -9,7 +9,8 @@ use protocol::media::asset::{Asset, AssetFact};
 use protocol::time::Timestamp;
 use std::collections::HashMap;
 
-const COLUMNS: &str = "id, title, role, location, path, bytes, hash, declared, copy, verdict, report, updated_at";
+const COLUMNS: &str =
+    "id, title, role, location, path, bytes, hash, declared, copy, verdict, report, updated_at";
 
 static IMPORT: Insert<9> = Insert::new(
     "asset",
@@ -48,7 +49,11 @@ fn read_entry(row: Row<'_>) -> StoreResult<CatalogueRow> {
         report: row.get(10)?,
         skipped: false,
     };
-    Ok(CatalogueRow { asset, fact, updated_at: row.get(11)? })
+    Ok(CatalogueRow {
+        asset,
+        fact,
+        updated_at: row.get(11)?,
+    })
 }
 
 /// Rows in groups in which no asset comes twice, since one statement changes a row once.
@@ -73,12 +78,20 @@ impl<T: Dialect> CatalogueTx for T {
         self.put_facts_of(job, facts, now)
     }
 
-    fn catalogue(&mut self, title: Option<&str>, after: Option<&str>, limit: u32) -> StoreResult<Vec<CatalogueRow>> {
+    fn catalogue(
+        &mut self,
+        title: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CatalogueRow>> {
         let mut filter = Filter::default();
         filter.compare("title =", title);
         filter.compare("id >", after);
         let limit = filter.place(limit);
-        let sql = format!("SELECT {COLUMNS} FROM asset {} ORDER BY id LIMIT {limit}", filter.clause());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM asset {} ORDER BY id LIMIT {limit}",
+            filter.clause()
+        );
         self.query(&sql, filter.values(), read_entry)
     }
 
@@ -87,7 +100,11 @@ impl<T: Dialect> CatalogueTx for T {
     }
 
     fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>> {
-        self.query_one(&format!("SELECT {COLUMNS} FROM asset WHERE id = ?1"), &values![asset], read_entry)
+        self.query_one(
+            &format!("SELECT {COLUMNS} FROM asset WHERE id = ?1"),
+            &values![asset],
+            read_entry,
+        )
     }
 
     fn import_assets(&mut self, assets: &[Asset], now: Timestamp) -> StoreResult<()> {

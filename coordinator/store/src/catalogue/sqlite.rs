@@ -42,7 +42,9 @@ impl Dialect for SqliteTx<'_> {
     fn hashes_of(&mut self, assets: &[&str]) -> StoreResult<Vec<(String, String)>> {
         let mut found = Vec::new();
         for asset in assets {
-            let hash = self.catalogue_entry(asset)?.and_then(|entry| entry.fact.hash);
+            let hash = self
+                .catalogue_entry(asset)?
+                .and_then(|entry| entry.fact.hash);
             found.extend(hash.map(|hash| ((*asset).to_owned(), hash)));
         }
         Ok(found)

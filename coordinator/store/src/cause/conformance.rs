@@ -26,11 +26,28 @@ fn causes(tx: &mut dyn Tx) {
         first_at: at(time),
         last_at: at(time),
     };
-    tx.add_to_causes(&[row("x", 1, 5), row("y", 1, 6), row("x", 1, 9)]).expect("adds");
+    tx.add_to_causes(&[row("x", 1, 5), row("y", 1, 6), row("x", 1, 9)])
+        .expect("adds");
     let both = tx.causes(Some(no), None, 9).expect("reads");
-    assert_eq!(both, [CauseRow { first_at: at(5), ..row("x", 2, 9) }, row("y", 1, 6)]);
-    tx.add_to_causes(&[row("y", -1, 50), row("x", -1, 50)]).expect("adds");
-    assert_eq!(tx.causes(None, None, 9).expect("reads"), [CauseRow { first_at: at(5), ..row("x", 1, 9) }]);
+    assert_eq!(
+        both,
+        [
+            CauseRow {
+                first_at: at(5),
+                ..row("x", 2, 9)
+            },
+            row("y", 1, 6)
+        ]
+    );
+    tx.add_to_causes(&[row("y", -1, 50), row("x", -1, 50)])
+        .expect("adds");
+    assert_eq!(
+        tx.causes(None, None, 9).expect("reads"),
+        [CauseRow {
+            first_at: at(5),
+            ..row("x", 1, 9)
+        }]
+    );
     assert_eq!(tx.causes(None, Some("y"), 9).expect("reads"), []);
     tx.add_to_causes(&[]).expect("nothing is nothing");
 
@@ -44,8 +61,16 @@ fn causes(tx: &mut dyn Tx) {
     tx.put_waiver(&waiver("first")).expect("writes");
     tx.put_waiver(&waiver("second")).expect("writes");
     assert_eq!(tx.waivers().expect("reads"), [waiver("second")]);
-    let scope = Scope { check: Some("black".into()), asset: Some("a\nb=c".into()), ..Scope::default() };
-    let of_check = WaiverRow { scope, until: None, ..waiver("creative intent") };
+    let scope = Scope {
+        check: Some("black".into()),
+        asset: Some("a\nb=c".into()),
+        ..Scope::default()
+    };
+    let of_check = WaiverRow {
+        scope,
+        until: None,
+        ..waiver("creative intent")
+    };
     tx.put_waiver(&of_check).expect("writes");
     assert_eq!(tx.waivers().expect("reads"), [of_check, waiver("second")]);
 }

@@ -8,11 +8,15 @@ impl CauseTx for Memory {
     fn add_to_causes(&mut self, changes: &[CauseRow]) -> StoreResult<()> {
         for change in changes {
             let key = (change.cause.clone(), change.job, change.step);
-            let row = self.cause.causes.entry(key.clone()).or_insert_with(|| CauseRow {
-                units: 0,
-                assets: 0,
-                ..change.clone()
-            });
+            let row = self
+                .cause
+                .causes
+                .entry(key.clone())
+                .or_insert_with(|| CauseRow {
+                    units: 0,
+                    assets: 0,
+                    ..change.clone()
+                });
             row.units += change.units;
             row.assets += change.assets;
             if change.units > 0 {
@@ -25,11 +29,25 @@ impl CauseTx for Memory {
         Ok(())
     }
 
-    fn causes(&mut self, job: Option<JobNo>, cause: Option<&str>, limit: u32) -> StoreResult<Vec<CauseRow>> {
-        let fits = |row: &&CauseRow| job.is_none_or(|j| row.job == j) && cause.is_none_or(|c| row.cause == c);
+    fn causes(
+        &mut self,
+        job: Option<JobNo>,
+        cause: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CauseRow>> {
+        let fits = |row: &&CauseRow| {
+            job.is_none_or(|j| row.job == j) && cause.is_none_or(|c| row.cause == c)
+        };
         let mut rows: Vec<CauseRow> = self.cause.causes.values().filter(fits).cloned().collect();
         rows.sort_by(|a, b| {
-            let key = |row: &CauseRow| (std::cmp::Reverse(row.last_at), row.cause.clone(), row.job, row.step);
+            let key = |row: &CauseRow| {
+                (
+                    std::cmp::Reverse(row.last_at),
+                    row.cause.clone(),
+                    row.job,
+                    row.step,
+                )
+            };
             key(a).cmp(&key(b))
         });
         rows.truncate(limit as usize);
@@ -37,7 +55,9 @@ impl CauseTx for Memory {
     }
 
     fn put_waiver(&mut self, waiver: &WaiverRow) -> StoreResult<()> {
-        self.cause.waivers.insert(waiver.scope.key(), waiver.clone());
+        self.cause
+            .waivers
+            .insert(waiver.scope.key(), waiver.clone());
         Ok(())
     }
 

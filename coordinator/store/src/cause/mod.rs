@@ -55,7 +55,10 @@ pub struct WaiverRow {
 impl WaiverRow {
     /// The part that `rules::review::waiver` decides by.
     pub fn rule(&self) -> Waiver {
-        Waiver { scope: self.scope.clone(), until: self.until }
+        Waiver {
+            scope: self.scope.clone(),
+            until: self.until,
+        }
     }
 }
 
@@ -64,7 +67,12 @@ pub trait CauseTx {
     /// Adds to the counts of causes. The first change inserts the row; a row without units is removed.
     fn add_to_causes(&mut self, changes: &[CauseRow]) -> StoreResult<()>;
     /// Causes, the latest first; those of one job or one fingerprint when given.
-    fn causes(&mut self, job: Option<JobNo>, cause: Option<&str>, limit: u32) -> StoreResult<Vec<CauseRow>>;
+    fn causes(
+        &mut self,
+        job: Option<JobNo>,
+        cause: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CauseRow>>;
     /// Records a waiver. It replaces an earlier one of the same scope.
     fn put_waiver(&mut self, waiver: &WaiverRow) -> StoreResult<()>;
     /// Waivers by the key of their scope.

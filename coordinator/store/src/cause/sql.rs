@@ -43,7 +43,10 @@ fn merged(changes: &[CauseRow]) -> Vec<CauseRow> {
                 known.assets += change.assets;
                 known.last_at = known.last_at.max(change.last_at);
             }
-            None => drop(merged.insert((change.cause.as_str(), change.job, change.step), change.clone())),
+            None => drop(merged.insert(
+                (change.cause.as_str(), change.job, change.step),
+                change.clone(),
+            )),
         }
     }
     merged.into_values().collect()
@@ -53,13 +56,21 @@ impl<T: Dialect> CauseTx for T {
     fn add_to_causes(&mut self, changes: &[CauseRow]) -> StoreResult<()> {
         let changes = merged(changes);
         let rows = changes.iter().map(|c| {
-            values![&c.cause, c.job, c.step, &c.reason, &c.class, &c.example, c.units, c.assets, c.first_at, c.last_at]
+            values![
+                &c.cause, c.job, c.step, &c.reason, &c.class, &c.example, c.units, c.assets,
+                c.first_at, c.last_at
+            ]
         });
         self.insert(&ADD, &rows.collect::<Vec<_>>())?;
         self.delete_empty(&changes)
     }
 
-    fn causes(&mut self, job: Option<JobNo>, cause: Option<&str>, limit: u32) -> StoreResult<Vec<CauseRow>> {
+    fn causes(
+        &mut self,
+        job: Option<JobNo>,
+        cause: Option<&str>,
+        limit: u32,
+    ) -> StoreResult<Vec<CauseRow>> {
         let mut filter = Filter::default();
         filter.compare("job =", job);
         filter.compare("cause =", cause);
@@ -96,14 +107,18 @@ impl<T: Dialect> CauseTx for T {
     }
 
     fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>> {
-        self.query("SELECT cause, at, actor, reason, until FROM waiver ORDER BY cause", &[], |row| {
-            Ok(WaiverRow {
-                scope: Scope::parse(row.get(0)?),
-                at: row.get(1)?,
-                actor: row.get(2)?,
-                reason: row.get(3)?,
-                until: row.get(4)?,
-            })
-        })
+        self.query(
+            "SELECT cause, at, actor, reason, until FROM waiver ORDER BY cause",
+            &[],
+            |row| {
+                Ok(WaiverRow {
+                    scope: Scope::parse(row.get(0)?),
+                    at: row.get(1)?,
+                    actor: row.get(2)?,
+                    reason: row.get(3)?,
+                    until: row.get(4)?,
+                })
+            },
+        )
     }
 }

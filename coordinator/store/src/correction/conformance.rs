@@ -21,15 +21,41 @@ fn asset(n: i64) -> Asset {
 
 fn corrections(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    tx.append_listing(no, true, &[(1, asset(1)), (2, asset(2))]).expect("appends");
+    tx.append_listing(no, true, &[(1, asset(1)), (2, asset(2))])
+        .expect("appends");
     let parts = [partition(1, "t", "a1", "a2", 2)];
     tx.insert_partitions(no, &parts).expect("inserts");
-    let moved =
-        AssetCorrection { asset: "a1".into(), location: Some("file:/new".into()), ..AssetCorrection::default() };
-    let known = AssetCorrection { asset: "a2".into(), hash: Some("md5:x".into()), bytes: Some(9), location: None };
-    let unknown = AssetCorrection { asset: "nothing".into(), ..AssetCorrection::default() };
-    tx.correct_assets(no, &[moved, known, unknown]).expect("writes");
+    let moved = AssetCorrection {
+        asset: "a1".into(),
+        location: Some("file:/new".into()),
+        ..AssetCorrection::default()
+    };
+    let known = AssetCorrection {
+        asset: "a2".into(),
+        hash: Some("md5:x".into()),
+        bytes: Some(9),
+        location: None,
+    };
+    let unknown = AssetCorrection {
+        asset: "nothing".into(),
+        ..AssetCorrection::default()
+    };
+    tx.correct_assets(no, &[moved, known, unknown])
+        .expect("writes");
     let members = tx.members(no, &parts).expect("reads").remove(0);
-    let first = Asset { location: "file:/new".into(), ..asset(1) };
-    assert_eq!(members, [first, Asset { hash: Some("md5:x".into()), bytes: Some(9), ..asset(2) }]);
+    let first = Asset {
+        location: "file:/new".into(),
+        ..asset(1)
+    };
+    assert_eq!(
+        members,
+        [
+            first,
+            Asset {
+                hash: Some("md5:x".into()),
+                bytes: Some(9),
+                ..asset(2)
+            }
+        ]
+    );
 }

@@ -14,7 +14,10 @@ impl CorrectionTx for PostgresTx<'_> {
             prefetcher.forget(job);
         }
         let text = |field: fn(&AssetCorrection) -> Option<&str>| -> Vec<Option<String>> {
-            corrections.iter().map(|c| field(c).map(printable)).collect()
+            corrections
+                .iter()
+                .map(|c| field(c).map(printable))
+                .collect()
         };
         let bytes: Vec<Option<i64>> = corrections.iter().map(|c| c.bytes.map(signed)).collect();
         self.run(

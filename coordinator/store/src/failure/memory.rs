@@ -21,7 +21,9 @@ impl FailureTx for Memory {
 
     fn failures_of(&mut self, unit: UnitId) -> StoreResult<Vec<(String, Failure)>> {
         let of_unit = self.failure.iter().filter(|((id, _), _)| *id == unit);
-        Ok(of_unit.map(|((_, asset), failure)| (asset.clone(), failure.clone())).collect())
+        Ok(of_unit
+            .map(|((_, asset), failure)| (asset.clone(), failure.clone()))
+            .collect())
     }
 
     fn failures(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<FailureRow>> {
@@ -30,13 +32,22 @@ impl FailureTx for Memory {
             .take(limit as usize)
             .map(|((unit, asset), failure)| {
                 let listed = self.listing.assets.get(&(job, asset.clone()));
-                let role = listed.map(|(_, a)| a.role.as_str().to_owned()).unwrap_or_default();
+                let role = listed
+                    .map(|(_, a)| a.role.as_str().to_owned())
+                    .unwrap_or_default();
                 let listed = listed.map(|(_, a)| a.title.clone());
-                let title =
-                    listed.or_else(|| self.partition.partitions.get(&(job, unit.part)).map(|p| p.title.clone()));
+                let title = listed.or_else(|| {
+                    self.partition
+                        .partitions
+                        .get(&(job, unit.part))
+                        .map(|p| p.title.clone())
+                });
                 FailureRow {
                     unit: *unit,
-                    state: self.unit.get(unit).map_or(UnitState::Leased, |row| row.state),
+                    state: self
+                        .unit
+                        .get(unit)
+                        .map_or(UnitState::Leased, |row| row.state),
                     asset: asset.clone(),
                     title: title.unwrap_or_default(),
                     role,
@@ -53,10 +64,17 @@ impl FailureTx for Memory {
         after: Option<(UnitId, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<FailureRow>> {
-        let mut jobs: Vec<JobNo> = self.jobs(false, u32::MAX)?.into_iter().map(|row| row.no).collect();
+        let mut jobs: Vec<JobNo> = self
+            .jobs(false, u32::MAX)?
+            .into_iter()
+            .map(|row| row.no)
+            .collect();
         jobs.sort();
         let mut found = Vec::new();
-        for no in jobs.into_iter().filter(|no| job.is_none_or(|job| job == *no)) {
+        for no in jobs
+            .into_iter()
+            .filter(|no| job.is_none_or(|job| job == *no))
+        {
             found.extend(self.failures(no, u32::MAX)?);
         }
         found.retain(|row| {

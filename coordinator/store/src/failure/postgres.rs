@@ -29,9 +29,15 @@ impl PostgresTx<'_> {
         // The last failure of an asset counts.
         let mut rows: BTreeMap<(UnitId, &str), &Failure> = BTreeMap::new();
         for (id, of_unit) in &failures {
-            rows.extend(of_unit.iter().map(|(asset, failure)| ((*id, asset.as_str()), failure)));
+            rows.extend(
+                of_unit
+                    .iter()
+                    .map(|(asset, failure)| ((*id, asset.as_str()), failure)),
+            );
         }
-        let rows = rows.into_iter().map(|((id, asset), failure)| values_of(id, asset, failure));
+        let rows = rows
+            .into_iter()
+            .map(|((id, asset), failure)| values_of(id, asset, failure));
         self.insert(&INSERT, &rows.collect::<Vec<_>>())
     }
 }
@@ -62,9 +68,17 @@ impl Dialect for PostgresTx<'_> {
             filter.term("f.cause <> ''");
         }
         // Within a job, the number of the job is no part of the order: the order must be that of the index.
-        let key = if job.is_some() { "f.step, f.part, f.asset" } else { "f.job, f.step, f.part, f.asset" };
+        let key = if job.is_some() {
+            "f.step, f.part, f.asset"
+        } else {
+            "f.job, f.step, f.part, f.asset"
+        };
         if let Some((unit, asset)) = after {
-            let of_job = if job.is_some() { String::new() } else { filter.place(unit.job) + ", " };
+            let of_job = if job.is_some() {
+                String::new()
+            } else {
+                filter.place(unit.job) + ", "
+            };
             let (step, part) = (filter.place(unit.step), filter.place(unit.part));
             let asset = filter.place(asset);
             filter.term(&format!("({key}) > ({of_job}{step}, {part}, {asset})"));

@@ -65,7 +65,11 @@ fn read_reason(row: Row<'_>, at: usize) -> StoreResult<Failure> {
         reason: row.get(at + 1)?,
         // Rows of earlier versions may quote signed addresses.
         message: masked(row.get(at + 2)?).into_owned(),
-        checks: checks.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
+        checks: checks
+            .split(',')
+            .filter(|c| !c.is_empty())
+            .map(str::to_owned)
+            .collect(),
         findings: row.get(at + 4)?,
     })
 }

@@ -13,7 +13,9 @@ impl Dialect for SqliteTx<'_> {
             "DELETE FROM failure WHERE job = ?1 AND step = ?2 AND part = ?3",
             &values![unit.job, unit.step, unit.part],
         )?;
-        let rows = failures.iter().map(|(asset, failure)| values_of(unit, asset, failure));
+        let rows = failures
+            .iter()
+            .map(|(asset, failure)| values_of(unit, asset, failure));
         self.insert(&INSERT, &rows.collect::<Vec<_>>())
     }
 
@@ -35,15 +37,27 @@ impl Dialect for SqliteTx<'_> {
             filter.term("f.cause <> ''");
         }
         // Within a job, the number of the job is no part of the order: the order must be that of the index.
-        let key = if job.is_some() { "f.step, f.part, f.asset" } else { "f.job, f.step, f.part, f.asset" };
+        let key = if job.is_some() {
+            "f.step, f.part, f.asset"
+        } else {
+            "f.job, f.step, f.part, f.asset"
+        };
         if let Some((unit, asset)) = after {
-            let of_job = if job.is_some() { String::new() } else { filter.place(unit.job) + ", " };
+            let of_job = if job.is_some() {
+                String::new()
+            } else {
+                filter.place(unit.job) + ", "
+            };
             let (step, part) = (filter.place(unit.step), filter.place(unit.part));
             let asset = filter.place(asset);
             filter.term(&format!("({key}) > ({of_job}{step}, {part}, {asset})"));
         }
         // Without a hint, SQLite prefers the key of the table and reads all failures of the job.
-        let hint = if cause.is_some() { "INDEXED BY failure_cause" } else { "" };
+        let hint = if cause.is_some() {
+            "INDEXED BY failure_cause"
+        } else {
+            ""
+        };
         let limit = filter.place(limit);
         let sql = format!(
             "SELECT f.job, f.step, f.part, f.asset, COALESCE(l.title, p.title, ''), f.class, f.reason, f.message,

@@ -20,14 +20,33 @@ fn jobs(tx: &mut dyn Tx) {
     row.scan.byte = 77;
     row.scan_after = Some("p/k".into());
     row.parts = 3;
-    row.carried = Carried { copied: 1, copied_bytes: 2, landed: 3, landed_bytes: 4 };
+    row.carried = Carried {
+        copied: 1,
+        copied_bytes: 2,
+        landed: 3,
+        landed_bytes: 4,
+    };
     row.message = Some("m".into());
-    assert_eq!((row.priority, row.tenant.as_str(), row.deadline), (Priority::Normal, "default", None));
-    (row.priority, row.tenant, row.deadline) = (Priority::Urgent, "other".into(), Some(Timestamp(11)));
+    assert_eq!(
+        (row.priority, row.tenant.as_str(), row.deadline),
+        (Priority::Normal, "default", None)
+    );
+    (row.priority, row.tenant, row.deadline) =
+        (Priority::Urgent, "other".into(), Some(Timestamp(11)));
     tx.update_job(&row).expect("updates");
     assert_eq!(tx.job_by_id("first").expect("reads"), Some(row));
-    let open: Vec<JobNo> = tx.jobs(true, 10).expect("lists").iter().map(|j| j.no).collect();
+    let open: Vec<JobNo> = tx
+        .jobs(true, 10)
+        .expect("lists")
+        .iter()
+        .map(|j| j.no)
+        .collect();
     assert_eq!(open, [second]);
-    let all: Vec<JobNo> = tx.jobs(false, 10).expect("lists").iter().map(|j| j.no).collect();
+    let all: Vec<JobNo> = tx
+        .jobs(false, 10)
+        .expect("lists")
+        .iter()
+        .map(|j| j.no)
+        .collect();
     assert_eq!(all, [second, first]);
 }

@@ -13,7 +13,9 @@ impl JobTx for Memory {
             return Err(StoreError::Database(format!("job id {} exists", job.id)));
         }
         let no = JobNo(self.job.jobs.keys().last().map_or(1, |last| last.0 + 1));
-        self.job.submissions.extend(job.submission.clone().map(|submission| (submission, no)));
+        self.job
+            .submissions
+            .extend(job.submission.clone().map(|submission| (submission, no)));
         let row = JobRow {
             no,
             id: job.id.clone(),
@@ -26,7 +28,11 @@ impl JobTx for Memory {
             deadline: job.workflow.deadline,
             submitted_at: job.submitted_at,
             ended_at: None,
-            scan: ScanCursor { page: 0, byte: 0, line: 0 },
+            scan: ScanCursor {
+                page: 0,
+                byte: 0,
+                line: 0,
+            },
             scan_after: None,
             scan_epoch: 0,
             scan_attempt: 0,
@@ -66,25 +72,47 @@ impl JobTx for Memory {
     }
 
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>> {
-        Ok(self.job.jobs.values().map(|(row, _)| row).find(|row| row.id == id).cloned())
+        Ok(self
+            .job
+            .jobs
+            .values()
+            .map(|(row, _)| row)
+            .find(|row| row.id == id)
+            .cloned())
     }
 
     fn job_of_submission(&mut self, submission: &str) -> StoreResult<Option<JobRow>> {
         let no = self.job.submissions.get(submission);
-        Ok(no.and_then(|no| self.job.jobs.get(no)).map(|(row, _)| row.clone()))
+        Ok(no
+            .and_then(|no| self.job.jobs.get(no))
+            .map(|(row, _)| row.clone()))
     }
 
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
-        let rows = self.job.jobs.values().rev().map(|(row, _)| row).filter(|row| !open || row.ended_at.is_none());
+        let rows = self
+            .job
+            .jobs
+            .values()
+            .rev()
+            .map(|(row, _)| row)
+            .filter(|row| !open || row.ended_at.is_none());
         Ok(rows.take(limit as usize).cloned().collect())
     }
 
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
-        self.job.jobs.get_mut(&job.no).ok_or_else(|| missing("job"))?.0 = job.clone();
+        self.job
+            .jobs
+            .get_mut(&job.no)
+            .ok_or_else(|| missing("job"))?
+            .0 = job.clone();
         Ok(())
     }
 
     fn workflow(&mut self, no: JobNo) -> StoreResult<Workflow> {
-        self.job.jobs.get(&no).map(|(_, workflow)| workflow.clone()).ok_or_else(|| missing("job"))
+        self.job
+            .jobs
+            .get(&no)
+            .map(|(_, workflow)| workflow.clone())
+            .ok_or_else(|| missing("job"))
     }
 }

@@ -81,7 +81,10 @@ impl JobState {
 
     /// Whether the job has ended.
     pub fn has_ended(self) -> bool {
-        !matches!(self, JobState::Running | JobState::Paused | JobState::Cancelling)
+        !matches!(
+            self,
+            JobState::Running | JobState::Paused | JobState::Cancelling
+        )
     }
 }
 
@@ -108,7 +111,9 @@ impl Phase {
 
     /// Reads the spelling of [`Phase::as_str`].
     pub fn parse(text: &str) -> Option<Phase> {
-        [Phase::Scanning, Phase::Planning, Phase::Sealed].into_iter().find(|p| p.as_str() == text)
+        [Phase::Scanning, Phase::Planning, Phase::Sealed]
+            .into_iter()
+            .find(|p| p.as_str() == text)
     }
 }
 

@@ -35,7 +35,9 @@ impl JobTx for PostgresTx<'_> {
     fn job_by_id(&mut self, id: &str) -> StoreResult<Option<JobRow>> {
         self.flush_jobs()?;
         let found = sql::find(self, "id = ?1", id)?;
-        self.seen.jobs.extend(found.clone().map(|job| (job.no, job)));
+        self.seen
+            .jobs
+            .extend(found.clone().map(|job| (job.no, job)));
         Ok(found)
     }
 
@@ -46,7 +48,10 @@ impl JobTx for PostgresTx<'_> {
 
     fn jobs(&mut self, open: bool, limit: u32) -> StoreResult<Vec<JobRow>> {
         if let Some(seen) = self.seen.open.as_ref().filter(|_| open) {
-            let rows = seen.iter().filter_map(|no| self.seen.jobs.get(no)).filter(|row| row.ended_at.is_none());
+            let rows = seen
+                .iter()
+                .filter_map(|no| self.seen.jobs.get(no))
+                .filter(|row| row.ended_at.is_none());
             return Ok(rows.take(limit as usize).cloned().collect());
         }
         self.flush_jobs()?;
@@ -54,19 +59,27 @@ impl JobTx for PostgresTx<'_> {
         let whole = found.len() < limit as usize;
         let found = readable(found);
         if open {
-            self.seen.jobs.extend(found.iter().map(|job| (job.no, job.clone())));
+            self.seen
+                .jobs
+                .extend(found.iter().map(|job| (job.no, job.clone())));
             self.seen.open = whole.then(|| found.iter().map(|job| job.no).collect());
         }
         Ok(found)
     }
 
     fn update_job(&mut self, job: &JobRow) -> StoreResult<()> {
-        if self.seen.open.as_ref().is_some_and(|open| job.ended_at.is_none() && !open.contains(&job.no)) {
+        if self
+            .seen
+            .open
+            .as_ref()
+            .is_some_and(|open| job.ended_at.is_none() && !open.contains(&job.no))
+        {
             // The job had ended and is open again.
             self.seen.open = None;
         }
         let before = self.seen.jobs.insert(job.no, job.clone());
-        let now_sealed = job.phase == Phase::Sealed && before.is_some_and(|before| before.phase != Phase::Sealed);
+        let now_sealed = job.phase == Phase::Sealed
+            && before.is_some_and(|before| before.phase != Phase::Sealed);
         self.seen.sealed |= now_sealed && job.assets >= ASSETS_MIN;
         self.waiting.jobs.insert(job.no, job.clone());
         Ok(())

@@ -46,7 +46,10 @@ static INSERT_STEPS: Insert<14> = Insert::new(
 
 /// Reads a job from [`COLUMNS`].
 pub(crate) fn read_job(row: Row<'_>) -> StoreResult<JobRow> {
-    let after = (row.get::<Option<String>>(13)?, row.get::<Option<String>>(14)?);
+    let after = (
+        row.get::<Option<String>>(13)?,
+        row.get::<Option<String>>(14)?,
+    );
     Ok(JobRow {
         no: row.get(0)?,
         id: row.get(1)?,
@@ -59,7 +62,11 @@ pub(crate) fn read_job(row: Row<'_>) -> StoreResult<JobRow> {
         deadline: row.get(24)?,
         submitted_at: row.get(6)?,
         ended_at: row.get(7)?,
-        scan: ScanCursor { page: row.get(8)?, byte: row.get(9)?, line: row.get(10)? },
+        scan: ScanCursor {
+            page: row.get(8)?,
+            byte: row.get(9)?,
+            line: row.get(10)?,
+        },
         scan_after: row.get(25)?,
         scan_epoch: row.get(11)?,
         scan_attempt: row.get(12)?,
@@ -149,26 +156,48 @@ pub(super) fn insert(tx: &mut impl Sql, job: &NewJob) -> StoreResult<JobNo> {
     let rows = job.workflow.numbered().map(|(number, step)| {
         let computed = step.needs.is_empty() && step.has_units();
         let (id, kind, zero) = (&step.id, step.kind_word(), 0_i64);
-        values![no, number, id, kind, computed, zero, zero, zero, zero, zero, zero, zero, zero, zero]
+        values![
+            no, number, id, kind, computed, zero, zero, zero, zero, zero, zero, zero, zero, zero
+        ]
     });
     tx.insert(&INSERT_STEPS, &rows.collect::<Vec<_>>())?;
     Ok(no)
 }
 
 /// The job that `which` names by one value.
-pub(super) fn find<'v>(tx: &mut impl Sql, which: &str, value: impl Into<Value<'v>>) -> StoreResult<Option<JobRow>> {
-    tx.query_one(&format!("SELECT {COLUMNS} FROM job WHERE {which}"), &[value.into()], read_job)
+pub(super) fn find<'v>(
+    tx: &mut impl Sql,
+    which: &str,
+    value: impl Into<Value<'v>>,
+) -> StoreResult<Option<JobRow>> {
+    tx.query_one(
+        &format!("SELECT {COLUMNS} FROM job WHERE {which}"),
+        &[value.into()],
+        read_job,
+    )
 }
 
 /// Jobs, newest first, with their numbers; only open ones when `open`.
-pub(super) fn list(tx: &mut impl Sql, open: bool, limit: u32) -> StoreResult<Vec<(i64, StoreResult<JobRow>)>> {
-    let filter = if open { "ended_at IS NULL" } else { "removing = 0" };
+pub(super) fn list(
+    tx: &mut impl Sql,
+    open: bool,
+    limit: u32,
+) -> StoreResult<Vec<(i64, StoreResult<JobRow>)>> {
+    let filter = if open {
+        "ended_at IS NULL"
+    } else {
+        "removing = 0"
+    };
     let sql = format!("SELECT {COLUMNS} FROM job WHERE {filter} ORDER BY no DESC LIMIT ?1");
     tx.query(&sql, &values![limit], read_numbered)
 }
 
 /// The workflow of a job.
 pub(super) fn workflow(tx: &mut impl Sql, no: JobNo) -> StoreResult<Workflow> {
-    let found = tx.query_one("SELECT workflow FROM job WHERE no = ?1", &values![no], |row| row.json(0, "workflow"))?;
+    let found = tx.query_one(
+        "SELECT workflow FROM job WHERE no = ?1",
+        &values![no],
+        |row| row.json(0, "workflow"),
+    )?;
     found.ok_or_else(|| corrupt("job", no.0))
 }

@@ -39,7 +39,12 @@ pub enum RowsOf<'a> {
 pub trait ListingTx {
     /// Appends a page of a listing. An asset on its known line is a replay and ignored; on another line it is a duplicate
     /// and returned as an error.
-    fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended>;
+    fn append_listing(
+        &mut self,
+        job: JobNo,
+        by_title: bool,
+        page: &[(u64, Asset)],
+    ) -> StoreResult<Appended>;
     /// Records rows that cannot be used; a recorded line is ignored. Returns the number of new rows.
     fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64>;
     /// Rows that cannot be used, by line.
@@ -49,7 +54,12 @@ pub trait ListingTx {
     /// Marks rows as counted, each with the partition that precedes it.
     fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()>;
     /// Rows that have been counted as members of barriers, by line: those of a title, of partitions, or all.
-    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>>;
+    fn counted_rows(
+        &mut self,
+        job: JobNo,
+        of: RowsOf<'_>,
+        limit: u32,
+    ) -> StoreResult<Vec<RowError>>;
     /// The listing in canonical order after `after` (title, id). Without `row_bytes` the sizes of rows are 0, which saves
     /// a third of the read.
     fn listing_after(
@@ -69,7 +79,10 @@ fn duplicate(asset: &Asset, line: u64, first: u64, title: &str) -> RowError {
         line,
         column: Some("asset".into()),
         asset: Some(asset.id.clone()),
-        message: format!("asset {:?} is already on line {first}: the first row counts, remove one of them", asset.id),
+        message: format!(
+            "asset {:?} is already on line {first}: the first row counts, remove one of them",
+            asset.id
+        ),
     }
 }
 

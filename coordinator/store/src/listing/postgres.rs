@@ -1,5 +1,7 @@
 //! Listings in PostgreSQL: written by COPY.
-use super::sql::{ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors};
+use super::sql::{
+    ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors,
+};
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::error::StoreResult;
 use crate::postgres::copy::CopyRows;
@@ -18,7 +20,11 @@ const ROW_BYTES: &str = "(OCTET_LENGTH(asset) + OCTET_LENGTH(title) + OCTET_LENG
 impl PostgresTx<'_> {
     /// Which assets of a page are listed already, with their lines. Manifests are mostly in order: then the whole page
     /// lies behind what is there, and nothing is looked for.
-    fn listed(&mut self, job: JobNo, page: &[(u64, Asset)]) -> StoreResult<HashMap<String, (u64, String)>> {
+    fn listed(
+        &mut self,
+        job: JobNo,
+        page: &[(u64, Asset)],
+    ) -> StoreResult<HashMap<String, (u64, String)>> {
         let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
         let (least, greatest) = (ids.iter().min().copied(), ids.iter().max().copied());
         let listed_to = match self.seen.listed_to.remove(&job) {
@@ -37,7 +43,9 @@ impl PostgresTx<'_> {
         }
         let sql = "SELECT l.* FROM unnest(?2::TEXT[]) AS wanted (asset) CROSS JOIN LATERAL \
              (SELECT asset, line, title FROM listing WHERE job = ?1 AND asset = wanted.asset OFFSET 0) AS l";
-        let known = self.all(sql, &[&job.0, &ids], |row| Ok((column(row, 0)?, (count(row, 1)?, column(row, 2)?))))?;
+        let known = self.all(sql, &[&job.0, &ids], |row| {
+            Ok((column(row, 0)?, (count(row, 1)?, column(row, 2)?)))
+        })?;
         Ok(known.into_iter().collect())
     }
 }
@@ -45,14 +53,21 @@ impl PostgresTx<'_> {
 impl ListingTx for PostgresTx<'_> {
     /// Known assets are looked up first, because COPY fails on conflicts. It writes the new ones several times faster than an
     /// INSERT with a conflict clause.
-    fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
+    fn append_listing(
+        &mut self,
+        job: JobNo,
+        by_title: bool,
+        page: &[(u64, Asset)],
+    ) -> StoreResult<Appended> {
         let mut done = Appended::default();
         if page.is_empty() {
             return Ok(done);
         }
         let known = self.listed(job, page)?;
-        let mut lines: HashMap<&str, (u64, &str)> =
-            known.iter().map(|(id, (line, title))| (id.as_str(), (*line, title.as_str()))).collect();
+        let mut lines: HashMap<&str, (u64, &str)> = known
+            .iter()
+            .map(|(id, (line, title))| (id.as_str(), (*line, title.as_str())))
+            .collect();
         let mut rows = CopyRows::new(11, page.len());
         for (line, asset) in page {
             if let Some((first, title)) = lines.get(asset.id.as_str()) {
@@ -63,9 +78,17 @@ impl ListingTx for PostgresTx<'_> {
             }
             lines.insert(&asset.id, (*line, &asset.title));
             count_asset(&mut done, asset);
-            let row = rows.row().int(job.0).text(&asset.id).text(&asset.title).text(asset.role.as_str());
-            row.text(&asset.location).text(&asset.path).int_or_null(asset.bytes.map(signed));
-            row.text_or_null(asset.hash.as_deref()).text_or_null(declared_json(asset).as_deref());
+            let row = rows
+                .row()
+                .int(job.0)
+                .text(&asset.id)
+                .text(&asset.title)
+                .text(asset.role.as_str());
+            row.text(&asset.location)
+                .text(&asset.path)
+                .int_or_null(asset.bytes.map(signed));
+            row.text_or_null(asset.hash.as_deref())
+                .text_or_null(declared_json(asset).as_deref());
             row.int(signed(*line)).int(by_title.into());
         }
         if done.assets > 0 {
@@ -84,9 +107,18 @@ impl ListingTx for PostgresTx<'_> {
         }
         let lines: Vec<i64> = errors.iter().map(|e| signed(e.line)).collect();
         let messages: Vec<String> = errors.iter().map(|e| printable(&e.message)).collect();
-        let columns: Vec<Option<String>> = errors.iter().map(|e| e.column.as_deref().map(printable)).collect();
-        let assets: Vec<Option<String>> = errors.iter().map(|e| e.asset.as_deref().map(printable)).collect();
-        let titles: Vec<Option<String>> = errors.iter().map(|e| e.title.as_deref().map(printable)).collect();
+        let columns: Vec<Option<String>> = errors
+            .iter()
+            .map(|e| e.column.as_deref().map(printable))
+            .collect();
+        let assets: Vec<Option<String>> = errors
+            .iter()
+            .map(|e| e.asset.as_deref().map(printable))
+            .collect();
+        let titles: Vec<Option<String>> = errors
+            .iter()
+            .map(|e| e.title.as_deref().map(printable))
+            .collect();
         self.run(
             "INSERT INTO row_error (job, line, message, column_name, asset, title)
              SELECT ?1, e.* FROM unnest(?2::BIGINT[], ?3::TEXT[], ?4::TEXT[], ?5::TEXT[], ?6::TEXT[]) AS e
@@ -109,7 +141,10 @@ impl ListingTx for PostgresTx<'_> {
 
     fn count_rows(&mut self, job: JobNo, rows: &[(RowError, PartNo)]) -> StoreResult<()> {
         let lines: Vec<i64> = rows.iter().map(|(error, _)| signed(error.line)).collect();
-        let messages: Vec<&str> = rows.iter().map(|(error, _)| error.message.as_str()).collect();
+        let messages: Vec<&str> = rows
+            .iter()
+            .map(|(error, _)| error.message.as_str())
+            .collect();
         let parts: Vec<i64> = rows.iter().map(|(_, part)| *part).collect();
         self.run(
             "UPDATE row_error SET part = c.part
@@ -122,7 +157,12 @@ impl ListingTx for PostgresTx<'_> {
         Ok(())
     }
 
-    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>> {
+    fn counted_rows(
+        &mut self,
+        job: JobNo,
+        of: RowsOf<'_>,
+        limit: u32,
+    ) -> StoreResult<Vec<RowError>> {
         counted_rows(self, job, of, limit)
     }
 
@@ -134,6 +174,13 @@ impl ListingTx for PostgresTx<'_> {
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>> {
-        listing_after(self, if row_bytes { ROW_BYTES } else { "0::bigint" }, job, by_title, after, limit)
+        listing_after(
+            self,
+            if row_bytes { ROW_BYTES } else { "0::bigint" },
+            job,
+            by_title,
+            after,
+            limit,
+        )
     }
 }

@@ -16,15 +16,19 @@ pub(super) const ROW_ERROR: &str = "line, column_name, asset, message, title";
 /// Reads an asset from columns starting at `at`.
 pub(crate) fn read_asset(row: Row<'_>, at: usize) -> StoreResult<Asset> {
     let declared: Option<&str> = row.get(at + 7)?;
-    let declared: Option<Declared> =
-        declared.map(serde_json::from_str).transpose().map_err(|e| corrupt("declared", e))?;
+    let declared: Option<Declared> = declared
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|e| corrupt("declared", e))?;
     Ok(Asset {
         id: row.get(at)?,
         title: row.get(at + 1)?,
         role: row.word(at + 2, Role::parse)?,
         location: row.get(at + 3)?,
         path: row.get(at + 4)?,
-        bytes: row.get::<Option<i64>>(at + 5)?.and_then(|n| u64::try_from(n).ok()),
+        bytes: row
+            .get::<Option<i64>>(at + 5)?
+            .and_then(|n| u64::try_from(n).ok()),
         hash: row.get(at + 6)?,
         declared: declared.map(Box::new),
     })
@@ -43,22 +47,36 @@ pub(super) fn read_row_error(row: Row<'_>) -> StoreResult<RowError> {
 
 fn read_member(row: Row<'_>) -> StoreResult<Member> {
     let count = |value: Option<i64>| value.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-    Ok(Member { title: row.get(0)?, id: row.get(1)?, bytes: count(row.get(2)?), row_bytes: count(row.get(3)?) })
+    Ok(Member {
+        title: row.get(0)?,
+        id: row.get(1)?,
+        bytes: count(row.get(2)?),
+        row_bytes: count(row.get(3)?),
+    })
 }
 
 /// The declared columns as JSON, `None` when there are none.
 pub(crate) fn declared_json(asset: &Asset) -> Option<String> {
-    asset.declared.as_ref().map(|d| serde_json::to_string(d).expect("plain columns always serialise"))
+    asset
+        .declared
+        .as_ref()
+        .map(|d| serde_json::to_string(d).expect("plain columns always serialise"))
 }
 
 /// Rows that cannot be used, by line.
 pub(super) fn row_errors(tx: &mut impl Sql, job: JobNo, limit: u32) -> StoreResult<Vec<RowError>> {
-    let sql = format!("SELECT {ROW_ERROR} FROM row_error WHERE job = ?1 ORDER BY line, message LIMIT ?2");
+    let sql =
+        format!("SELECT {ROW_ERROR} FROM row_error WHERE job = ?1 ORDER BY line, message LIMIT ?2");
     tx.query(&sql, &values![job, limit], read_row_error)
 }
 
 /// Rows that have been counted as members of barriers, by line.
-pub(super) fn counted_rows(tx: &mut impl Sql, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>> {
+pub(super) fn counted_rows(
+    tx: &mut impl Sql,
+    job: JobNo,
+    of: RowsOf<'_>,
+    limit: u32,
+) -> StoreResult<Vec<RowError>> {
     let mut filter = Filter::default();
     filter.compare("job =", Some(job));
     filter.term("title IS NOT NULL AND part IS NOT NULL");
@@ -71,7 +89,10 @@ pub(super) fn counted_rows(tx: &mut impl Sql, job: JobNo, of: RowsOf<'_>, limit:
         RowsOf::Job => {}
     }
     let limit = filter.place(limit);
-    let sql = format!("SELECT {ROW_ERROR} FROM row_error {} ORDER BY line, message LIMIT {limit}", filter.clause());
+    let sql = format!(
+        "SELECT {ROW_ERROR} FROM row_error {} ORDER BY line, message LIMIT {limit}",
+        filter.clause()
+    );
     tx.query(&sql, filter.values(), read_row_error)
 }
 

@@ -1,5 +1,7 @@
 //! Listings in SQLite.
-use super::sql::{ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors};
+use super::sql::{
+    ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors,
+};
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::cost;
 use crate::error::StoreResult;
@@ -16,7 +18,12 @@ const ROW_BYTES: &str = "OCTET_LENGTH(asset) + OCTET_LENGTH(title) + OCTET_LENGT
     COALESCE(OCTET_LENGTH(hash), 0) + COALESCE(OCTET_LENGTH(declared), 0)";
 
 impl ListingTx for SqliteTx<'_> {
-    fn append_listing(&mut self, job: JobNo, by_title: bool, page: &[(u64, Asset)]) -> StoreResult<Appended> {
+    fn append_listing(
+        &mut self,
+        job: JobNo,
+        by_title: bool,
+        page: &[(u64, Asset)],
+    ) -> StoreResult<Appended> {
         cost::rows(page.len());
         let mut done = Appended::default();
         let mut insert = self
@@ -48,7 +55,9 @@ impl ListingTx for SqliteTx<'_> {
             }
             let sql = "SELECT line, title FROM listing WHERE job = ?1 AND asset = ?2";
             let first: Option<(u64, String)> =
-                self.query_one(sql, &values![job, &asset.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                self.query_one(sql, &values![job, &asset.id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
             if let Some((first, title)) = first.filter(|(first, _)| first != line) {
                 done.errors.push(duplicate(asset, *line, first, &title));
             }
@@ -97,7 +106,12 @@ impl ListingTx for SqliteTx<'_> {
         Ok(())
     }
 
-    fn counted_rows(&mut self, job: JobNo, of: RowsOf<'_>, limit: u32) -> StoreResult<Vec<RowError>> {
+    fn counted_rows(
+        &mut self,
+        job: JobNo,
+        of: RowsOf<'_>,
+        limit: u32,
+    ) -> StoreResult<Vec<RowError>> {
         counted_rows(self, job, of, limit)
     }
 
@@ -109,6 +123,13 @@ impl ListingTx for SqliteTx<'_> {
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>> {
-        listing_after(self, if row_bytes { ROW_BYTES } else { "0" }, job, by_title, after, limit)
+        listing_after(
+            self,
+            if row_bytes { ROW_BYTES } else { "0" },
+            job,
+            by_title,
+            after,
+            limit,
+        )
     }
 }

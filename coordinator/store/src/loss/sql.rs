@@ -7,7 +7,15 @@ use protocol::id::UnitId;
 
 static INSERT: Insert<7> = Insert::new(
     "loss",
-    [Int("job"), Int("step"), Int("part"), Int("epoch"), Text("worker"), Int("alone"), Int("at")],
+    [
+        Int("job"),
+        Int("step"),
+        Int("part"),
+        Int("epoch"),
+        Text("worker"),
+        Int("alone"),
+        Int("at"),
+    ],
     "ON CONFLICT DO NOTHING",
 );
 
@@ -19,14 +27,28 @@ pub(super) trait Dialect: Sql {
 
 /// Reads job, step, part, epoch, worker, alone and at.
 pub(super) fn read_loss(row: Row<'_>) -> StoreResult<LossRow> {
-    Ok(LossRow { unit: row.unit(0)?, epoch: row.get(3)?, worker: row.get(4)?, alone: row.get(5)?, at: row.get(6)? })
+    Ok(LossRow {
+        unit: row.unit(0)?,
+        epoch: row.get(3)?,
+        worker: row.get(4)?,
+        alone: row.get(5)?,
+        at: row.get(6)?,
+    })
 }
 
 impl<T: Dialect> LossTx for T {
     fn put_losses(&mut self, losses: &[LossRow]) -> StoreResult<()> {
         let rows = losses.iter().map(|loss| {
             let unit = loss.unit;
-            values![unit.job, unit.step, unit.part, loss.epoch, &loss.worker, loss.alone, loss.at]
+            values![
+                unit.job,
+                unit.step,
+                unit.part,
+                loss.epoch,
+                &loss.worker,
+                loss.alone,
+                loss.at
+            ]
         });
         self.insert(&INSERT, &rows.collect::<Vec<_>>())
     }

@@ -5,14 +5,21 @@ use crate::tx::Tx;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::time::Timestamp;
 
-pub(crate) const CHECKS: &[Check] = &[("operations read back and are found while they run", operations)];
+pub(crate) const CHECKS: &[Check] = &[(
+    "operations read back and are found while they run",
+    operations,
+)];
 
 fn at(n: i64) -> Timestamp {
     Timestamp(n)
 }
 
 fn unit(job: JobNo, part: i64) -> UnitId {
-    UnitId { job, step: StepNo(0), part }
+    UnitId {
+        job,
+        step: StepNo(0),
+        part,
+    }
 }
 
 fn operations(tx: &mut dyn Tx) {
@@ -38,14 +45,31 @@ fn operations(tx: &mut dyn Tx) {
         ended_at: None,
     };
     let first = tx.insert_operation(&row).expect("inserts");
-    let second = tx.insert_operation(&OperationRow { job: None, ..row.clone() }).expect("inserts");
+    let second = tx
+        .insert_operation(&OperationRow {
+            job: None,
+            ..row.clone()
+        })
+        .expect("inserts");
     assert!(second > first);
-    assert_eq!(tx.operation(first).expect("reads"), Some(OperationRow { no: first, ..row.clone() }));
+    assert_eq!(
+        tx.operation(first).expect("reads"),
+        Some(OperationRow {
+            no: first,
+            ..row.clone()
+        })
+    );
     assert_eq!(tx.operation(99).expect("reads"), None);
     let numbers = |rows: Vec<OperationRow>| rows.into_iter().map(|row| row.no).collect::<Vec<_>>();
-    assert_eq!(numbers(tx.operations(None, 9).expect("reads")), [second, first]);
+    assert_eq!(
+        numbers(tx.operations(None, 9).expect("reads")),
+        [second, first]
+    );
     assert_eq!(numbers(tx.operations(Some(no), 9).expect("reads")), [first]);
-    assert_eq!(numbers(tx.running_operations(9).expect("reads")), [first, second]);
+    assert_eq!(
+        numbers(tx.running_operations(9).expect("reads")),
+        [first, second]
+    );
     let done = OperationRow {
         no: first,
         done: 2,

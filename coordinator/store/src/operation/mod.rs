@@ -65,8 +65,12 @@ pub enum OperationState {
 
 impl OperationState {
     /// Every state of an operation.
-    pub const ALL: [OperationState; 4] =
-        [OperationState::Running, OperationState::Paused, OperationState::Done, OperationState::Aborted];
+    pub const ALL: [OperationState; 4] = [
+        OperationState::Running,
+        OperationState::Paused,
+        OperationState::Done,
+        OperationState::Aborted,
+    ];
 
     /// Spelling in SQL, API and CLI.
     pub fn as_str(self) -> &'static str {

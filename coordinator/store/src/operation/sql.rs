@@ -8,8 +8,16 @@ const COLUMNS: &str = "no, at, actor, action, job, filter, reason, matched, elig
      after_step, after_part, paced_at, ended_at, plan, progress, message";
 
 fn read_operation(row: Row<'_>) -> StoreResult<OperationRow> {
-    let after = match (row.get::<Option<JobNo>>(12)?, row.get::<Option<i64>>(13)?, row.get::<Option<i64>>(14)?) {
-        (Some(job), Some(_), Some(part)) => Some(UnitId { job, step: row.get::<StepNo>(13)?, part }),
+    let after = match (
+        row.get::<Option<JobNo>>(12)?,
+        row.get::<Option<i64>>(13)?,
+        row.get::<Option<i64>>(14)?,
+    ) {
+        (Some(job), Some(_), Some(part)) => Some(UnitId {
+            job,
+            step: row.get::<StepNo>(13)?,
+            part,
+        }),
         _ => None,
     };
     Ok(OperationRow {
@@ -24,7 +32,9 @@ fn read_operation(row: Row<'_>) -> StoreResult<OperationRow> {
         eligible: row.get(8)?,
         done: row.get(9)?,
         state: row.word(10, OperationState::parse)?,
-        rate: row.get::<Option<&str>>(11)?.map(|text| text.parse().unwrap_or(f64::NAN)),
+        rate: row
+            .get::<Option<&str>>(11)?
+            .map(|text| text.parse().unwrap_or(f64::NAN)),
         after,
         paced_at: row.get(15)?,
         ended_at: row.get(16)?,
@@ -63,8 +73,15 @@ fn values_of(o: &OperationRow) -> [Value<'_>; 20] {
 impl<T: Sql> OperationTx for T {
     fn insert_operation(&mut self, operation: &OperationRow) -> StoreResult<i64> {
         // One writer at a time: the next number is free.
-        let last = self.query_one("SELECT no FROM operation ORDER BY no DESC LIMIT 1", &[], |row| row.get::<i64>(0))?;
-        let operation = OperationRow { no: last.unwrap_or(0) + 1, ..operation.clone() };
+        let last = self.query_one(
+            "SELECT no FROM operation ORDER BY no DESC LIMIT 1",
+            &[],
+            |row| row.get::<i64>(0),
+        )?;
+        let operation = OperationRow {
+            no: last.unwrap_or(0) + 1,
+            ..operation.clone()
+        };
         let sql = format!(
             "INSERT INTO operation ({COLUMNS})
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
@@ -74,19 +91,27 @@ impl<T: Sql> OperationTx for T {
     }
 
     fn operation(&mut self, no: i64) -> StoreResult<Option<OperationRow>> {
-        self.query_one(&format!("SELECT {COLUMNS} FROM operation WHERE no = ?1"), &values![no], read_operation)
+        self.query_one(
+            &format!("SELECT {COLUMNS} FROM operation WHERE no = ?1"),
+            &values![no],
+            read_operation,
+        )
     }
 
     fn operations(&mut self, job: Option<JobNo>, limit: u32) -> StoreResult<Vec<OperationRow>> {
         let mut filter = Filter::default();
         filter.compare("job =", job);
         let limit = filter.place(limit);
-        let sql = format!("SELECT {COLUMNS} FROM operation {} ORDER BY no DESC LIMIT {limit}", filter.clause());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM operation {} ORDER BY no DESC LIMIT {limit}",
+            filter.clause()
+        );
         self.query(&sql, filter.values(), read_operation)
     }
 
     fn running_operations(&mut self, limit: u32) -> StoreResult<Vec<OperationRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM operation WHERE state = 'running' ORDER BY no LIMIT ?1");
+        let sql =
+            format!("SELECT {COLUMNS} FROM operation WHERE state = 'running' ORDER BY no LIMIT ?1");
         self.query(&sql, &values![limit], read_operation)
     }
 
@@ -102,7 +127,10 @@ impl<T: Sql> OperationTx for T {
     }
 
     fn put_operation_input(&mut self, operation: i64, input: Option<&str>) -> StoreResult<()> {
-        self.execute("DELETE FROM operation_input WHERE operation = ?1", &values![operation])?;
+        self.execute(
+            "DELETE FROM operation_input WHERE operation = ?1",
+            &values![operation],
+        )?;
         if let Some(input) = input {
             let sql = "INSERT INTO operation_input (operation, input) VALUES (?1, ?2)";
             self.execute(sql, &values![operation, input])?;

@@ -35,7 +35,11 @@ pub struct Partition {
 impl Partition {
     /// The planned partition that it is or was split from. Batch barriers count by it.
     pub fn origin(&self) -> PartNo {
-        if self.parent == 0 { self.part } else { self.parent }
+        if self.parent == 0 {
+            self.part
+        } else {
+            self.parent
+        }
     }
 }
 
@@ -50,7 +54,12 @@ pub trait PartitionTx {
     }
     /// Planned partitions (no children of splits) with numbers above `after`, ascending and without gaps. Fewer than `limit` do
     /// not mean that there are no more.
-    fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>>;
+    fn partitions_after(
+        &mut self,
+        job: JobNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<Partition>>;
     /// These partitions in the given order; an unknown number is an error.
     fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>>;
     /// Children of partitions `first..=last`.
@@ -62,7 +71,12 @@ pub trait PartitionTx {
     /// Moves assets to another partition.
     fn move_assets(&mut self, job: JobNo, to: PartNo, assets: &[String]) -> StoreResult<()>;
     /// Those of these assets that were moved to another partition than `part`.
-    fn moved_away(&mut self, job: JobNo, part: PartNo, assets: &[String]) -> StoreResult<Vec<String>>;
+    fn moved_away(
+        &mut self,
+        job: JobNo,
+        part: PartNo,
+        assets: &[String],
+    ) -> StoreResult<Vec<String>>;
 }
 
 /// Partitions in memory.

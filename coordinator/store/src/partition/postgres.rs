@@ -30,9 +30,17 @@ impl<'p> Runs<'p> {
     }
 
     /// Numbers of the runs of this kind, with their first and last partition.
-    fn chosen(&self, pick: impl Fn(&Partition) -> bool) -> Vec<(usize, &'p Partition, &'p Partition)> {
+    fn chosen(
+        &self,
+        pick: impl Fn(&Partition) -> bool,
+    ) -> Vec<(usize, &'p Partition, &'p Partition)> {
         let ends = |(at, run): (usize, &&'p [Partition])| (at, &run[0], &run[run.len() - 1]);
-        self.runs.iter().enumerate().filter(|(_, run)| pick(&run[0])).map(ends).collect()
+        self.runs
+            .iter()
+            .enumerate()
+            .filter(|(_, run)| pick(&run[0]))
+            .map(ends)
+            .collect()
     }
 
     fn deal(self) -> StoreResult<Vec<Vec<Asset>>> {
@@ -46,7 +54,8 @@ impl<'p> Runs<'p> {
             }
             if let [one] = run {
                 // Splits may have removed any member, also the last one.
-                let complete = one.parent > 0 || one.split || assets.last().is_some_and(|a| a.id == one.last);
+                let complete =
+                    one.parent > 0 || one.split || assets.last().is_some_and(|a| a.id == one.last);
                 if !complete {
                     return Err(corrupt("partition does not match the listing", one.part));
                 }
@@ -74,7 +83,10 @@ impl PostgresTx<'_> {
         }
         let numbers: Vec<i64> = chosen.iter().map(|(at, ..)| *at as i64).collect();
         let of = |name: fn(&Partition, &Partition) -> String| -> Vec<String> {
-            chosen.iter().map(|(_, first, last)| name(first, last)).collect()
+            chosen
+                .iter()
+                .map(|(_, first, last)| name(first, last))
+                .collect()
         };
         let bounds = [
             of(|first, _| first.title.clone()),
@@ -94,8 +106,10 @@ impl PostgresTx<'_> {
         } else {
             &["job = ?1 AND asset BETWEEN r.a1 AND r.a2"]
         };
-        let pieces: Vec<String> =
-            within.iter().map(|within| format!("SELECT {ASSET} FROM listing WHERE {within}")).collect();
+        let pieces: Vec<String> = within
+            .iter()
+            .map(|within| format!("SELECT {ASSET} FROM listing WHERE {within}"))
+            .collect();
         // OFFSET 0 keeps the planner from reversing the join, which it does for a table without statistics: each run would
         // then walk the whole job.
         let sql = format!(
@@ -120,7 +134,8 @@ impl PostgresTx<'_> {
             return Ok(());
         }
         let parts: Vec<PartNo> = children.iter().map(|(_, p, _)| p.part).collect();
-        let runs_of: HashMap<PartNo, usize> = children.iter().map(|(at, p, _)| (p.part, *at)).collect();
+        let runs_of: HashMap<PartNo, usize> =
+            children.iter().map(|(at, p, _)| (p.part, *at)).collect();
         let rows = self.all(
             &format!(
                 "SELECT l.*, own.part FROM unnest(?2::BIGINT[]) AS own (part)
@@ -144,8 +159,10 @@ impl PostgresTx<'_> {
         if split.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> =
-            split.iter().flat_map(|(at, ..)| runs.found[*at].iter().map(|asset| asset.id.clone())).collect();
+        let ids: Vec<String> = split
+            .iter()
+            .flat_map(|(at, ..)| runs.found[*at].iter().map(|asset| asset.id.clone()))
+            .collect();
         let homes = self.homes(job, &ids)?;
         for (at, p, _) in split {
             runs.found[at].retain(|asset| homes.get(&asset.id).is_none_or(|home| *home == p.part));
@@ -166,24 +183,37 @@ impl PostgresTx<'_> {
 
     /// Reads partitions that this transaction has not seen.
     fn look_up(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<()> {
-        let unseen: Vec<PartNo> =
-            parts.iter().copied().filter(|part| !self.seen.partitions.contains_key(&(job, *part))).collect();
-        let (Some(first), Some(last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
+        let unseen: Vec<PartNo> = parts
+            .iter()
+            .copied()
+            .filter(|part| !self.seen.partitions.contains_key(&(job, *part)))
+            .collect();
+        let (Some(first), Some(last)) = (unseen.iter().min(), unseen.iter().max()) else {
+            return Ok(());
+        };
         let rows = if parts.len() == 1 {
-            let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part >= ?2 ORDER BY part LIMIT ?3");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part >= ?2 ORDER BY part LIMIT ?3"
+            );
             let ahead = self.seen.walks.partitions.ahead(*first);
             self.query(&sql, &values![job, *first, ahead], read_partition)?
         } else if last - first < unseen.len() as i64 * 4 {
-            let sql = format!("SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part BETWEEN ?2 AND ?3");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part BETWEEN ?2 AND ?3"
+            );
             self.query(&sql, &values![job, *first, *last], read_partition)?
         } else {
             let sql = format!(
                 "SELECT p.* FROM unnest(?2::BIGINT[]) AS wanted (number) CROSS JOIN LATERAL
                    (SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part = wanted.number OFFSET 0) AS p"
             );
-            self.all(&sql, &[&job.0, &unseen], |row| read_partition(Row::new(row)))?
+            self.all(&sql, &[&job.0, &unseen], |row| {
+                read_partition(Row::new(row))
+            })?
         };
-        self.seen.partitions.extend(rows.into_iter().map(|p| ((job, p.part), p)));
+        self.seen
+            .partitions
+            .extend(rows.into_iter().map(|p| ((job, p.part), p)));
         Ok(())
     }
 }
@@ -195,8 +225,17 @@ impl PartitionTx for PostgresTx<'_> {
         }
         let mut rows = CopyRows::new(9, partitions.len());
         for p in partitions {
-            let row = rows.row().int(job.0).int(p.part).text(&p.title).text(&p.first).text(stored_last(p));
-            row.int(p.assets.into()).int(signed(p.bytes)).int(p.parent).int(p.split.into());
+            let row = rows
+                .row()
+                .int(job.0)
+                .int(p.part)
+                .text(&p.title)
+                .text(&p.first)
+                .text(stored_last(p));
+            row.int(p.assets.into())
+                .int(signed(p.bytes))
+                .int(p.parent)
+                .int(p.split.into());
         }
         self.copy(
             "COPY partition (job, part, title, first, last, assets, bytes, parent, split) FROM STDIN (FORMAT binary)",
@@ -209,12 +248,23 @@ impl PartitionTx for PostgresTx<'_> {
             return Ok(());
         }
         self.look_up(job, parts)?;
-        steps.iter().try_for_each(|step| self.look_up_units(job, *step, parts))
+        steps
+            .iter()
+            .try_for_each(|step| self.look_up_units(job, *step, parts))
     }
 
-    fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>> {
+    fn partitions_after(
+        &mut self,
+        job: JobNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<Partition>> {
         let mut found: Vec<Partition> = Vec::new();
-        for (partition, members) in self.prefetcher.as_mut().map_or_else(Vec::new, |p| p.take(job, after, limit)) {
+        for (partition, members) in self
+            .prefetcher
+            .as_mut()
+            .map_or_else(Vec::new, |p| p.take(job, after, limit))
+        {
             self.seen.members.insert((job, partition.part), members);
             found.push(partition);
         }
@@ -233,7 +283,10 @@ impl PartitionTx for PostgresTx<'_> {
     fn partitions(&mut self, job: JobNo, parts: &[PartNo]) -> StoreResult<Vec<Partition>> {
         self.look_up(job, parts)?;
         let found = |part: &PartNo| self.seen.partitions.get(&(job, *part)).cloned();
-        parts.iter().map(|part| found(part).ok_or_else(|| corrupt("no partition", part))).collect()
+        parts
+            .iter()
+            .map(|part| found(part).ok_or_else(|| corrupt("no partition", part)))
+            .collect()
     }
 
     fn children(&mut self, job: JobNo, first: PartNo, last: PartNo) -> StoreResult<Vec<PartNo>> {
@@ -250,7 +303,8 @@ impl PartitionTx for PostgresTx<'_> {
     fn members(&mut self, job: JobNo, partitions: &[Partition]) -> StoreResult<Vec<Vec<Asset>>> {
         let known = |p: &Partition| self.seen.members.contains_key(&(job, p.part));
         if !partitions.is_empty() && partitions.iter().all(known) {
-            let mut take = |p: &Partition| self.seen.members.remove(&(job, p.part)).unwrap_or_default();
+            let mut take =
+                |p: &Partition| self.seen.members.remove(&(job, p.part)).unwrap_or_default();
             return Ok(partitions.iter().map(&mut take).collect());
         }
         let mut runs = Runs::of(partitions);
@@ -287,12 +341,25 @@ impl PartitionTx for PostgresTx<'_> {
         Ok(())
     }
 
-    fn moved_away(&mut self, job: JobNo, part: PartNo, assets: &[String]) -> StoreResult<Vec<String>> {
+    fn moved_away(
+        &mut self,
+        job: JobNo,
+        part: PartNo,
+        assets: &[String],
+    ) -> StoreResult<Vec<String>> {
         if assets.is_empty() {
             return Ok(Vec::new());
         }
         let homes = self.homes(job, assets)?;
-        let gone: HashSet<&String> = homes.iter().filter(|(_, home)| **home != part).map(|(id, _)| id).collect();
-        Ok(assets.iter().filter(|id| gone.contains(id)).cloned().collect())
+        let gone: HashSet<&String> = homes
+            .iter()
+            .filter(|(_, home)| **home != part)
+            .map(|(id, _)| id)
+            .collect();
+        Ok(assets
+            .iter()
+            .filter(|id| gone.contains(id))
+            .cloned()
+            .collect())
     }
 }

@@ -30,10 +30,15 @@ pub(super) fn stored_last(p: &Partition) -> &str {
 pub(super) fn run_length(partitions: &[Partition]) -> usize {
     let whole = |p: &Partition| p.parent == 0 && !p.split;
     let follows = |pair: &[Partition]| {
-        whole(&pair[1]) && pair[1].part == pair[0].part + 1 && pair[0].title.is_empty() == pair[1].title.is_empty()
+        whole(&pair[1])
+            && pair[1].part == pair[0].part + 1
+            && pair[0].title.is_empty() == pair[1].title.is_empty()
     };
     if !partitions.first().is_some_and(whole) {
         return 1;
     }
-    1 + partitions.windows(2).take_while(|pair| follows(pair)).count()
+    1 + partitions
+        .windows(2)
+        .take_while(|pair| follows(pair))
+        .count()
 }

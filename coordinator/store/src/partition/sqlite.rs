@@ -12,19 +12,29 @@ use rusqlite::params_from_iter;
 
 impl SqliteTx<'_> {
     /// Reads neighbours in one walk over the listing and divides it by their sizes.
-    fn members_of_run(&mut self, job: JobNo, run: &[Partition], members: &mut Vec<Vec<Asset>>) -> StoreResult<()> {
+    fn members_of_run(
+        &mut self,
+        job: JobNo,
+        run: &[Partition],
+        members: &mut Vec<Vec<Asset>>,
+    ) -> StoreResult<()> {
         let (first, last) = (&run[0], &run[run.len() - 1]);
         let read = |row: Row<'_>| read_asset(row, 0);
         let assets = if first.title.is_empty() {
-            let by_id =
-                format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset");
+            let by_id = format!(
+                "SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset"
+            );
             self.query(&by_id, &values![job, &first.first, &last.last], read)?
         } else {
             let by_title = format!(
                 "SELECT {ASSET} FROM listing WHERE by_title = 1 AND job = ?1
                  AND (title, asset) >= (?2, ?3) AND (title, asset) <= (?4, ?5) ORDER BY title, asset"
             );
-            self.query(&by_title, &values![job, &first.title, &first.first, &last.title, &last.last], read)?
+            self.query(
+                &by_title,
+                &values![job, &first.title, &first.first, &last.title, &last.last],
+                read,
+            )?
         };
         let mut assets = assets.into_iter();
         for p in run {
@@ -40,14 +50,16 @@ impl SqliteTx<'_> {
     fn members_of(&mut self, job: JobNo, p: &Partition) -> StoreResult<Vec<Asset>> {
         let read = |row: Row<'_>| read_asset(row, 0);
         if p.parent > 0 {
-            let child = "SELECT l.asset, l.title, l.role, l.location, l.path, l.bytes, l.hash, l.declared
+            let child =
+                "SELECT l.asset, l.title, l.role, l.location, l.path, l.bytes, l.hash, l.declared
                  FROM moved m JOIN listing l ON l.job = m.job AND l.asset = m.asset
                  WHERE m.job = ?1 AND m.part = ?2 ORDER BY l.asset";
             return self.query(child, &values![job, p.part], read);
         }
         let mut assets = if p.title.is_empty() {
-            let by_id =
-                format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset");
+            let by_id = format!(
+                "SELECT {ASSET} FROM listing WHERE job = ?1 AND asset BETWEEN ?2 AND ?3 ORDER BY asset"
+            );
             self.query(&by_id, &values![job, &p.first, &p.last], read)?
         } else {
             let by_title = format!(
@@ -76,13 +88,28 @@ impl PartitionTx for SqliteTx<'_> {
             )
             .map_err(failed)?;
         for p in partitions {
-            let row = values![job, p.part, &p.title, &p.first, stored_last(p), p.assets, p.bytes, p.parent, p.split];
+            let row = values![
+                job,
+                p.part,
+                &p.title,
+                &p.first,
+                stored_last(p),
+                p.assets,
+                p.bytes,
+                p.parent,
+                p.split
+            ];
             insert.execute(params_from_iter(row)).map_err(failed)?;
         }
         Ok(())
     }
 
-    fn partitions_after(&mut self, job: JobNo, after: PartNo, limit: u32) -> StoreResult<Vec<Partition>> {
+    fn partitions_after(
+        &mut self,
+        job: JobNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<Partition>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM partition WHERE job = ?1 AND part > ?2 AND parent = 0 ORDER BY part LIMIT ?3"
         );
@@ -140,11 +167,17 @@ impl PartitionTx for SqliteTx<'_> {
         Ok(())
     }
 
-    fn moved_away(&mut self, job: JobNo, part: PartNo, assets: &[String]) -> StoreResult<Vec<String>> {
+    fn moved_away(
+        &mut self,
+        job: JobNo,
+        part: PartNo,
+        assets: &[String],
+    ) -> StoreResult<Vec<String>> {
         let mut gone = Vec::new();
         for asset in assets {
             let sql = "SELECT part FROM moved WHERE job = ?1 AND asset = ?2";
-            let home: Option<PartNo> = self.query_one(sql, &values![job, asset], |row| row.get(0))?;
+            let home: Option<PartNo> =
+                self.query_one(sql, &values![job, asset], |row| row.get(0))?;
             if home.is_some_and(|home| home != part) {
                 gone.push(asset.clone());
             }

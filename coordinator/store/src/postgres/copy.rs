@@ -18,7 +18,11 @@ impl CopyRows {
         bytes.extend_from_slice(MAGIC);
         // No flags, no header extension.
         bytes.extend_from_slice(&[0; 8]);
-        CopyRows { bytes, columns, rows: 0 }
+        CopyRows {
+            bytes,
+            columns,
+            rows: 0,
+        }
     }
 
     /// Number of rows.

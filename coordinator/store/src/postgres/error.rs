@@ -31,7 +31,8 @@ pub(super) fn said(fault: &Fault) -> String {
         Fault::Silent(limit) => format!("no answer within {} s", limit.as_secs()),
         Fault::Said(error) => match error.as_db_error() {
             Some(said) => format!("{} ({})", said.message(), said.code().code()),
-            None => std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
+            None => std::error::Error::source(error)
+                .map_or_else(|| error.to_string(), |why| format!("{error}: {why}")),
         },
     }
 }
@@ -46,7 +47,11 @@ pub(super) fn is_lost(fault: &Fault) -> bool {
         Fault::Silent(_) => true,
         Fault::Said(error) => match error.code() {
             // Shutting down, crashed, ended by the server.
-            Some(code) => code.code().starts_with("57P") || code.code().starts_with("08") || code.code() == "25P03",
+            Some(code) => {
+                code.code().starts_with("57P")
+                    || code.code().starts_with("08")
+                    || code.code() == "25P03"
+            }
             None => true,
         },
     }
@@ -55,7 +60,9 @@ pub(super) fn is_lost(fault: &Fault) -> bool {
 /// The error of a COMMIT that certainly had no effect. A server that ends a session while the commit waits for a replica has
 /// committed, so a lost session proves nothing.
 pub(super) fn not_committed(fault: &Fault) -> Option<StoreError> {
-    let Fault::Said(error) = fault else { return None };
+    let Fault::Said(error) = fault else {
+        return None;
+    };
     match &error.code()?.code()[..2] {
         "40" => Some(StoreError::Busy(said(fault))),
         "23" => Some(StoreError::Database(said(fault))),
@@ -69,15 +76,23 @@ pub(super) fn failed(fault: Fault) -> StoreError {
     if is_lost(&fault) {
         return StoreError::Busy(format!("the connection was lost: {text}"));
     }
-    let Fault::Said(error) = &fault else { return StoreError::Busy(text) };
-    let Some(code) = error.code() else { return StoreError::Busy(text) };
+    let Fault::Said(error) = &fault else {
+        return StoreError::Busy(text);
+    };
+    let Some(code) = error.code() else {
+        return StoreError::Busy(text);
+    };
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return StoreError::Busy(format!("{READ_ONLY}: {text}"));
     }
     if *code == SqlState::DISK_FULL {
         return StoreError::Full(text);
     }
-    let waits = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::TOO_MANY_CONNECTIONS];
+    let waits = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::TOO_MANY_CONNECTIONS,
+    ];
     if waits.contains(code) || code.code().starts_with("40") || code.code().starts_with("53") {
         return StoreError::Busy(text);
     }

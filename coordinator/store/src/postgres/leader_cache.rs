@@ -30,18 +30,32 @@ impl LeaderCache {
         if !cache.is_for(valid_for) {
             return Seen::default();
         }
-        Seen { open: cache.open, jobs: cache.jobs, steps: cache.steps, due: cache.due, ..Seen::default() }
+        Seen {
+            open: cache.open,
+            jobs: cache.jobs,
+            steps: cache.steps,
+            due: cache.due,
+            ..Seen::default()
+        }
     }
 
     /// Stores the memory of a committed transaction.
     pub(super) fn keep(&mut self, valid_for: String, mut seen: Seen) {
-        let open =
-            |job: &JobNo, jobs: &IdMap<JobNo, JobRow>| jobs.get(job).is_some_and(|row: &JobRow| row.ended_at.is_none());
+        let open = |job: &JobNo, jobs: &IdMap<JobNo, JobRow>| {
+            jobs.get(job)
+                .is_some_and(|row: &JobRow| row.ended_at.is_none())
+        };
         seen.steps.retain(|job, _| open(job, &seen.jobs));
         seen.jobs.retain(|_, row| row.ended_at.is_none());
         if let Some(list) = &mut seen.open {
             list.retain(|job| open(job, &seen.jobs));
         }
-        *self = LeaderCache { valid_for, open: seen.open, jobs: seen.jobs, steps: seen.steps, due: seen.due };
+        *self = LeaderCache {
+            valid_for,
+            open: seen.open,
+            jobs: seen.jobs,
+            steps: seen.steps,
+            due: seen.due,
+        };
     }
 }

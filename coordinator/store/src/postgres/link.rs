@@ -99,12 +99,19 @@ impl Link {
     }
 
     /// Waits for an answer and for all outstanding ones: the first failure caused the others.
-    fn wait<T>(&mut self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+    fn wait<T>(
+        &mut self,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
         let sent = std::mem::take(&mut self.sent);
         self.block_on(async {
             // Polled once, so that it is sent before the answers are awaited.
             let mut asked = std::pin::pin!(asked);
-            let at_once = if sent.is_empty() { None } else { poll_immediate(&mut asked).await };
+            let at_once = if sent.is_empty() {
+                None
+            } else {
+                poll_immediate(&mut asked).await
+            };
             for answer in sent {
                 answer.await?;
             }
@@ -115,15 +122,26 @@ impl Link {
         })
     }
 
-    fn block_on<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
-        let runtime = self.runtime.as_ref().expect("only a link that is being dropped has none");
+    fn block_on<T>(
+        &self,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("only a link that is being dropped has none");
         let answer = runtime.block_on(async { tokio::time::timeout(self.patience, asked).await });
-        answer.map_err(|_| Fault::Silent(self.patience))?.map_err(Fault::Said)
+        answer
+            .map_err(|_| Fault::Silent(self.patience))?
+            .map_err(Fault::Said)
     }
 
     /// Sends a statement and keeps its answer for later. The next call that waits reports its failure.
     fn send(&mut self, mut asked: Answer) -> Result<(), Fault> {
-        let runtime = self.runtime.as_ref().expect("only a link that is being dropped has none");
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("only a link that is being dropped has none");
         let at_once = runtime.block_on(async {
             let at_once = poll_immediate(&mut asked).await;
             // The task of the connection writes it to the socket.
@@ -151,13 +169,17 @@ impl Link {
     }
 
     fn prepared(&mut self, sql: &str) -> Result<Statement, Fault> {
-        let fresh = self.statements.get(sql).filter(|(_, at)| at.elapsed() < PLAN_KEPT);
+        let fresh = self
+            .statements
+            .get(sql)
+            .filter(|(_, at)| at.elapsed() < PLAN_KEPT);
         if let Some((statement, _)) = fresh {
             return Ok(statement.clone());
         }
         let client = Arc::clone(&self.client);
         let statement = self.wait(client.prepare(&numbered(sql)))?;
-        self.statements.insert(sql.to_owned(), (statement.clone(), Instant::now()));
+        self.statements
+            .insert(sql.to_owned(), (statement.clone(), Instant::now()));
         Ok(statement)
     }
 
@@ -178,7 +200,9 @@ impl Link {
     /// Sends a statement without waiting for its answer.
     pub(super) fn later(&mut self, sql: &str, params: OwnParams) -> Result<(), Fault> {
         let (statement, client) = (self.prepared(sql)?, Arc::clone(&self.client));
-        self.send(Box::pin(async move { client.execute_raw(&statement, params).await }))
+        self.send(Box::pin(async move {
+            client.execute_raw(&statement, params).await
+        }))
     }
 
     /// Copies rows into a table without waiting for the answer.
@@ -213,7 +237,9 @@ impl Link {
         match committed {
             Ok(_) => Ok(()),
             // A connection that was lost during a statement may have delivered the COMMIT already.
-            Err(fault @ Fault::Said(_)) if before && fault.is_of_server() => Err(NotDone::Before(fault)),
+            Err(fault @ Fault::Said(_)) if before && fault.is_of_server() => {
+                Err(NotDone::Before(fault))
+            }
             Err(fault) => Err(NotDone::Itself(fault)),
         }
     }
@@ -255,7 +281,11 @@ fn numbered(sql: &str) -> Cow<'_, str> {
     let (mut quoted, mut rewritten) = (false, String::with_capacity(sql.len()));
     for character in sql.chars() {
         quoted ^= character == '\'';
-        rewritten.push(if character == '?' && !quoted { '$' } else { character });
+        rewritten.push(if character == '?' && !quoted {
+            '$'
+        } else {
+            character
+        });
     }
     rewritten.into()
 }
@@ -264,7 +294,9 @@ fn numbered(sql: &str) -> Cow<'_, str> {
 pub(super) fn schema_version(link: &mut Link) -> StoreResult<i64> {
     match link.script("SELECT value FROM meta WHERE key = 'schema_version'") {
         Ok(None) => Ok(0),
-        Ok(Some(text)) => text.parse().map_err(|_| refused(format!("schema_version {text:?} is no number"))),
+        Ok(Some(text)) => text
+            .parse()
+            .map_err(|_| refused(format!("schema_version {text:?} is no number"))),
         Err(fault) if fault.no_table() => Ok(0),
         Err(fault) => Err(failed(fault)),
     }

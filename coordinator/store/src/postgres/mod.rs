@@ -59,7 +59,15 @@ impl Postgres {
 
     fn unconnected(address: Address, options: PostgresOptions) -> Postgres {
         let (cache, statistics) = (LeaderCache::default(), Statistics::default());
-        Postgres { address, options, link: None, fence: Fence::Open, cache, prefetcher: None, statistics }
+        Postgres {
+            address,
+            options,
+            link: None,
+            fence: Fence::Open,
+            cache,
+            prefetcher: None,
+            statistics,
+        }
     }
 
     fn connected(&mut self) -> StoreResult<&mut Link> {
@@ -96,14 +104,23 @@ impl Postgres {
     }
 
     /// Runs `work` in one transaction: all of it or nothing. No other process writes meanwhile.
-    pub fn write<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+    pub fn write<R>(
+        &mut self,
+        work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>,
+    ) -> StoreResult<R> {
         let Some(generation) = self.fence.held()? else {
             self.begin(turn::BEGIN_WRITING)?;
             cost::begin();
-            return self.run(work, Seen::default()).map(|(result, _)| result).inspect(|_| cost::end());
+            return self
+                .run(work, Seen::default())
+                .map(|(result, _)| result)
+                .inspect(|_| cost::end());
         };
         let begun = self.begin(turn::BEGIN_LEADING)?.unwrap_or_default();
-        let found = begun.split(':').next().and_then(|text| text.parse::<i64>().ok());
+        let found = begun
+            .split(':')
+            .next()
+            .and_then(|text| text.parse::<i64>().ok());
         if found != Some(generation) {
             self.fence = Fence::Lost;
             return Err(self.give_up(turn::another(generation, found.unwrap_or(0))));
@@ -126,7 +143,10 @@ impl Postgres {
     }
 
     /// Runs `work` on one consistent snapshot; it can write nothing, and waits for no writer.
-    pub fn read<R>(&mut self, work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
+    pub fn read<R>(
+        &mut self,
+        work: impl FnOnce(&mut PostgresTx<'_>) -> StoreResult<R>,
+    ) -> StoreResult<R> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         self.run(work, Seen::default()).map(|(result, _)| result)
     }
@@ -148,7 +168,10 @@ impl Postgres {
             Err(NotDone::Before(fault)) => Err(self.give_up(failed(fault))),
             Err(NotDone::Itself(fault)) => {
                 let error = not_committed(&fault).unwrap_or_else(|| {
-                    StoreError::Database(format!("whether the last commit took effect is unknown: {}", said(&fault)))
+                    StoreError::Database(format!(
+                        "whether the last commit took effect is unknown: {}",
+                        said(&fault)
+                    ))
                 });
                 Err(self.give_up(error))
             }

@@ -71,12 +71,22 @@ impl Reader {
                     tracing::debug!(%error, "partitions could not be prefetched");
                     Vec::new()
                 });
-                if found.send(Page { job, requested_in, found: page }).is_err() {
+                if found
+                    .send(Page {
+                        job,
+                        requested_in,
+                        found: page,
+                    })
+                    .is_err()
+                {
                     return;
                 }
             }
         };
-        std::thread::Builder::new().name("store-ahead".into()).spawn(read).ok()?;
+        std::thread::Builder::new()
+            .name("store-ahead".into())
+            .spawn(read)
+            .ok()?;
         Some(Reader { requests, pages })
     }
 }
@@ -111,7 +121,9 @@ impl Prefetcher {
             return Vec::new();
         }
         self.arrive(job);
-        let Some(lane) = self.lanes.get_mut(&job) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(&job) else {
+            return Vec::new();
+        };
         let count = lane.found.len().min(limit as usize);
         lane.found.drain(..count).collect()
     }
@@ -127,16 +139,32 @@ impl Prefetcher {
                 return;
             }
             self.states += 1;
-            self.lanes.insert(job, Lane { state: self.states, ..Lane::default() });
+            self.lanes.insert(
+                job,
+                Lane {
+                    state: self.states,
+                    ..Lane::default()
+                },
+            );
         }
-        let Some(lane) = self.lanes.get_mut(&job) else { return };
-        if lane.found.front().is_some_and(|(partition, _)| partition.part <= to) || to < lane.after {
+        let Some(lane) = self.lanes.get_mut(&job) else {
+            return;
+        };
+        if lane
+            .found
+            .front()
+            .is_some_and(|(partition, _)| partition.part <= to)
+            || to < lane.after
+        {
             // Another step of the job reads elsewhere.
             return;
         }
         lane.after = to;
         if !lane.under_way && lane.found.len() < PAGE as usize / 2 {
-            let from = lane.found.back().map_or(to, |(partition, _)| partition.part);
+            let from = lane
+                .found
+                .back()
+                .map_or(to, |(partition, _)| partition.part);
             lane.under_way = reader.requests.send((job, lane.state, from)).is_ok();
         }
     }
@@ -145,10 +173,21 @@ impl Prefetcher {
     fn arrive(&mut self, job: JobNo) {
         let Some(reader) = &self.reader else { return };
         loop {
-            let starved = self.lanes.get(&job).is_some_and(|lane| lane.found.is_empty() && lane.under_way);
-            let page = if starved { reader.pages.recv_timeout(WAIT_MAX).ok() } else { reader.pages.try_recv().ok() };
+            let starved = self
+                .lanes
+                .get(&job)
+                .is_some_and(|lane| lane.found.is_empty() && lane.under_way);
+            let page = if starved {
+                reader.pages.recv_timeout(WAIT_MAX).ok()
+            } else {
+                reader.pages.try_recv().ok()
+            };
             let Some(page) = page else { return };
-            if let Some(lane) = self.lanes.get_mut(&page.job).filter(|lane| lane.state == page.requested_in) {
+            if let Some(lane) = self
+                .lanes
+                .get_mut(&page.job)
+                .filter(|lane| lane.state == page.requested_in)
+            {
                 lane.under_way = false;
                 lane.found.extend(page.found);
             }
@@ -161,14 +200,28 @@ mod tests {
     use super::*;
 
     fn whole(part: PartNo) -> Whole {
-        (crate::testing::fixture::partition(part, "t", "a", "a", 1), Vec::new())
+        (
+            crate::testing::fixture::partition(part, "t", "a", "a", 1),
+            Vec::new(),
+        )
     }
 
     /// A `Prefetcher` whose reader is the test.
-    fn prefetcher() -> (Prefetcher, mpsc::Receiver<(JobNo, u64, PartNo)>, mpsc::Sender<Page>) {
+    fn prefetcher() -> (
+        Prefetcher,
+        mpsc::Receiver<(JobNo, u64, PartNo)>,
+        mpsc::Sender<Page>,
+    ) {
         let (requests, requested) = mpsc::channel();
         let (found, pages) = mpsc::channel();
-        (Prefetcher { reader: Some(Reader { requests, pages }), ..Prefetcher::default() }, requested, found)
+        (
+            Prefetcher {
+                reader: Some(Reader { requests, pages }),
+                ..Prefetcher::default()
+            },
+            requested,
+            found,
+        )
     }
 
     fn parts(taken: &[Whole]) -> Vec<PartNo> {
@@ -178,12 +231,24 @@ mod tests {
     #[test]
     fn reads_that_continue_get_each_partition_once() {
         let (job, (mut prefetcher, requested, found)) = (JobNo(1), prefetcher());
-        assert!(prefetcher.take(job, 0, 300).is_empty(), "nothing was read yet");
+        assert!(
+            prefetcher.take(job, 0, 300).is_empty(),
+            "nothing was read yet"
+        );
         prefetcher.returned(job, 10, 300);
         let (_, state, from) = requested.try_recv().expect("the next page is asked for");
         assert_eq!(from, 10);
-        found.send(Page { job, requested_in: state, found: (11..=14).map(whole).collect() }).expect("it listens");
-        assert!(prefetcher.take(job, 3, 300).is_empty(), "another step of the job is elsewhere");
+        found
+            .send(Page {
+                job,
+                requested_in: state,
+                found: (11..=14).map(whole).collect(),
+            })
+            .expect("it listens");
+        assert!(
+            prefetcher.take(job, 3, 300).is_empty(),
+            "another step of the job is elsewhere"
+        );
         assert_eq!(parts(&prefetcher.take(job, 10, 2)), [11, 12]);
         prefetcher.returned(job, 12, 2);
         assert_eq!(requested.try_recv().expect("more is asked for").2, 14);
@@ -197,12 +262,27 @@ mod tests {
         let (_, state, _) = requested.try_recv().expect("asked");
         prefetcher.forget(job);
         prefetcher.returned(job, 10, 300);
-        assert!(requested.try_recv().is_err(), "the reader cannot see the change before it is committed");
+        assert!(
+            requested.try_recv().is_err(),
+            "the reader cannot see the change before it is committed"
+        );
         prefetcher.begin();
         prefetcher.returned(job, 10, 300);
         let (_, renewed, _) = requested.try_recv().expect("asked again");
-        found.send(Page { job, requested_in: state, found: vec![whole(99)] }).expect("it listens");
-        found.send(Page { job, requested_in: renewed, found: vec![whole(11)] }).expect("it listens");
+        found
+            .send(Page {
+                job,
+                requested_in: state,
+                found: vec![whole(99)],
+            })
+            .expect("it listens");
+        found
+            .send(Page {
+                job,
+                requested_in: renewed,
+                found: vec![whole(11)],
+            })
+            .expect("it listens");
         assert_eq!(parts(&prefetcher.take(job, 10, 300)), [11]);
     }
 }

@@ -19,10 +19,18 @@ pub(super) fn bring_up_to_date(link: &mut Link) -> StoreResult<()> {
 
 /// Runs the next migration. The version is read again, because another process may have run it meanwhile.
 fn next_step(link: &mut Link) -> StoreResult<()> {
-    let exists = link.script("SELECT to_regclass('meta')").map_err(failed)?.is_some();
+    let exists = link
+        .script("SELECT to_regclass('meta')")
+        .map_err(failed)?
+        .is_some();
     let found = if exists { schema_version(link)? } else { 0 };
-    let Some((version, migration)) = next(found)? else { return Ok(()) };
-    tracing::info!(migration = migration.name, "bringing the database's schema up to date");
+    let Some((version, migration)) = next(found)? else {
+        return Ok(());
+    };
+    tracing::info!(
+        migration = migration.name,
+        "bringing the database's schema up to date"
+    );
     link.script(&migration.for_postgres()).map_err(failed)?;
     link.script(&format!(
         "INSERT INTO meta (key, value) VALUES ('schema_version', '{version}')
@@ -30,7 +38,11 @@ fn next_step(link: &mut Link) -> StoreResult<()> {
     ))
     .map_err(failed)?;
     // A leader of the previous version caches rows that the migration may have changed.
-    if link.script("SELECT to_regclass('other_writes')").map_err(failed)?.is_some() {
+    if link
+        .script("SELECT to_regclass('other_writes')")
+        .map_err(failed)?
+        .is_some()
+    {
         link.script(COUNT_WRITE).map_err(failed)?;
     }
     Ok(())

@@ -8,7 +8,11 @@ use std::error::Error;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 impl ToSql for Value<'_> {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(value) => value.to_sql_checked(ty, out),
@@ -35,11 +39,25 @@ impl<'a> Array<'a> {
     fn new(column: Column, values: impl Iterator<Item = &'a Value<'a>>) -> Array<'a> {
         match column {
             Column::Int(_) => Array::Ints(
-                values.map(|value| if let Value::Int(value) = value { Some(*value) } else { None }).collect(),
+                values
+                    .map(|value| {
+                        if let Value::Int(value) = value {
+                            Some(*value)
+                        } else {
+                            None
+                        }
+                    })
+                    .collect(),
             ),
             Column::Text(_) => Array::Texts(
                 values
-                    .map(|value| if let Value::Text(text) = value { Some(without_nul(text)) } else { None })
+                    .map(|value| {
+                        if let Value::Text(text) = value {
+                            Some(without_nul(text))
+                        } else {
+                            None
+                        }
+                    })
                     .collect(),
             ),
         }
@@ -84,12 +102,17 @@ impl Sql for PostgresTx<'_> {
         read: impl FnOnce(Row<'_>) -> StoreResult<T>,
     ) -> StoreResult<Option<T>> {
         let mut read = Some(read);
-        let first = |row: &tokio_postgres::Row| read.take().map(|read| read(Row::new(row))).transpose();
+        let first =
+            |row: &tokio_postgres::Row| read.take().map(|read| read(Row::new(row))).transpose();
         let rows = self.all(sql, &parameters(values), first)?;
         Ok(rows.into_iter().flatten().next())
     }
 
-    fn insert<const N: usize>(&mut self, into: &Insert<N>, rows: &[[Value<'_>; N]]) -> StoreResult<()> {
+    fn insert<const N: usize>(
+        &mut self,
+        into: &Insert<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> StoreResult<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -106,5 +129,8 @@ impl Sql for PostgresTx<'_> {
 }
 
 fn parameters<'v>(values: &'v [Value<'_>]) -> Vec<&'v (dyn ToSql + Sync)> {
-    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+    values
+        .iter()
+        .map(|value| value as &(dyn ToSql + Sync))
+        .collect()
 }

@@ -17,7 +17,14 @@ const EVERY: Duration = Duration::from_secs(60);
 /// which there are a few dozen.
 const TARGET: u32 = 10;
 /// The analysed tables.
-const TABLES: [&str; 6] = ["listing", "partition", "unit", "streak", "failure", "barrier"];
+const TABLES: [&str; 6] = [
+    "listing",
+    "partition",
+    "unit",
+    "streak",
+    "failure",
+    "barrier",
+];
 
 /// Analyses tables after a large listing has been sealed, over a connection of its own: no writer waits for it.
 #[derive(Default)]
@@ -34,14 +41,19 @@ impl Statistics {
             return;
         }
         self.last = Some(Instant::now());
-        let (address, options, running) = (address.clone(), options.clone(), Arc::clone(&self.running));
+        let (address, options, running) =
+            (address.clone(), options.clone(), Arc::clone(&self.running));
         let work = move || {
             if let Err(error) = analyse(&address, &options) {
                 tracing::debug!(%error, "tables could not be analysed");
             }
             running.store(false, Ordering::Release);
         };
-        if std::thread::Builder::new().name("store-analyse".into()).spawn(work).is_err() {
+        if std::thread::Builder::new()
+            .name("store-analyse".into())
+            .spawn(work)
+            .is_err()
+        {
             self.running.store(false, Ordering::Release);
         }
     }
@@ -50,7 +62,8 @@ impl Statistics {
 fn analyse(address: &Address, options: &PostgresOptions) -> StoreResult<()> {
     let mut link = Link::open(address, options)?;
     // The default sample of 30,000 rows would take 0.1 s for each table while the job begins.
-    link.script(&format!("SET default_statistics_target = {TARGET}")).map_err(failed)?;
+    link.script(&format!("SET default_statistics_target = {TARGET}"))
+        .map_err(failed)?;
     for table in TABLES {
         link.script(&format!("ANALYZE {table}"))
             .inspect_err(|fault| tracing::debug!(table, why = said(fault), "not analysed"))

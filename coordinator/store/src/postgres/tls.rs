@@ -6,7 +6,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -49,11 +51,19 @@ pub(super) fn connector(mode: TlsMode, ca_file: Option<&Path>) -> StoreResult<Ma
             let roots = Arc::new(authorities(ca_file)?);
             let chain = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                 .build()
-                .map_err(|e| refused(format!("no authority to trust: {e}; name a CA file with sslrootcert")))?;
+                .map_err(|e| {
+                    refused(format!(
+                        "no authority to trust: {e}; name a CA file with sslrootcert"
+                    ))
+                })?;
             Some(chain)
         }
     };
-    let verifier = Verifier { provider: provider.clone(), chain, name: mode == TlsMode::VerifyFull };
+    let verifier = Verifier {
+        provider: provider.clone(),
+        chain,
+        name: mode == TlsMode::VerifyFull,
+    };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| refused(e.to_string()))?
@@ -70,9 +80,16 @@ fn authorities(ca_file: Option<&Path>) -> StoreResult<RootCertStore> {
         roots.add_parsable_certificates(found.certs);
         return Ok(roots);
     };
-    let unreadable = |e: &dyn std::fmt::Display| refused(format!("the CA file {} cannot be used: {e}", path.display()));
+    let unreadable = |e: &dyn std::fmt::Display| {
+        refused(format!(
+            "the CA file {} cannot be used: {e}",
+            path.display()
+        ))
+    };
     for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
-        roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
+        roots
+            .add(certificate.map_err(|e| unreadable(&e))?)
+            .map_err(|e| unreadable(&e))?;
     }
     Ok(roots)
 }
@@ -96,7 +113,9 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        let Some(chain) = &self.chain else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match chain.verify_server_cert(cert, intermediates, name, ocsp, now) {
             // The name is checked last, so the rest of the certificate is valid.
             Err(Error::InvalidCertificate(
@@ -112,7 +131,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -121,10 +145,17 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

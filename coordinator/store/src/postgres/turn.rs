@@ -19,12 +19,15 @@ macro_rules! begin_alone {
 pub(super) const BEGIN_ALONE: &str = begin_alone!();
 
 /// The same for a candidate. It waits shorter for its turn, so that a session that blocks it is found in time.
-pub(super) const BEGIN_ACQUIRING: &str = concat!("BEGIN; SET LOCAL lock_timeout = 400", "; ", turn!());
+pub(super) const BEGIN_ACQUIRING: &str =
+    concat!("BEGIN; SET LOCAL lock_timeout = 400", "; ", turn!());
 
 /// The same for a leader. It returns the generation of the leader and the count of writes by other processes: until it ends
 /// no other process can become leader or write.
-pub(super) const BEGIN_LEADING: &str =
-    concat!(begin_alone!(), "; SELECT generation || ':' || last_value FROM leader, other_writes WHERE one = 1");
+pub(super) const BEGIN_LEADING: &str = concat!(
+    begin_alone!(),
+    "; SELECT generation || ':' || last_value FROM leader, other_writes WHERE one = 1"
+);
 
 /// Counts a write of a process that does not lead. A sequence counts at once, also when the transaction is rolled back.
 pub(super) const COUNT_WRITE: &str = "SELECT nextval('other_writes')";

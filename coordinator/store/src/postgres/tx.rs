@@ -85,7 +85,11 @@ impl Walk {
         let onward = (1..=STRIDE).contains(&(part - self.last));
         (self.last, self.steps) = (part, if onward { self.steps + 1 } else { 0 });
         self.reads += 1;
-        if self.steps < 2 && self.reads < SCATTERED_MAX { 1 } else { AHEAD }
+        if self.steps < 2 && self.reads < SCATTERED_MAX {
+            1
+        } else {
+            AHEAD
+        }
     }
 }
 
@@ -123,15 +127,27 @@ pub struct PostgresTx<'a> {
 }
 
 impl<'a> PostgresTx<'a> {
-    pub(super) fn new(link: &'a mut Link, prefetcher: Option<&'a mut Prefetcher>, seen: Seen) -> PostgresTx<'a> {
-        PostgresTx { link, prefetcher, seen, waiting: Waiting::default(), broken: None }
+    pub(super) fn new(
+        link: &'a mut Link,
+        prefetcher: Option<&'a mut Prefetcher>,
+        seen: Seen,
+    ) -> PostgresTx<'a> {
+        PostgresTx {
+            link,
+            prefetcher,
+            seen,
+            waiting: Waiting::default(),
+            broken: None,
+        }
     }
 
     /// Writes the rows that wait; returns the rows that were seen. An error that a service ignored is returned here, so
     /// that nothing is committed.
     pub(crate) fn finish(mut self) -> StoreResult<Seen> {
         if let Some(why) = &self.broken {
-            return Err(StoreError::Database(format!("a statement of this transaction failed: {why}")));
+            return Err(StoreError::Database(format!(
+                "a statement of this transaction failed: {why}"
+            )));
         }
         self.flush_jobs()?;
         self.flush_barriers()?;
@@ -174,10 +190,17 @@ impl<'a> PostgresTx<'a> {
     }
 
     /// The same with shared values.
-    pub(crate) fn later_with<const N: usize>(&mut self, sql: &str, values: [Value<'_>; N]) -> StoreResult<()> {
+    pub(crate) fn later_with<const N: usize>(
+        &mut self,
+        sql: &str,
+        values: [Value<'_>; N],
+    ) -> StoreResult<()> {
         self.later(
             sql,
-            values.into_iter().map(|value| Box::new(value.into_owned()) as Box<dyn ToSql + Sync + Send>).collect(),
+            values
+                .into_iter()
+                .map(|value| Box::new(value.into_owned()) as Box<dyn ToSql + Sync + Send>)
+                .collect(),
         )
     }
 
@@ -208,7 +231,8 @@ pub(crate) use own;
 
 /// Reads a column.
 pub(crate) fn column<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> StoreResult<T> {
-    row.try_get(index).map_err(|e| StoreError::Corrupt(e.to_string()))
+    row.try_get(index)
+        .map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads a count: never negative; a negative one in the database is reported, not wrapped.
@@ -229,5 +253,9 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// The same without a copy where there is none.
 pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }

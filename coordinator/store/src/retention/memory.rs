@@ -12,7 +12,11 @@ impl RetentionTx for Memory {
         let decided = |job: JobNo| !self.task.has_pending(job);
         let over = |row: &JobRow| row.ended_at.is_some_and(|at| at < before) && decided(row.no);
         let ended = self.job.jobs.values().filter(|(row, _)| over(row));
-        Ok(ended.map(|(row, _)| row.no).filter(|no| Some(*no) != newest).take(limit as usize).collect())
+        Ok(ended
+            .map(|(row, _)| row.no)
+            .filter(|no| Some(*no) != newest)
+            .take(limit as usize)
+            .collect())
     }
 
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {
@@ -23,7 +27,9 @@ impl RetentionTx for Memory {
         };
         self.listing.assets.retain(|key, _| count(key.0 != job));
         self.listing.row_errors.retain(|key, _| count(key.0 != job));
-        self.partition.partitions.retain(|key, _| count(key.0 != job));
+        self.partition
+            .partitions
+            .retain(|key, _| count(key.0 != job));
         self.partition.moved.retain(|key, _| count(key.0 != job));
         self.step.retain(|key, _| count(key.0 != job));
         self.unit.retain(|unit, _| count(unit.job != job));
@@ -34,7 +40,10 @@ impl RetentionTx for Memory {
         self.attempt.retain(|key, _| key.0.job != job);
         self.loss.retain(|key, _| key.0.job != job);
         self.schedule.forget_job(job);
-        Ok(Removed { rows: rows.min(u64::from(limit)), gone: true })
+        Ok(Removed {
+            rows: rows.min(u64::from(limit)),
+            gone: true,
+        })
     }
 
     fn aging_time(&mut self) -> StoreResult<Option<Timestamp>> {

@@ -7,9 +7,16 @@ use protocol::time::Timestamp;
 const KEY: &str = "aging_time";
 
 pub(super) fn aging_time(tx: &mut impl Sql) -> StoreResult<Option<Timestamp>> {
-    let found: Option<String> =
-        tx.query_one("SELECT value FROM meta WHERE key = ?1", &values![KEY], |row| row.get(0))?;
-    let parse = |text: String| text.parse().map(Timestamp).map_err(|error| corrupt(KEY, error));
+    let found: Option<String> = tx.query_one(
+        "SELECT value FROM meta WHERE key = ?1",
+        &values![KEY],
+        |row| row.get(0),
+    )?;
+    let parse = |text: String| {
+        text.parse()
+            .map(Timestamp)
+            .map_err(|error| corrupt(KEY, error))
+    };
     found.map(parse).transpose()
 }
 

@@ -11,18 +11,34 @@ impl SqliteTx<'_> {
     /// Removes the first `limit` rows of a job from a table.
     fn remove_first(&self, table: &str, key: &[&str], job: JobNo, limit: u64) -> StoreResult<u64> {
         let columns = key.join(", ");
-        let find = format!("SELECT {columns} FROM {table} WHERE job = ?1 ORDER BY {columns} LIMIT 1 OFFSET ?2");
-        let beyond = self.one(&find, params![job.0, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            (0..key.len()).map(|column| row.get::<_, Value>(column)).collect::<rusqlite::Result<Vec<Value>>>()
-        })?;
+        let find = format!(
+            "SELECT {columns} FROM {table} WHERE job = ?1 ORDER BY {columns} LIMIT 1 OFFSET ?2"
+        );
+        let beyond = self.one(
+            &find,
+            params![job.0, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| {
+                (0..key.len())
+                    .map(|column| row.get::<_, Value>(column))
+                    .collect::<rusqlite::Result<Vec<Value>>>()
+            },
+        )?;
         let removed = match beyond {
-            None => self.run(&format!("DELETE FROM {table} WHERE job = ?1"), params![job.0])?,
+            None => self.run(
+                &format!("DELETE FROM {table} WHERE job = ?1"),
+                params![job.0],
+            )?,
             Some(beyond) => {
                 let marks: Vec<String> = (2..2 + key.len()).map(|n| format!("?{n}")).collect();
-                let sql = format!("DELETE FROM {table} WHERE job = ?1 AND ({columns}) < ({})", marks.join(", "));
+                let sql = format!(
+                    "DELETE FROM {table} WHERE job = ?1 AND ({columns}) < ({})",
+                    marks.join(", ")
+                );
                 let values = std::iter::once(Value::Integer(job.0)).chain(beyond);
                 let mut statement = self.db.prepare_cached(&sql).map_err(failed)?;
-                statement.execute(params_from_iter(values)).map_err(failed)?
+                statement
+                    .execute(params_from_iter(values))
+                    .map_err(failed)?
             }
         };
         Ok(removed as u64)

@@ -6,7 +6,10 @@ use protocol::id::{Kind, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 
-pub(crate) const CHECKS: &[Check] = &[("costs, withheld steps and speculative copies read back", schedule)];
+pub(crate) const CHECKS: &[Check] = &[(
+    "costs, withheld steps and speculative copies read back",
+    schedule,
+)];
 
 fn schedule(tx: &mut dyn Tx) {
     let job = add_job(tx);
@@ -15,40 +18,79 @@ fn schedule(tx: &mut dyn Tx) {
         sketch.note(us);
         CostRow { kind, size, sketch }
     };
-    let costs = [cost(Kind::Transfer, 20, 5), cost(Kind::Transfer, 100, 7), cost(Kind::Noop, 3, 9)];
+    let costs = [
+        cost(Kind::Transfer, 20, 5),
+        cost(Kind::Transfer, 100, 7),
+        cost(Kind::Noop, 3, 9),
+    ];
     tx.put_costs(&costs[1..]).expect("writes");
-    tx.put_costs(&[cost(Kind::Transfer, 100, 1), costs[0].clone()]).expect("writes");
+    tx.put_costs(&[cost(Kind::Transfer, 100, 1), costs[0].clone()])
+        .expect("writes");
     tx.put_costs(&costs[1..2]).expect("replaces");
     assert_eq!(tx.costs().expect("reads"), costs);
     let reason = protocol::rules::schedule::wait_reason::WaitReason::TenantShare;
-    let row = |step, until| WithheldRow { step: StepNo(step), reason, since: Timestamp(3), until };
-    tx.put_withheld(job, &[row(1, Some(Timestamp(8))), row(0, None)]).expect("writes");
-    assert_eq!(tx.withheld(job).expect("reads"), [row(0, None), row(1, Some(Timestamp(8)))]);
+    let row = |step, until| WithheldRow {
+        step: StepNo(step),
+        reason,
+        since: Timestamp(3),
+        until,
+    };
+    tx.put_withheld(job, &[row(1, Some(Timestamp(8))), row(0, None)])
+        .expect("writes");
+    assert_eq!(
+        tx.withheld(job).expect("reads"),
+        [row(0, None), row(1, Some(Timestamp(8)))]
+    );
     tx.put_withheld(job, &[row(1, None)]).expect("replaces");
     assert_eq!(tx.withheld(job).expect("reads"), [row(1, None)]);
     tx.put_withheld(job, &[]).expect("clears");
     assert_eq!(tx.withheld(job).expect("reads"), []);
-    let unit = |part| UnitId { job, step: STEP, part };
-    let both = Speculation { older: 1, newer: 2, state: SpeculationState::Both };
+    let unit = |part| UnitId {
+        job,
+        step: STEP,
+        part,
+    };
+    let both = Speculation {
+        older: 1,
+        newer: 2,
+        state: SpeculationState::Both,
+    };
     tx.put_speculation(unit(7), Some(both)).expect("writes");
     tx.put_speculation(unit(5), Some(both)).expect("writes");
-    let older = Speculation { state: SpeculationState::Older, ..both };
+    let older = Speculation {
+        state: SpeculationState::Older,
+        ..both
+    };
     tx.put_speculation(unit(7), Some(older)).expect("replaces");
     assert_eq!(tx.speculation(unit(7)).expect("reads"), Some(older));
-    assert_eq!(tx.speculations(job).expect("reads"), [(unit(5), both), (unit(7), older)]);
+    assert_eq!(
+        tx.speculations(job).expect("reads"),
+        [(unit(5), both), (unit(7), older)]
+    );
     let slice = |number, state, receipt: Option<&str>| SliceRow {
-        slice: protocol::rules::storage::multipart::Slice { number, first: u64::from(number) * 10, bytes: 10 },
+        slice: protocol::rules::storage::multipart::Slice {
+            number,
+            first: u64::from(number) * 10,
+            bytes: 10,
+        },
         state,
         epoch: 2,
         attempt: 1,
         due_at: (state == UnitState::Retrying).then_some(Timestamp(9)),
         receipt: receipt.map(str::to_owned),
     };
-    let cut = [slice(1, UnitState::Ready, None), slice(2, UnitState::Retrying, None)];
+    let cut = [
+        slice(1, UnitState::Ready, None),
+        slice(2, UnitState::Retrying, None),
+    ];
     tx.put_slices(unit(7), &cut).expect("writes");
-    tx.put_slices(unit(7), &[slice(2, UnitState::Succeeded, Some("etag"))]).expect("replaces");
+    tx.put_slices(unit(7), &[slice(2, UnitState::Succeeded, Some("etag"))])
+        .expect("replaces");
     let found = tx.slices(unit(7)).expect("reads");
-    assert_eq!(found, [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]);
+    assert_eq!(
+        found,
+        [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]
+    );
     assert_eq!(tx.slices(unit(5)).expect("reads"), []);
     let draft = protocol::wire::unit::Draft {
         asset: "a".into(),
@@ -59,16 +101,32 @@ fn schedule(tx: &mut dyn Tx) {
         upload: "u".into(),
         version: ("t".into(), Some("v".into())),
     };
-    let row = |part, state| CutRow { unit: unit(part), state, drafts: vec![draft.clone()] };
-    for (part, state) in [(7, CutState::Open), (5, CutState::Open), (7, CutState::Discarding), (5, CutState::Closed)] {
+    let row = |part, state| CutRow {
+        unit: unit(part),
+        state,
+        drafts: vec![draft.clone()],
+    };
+    for (part, state) in [
+        (7, CutState::Open),
+        (5, CutState::Open),
+        (7, CutState::Discarding),
+        (5, CutState::Closed),
+    ] {
         tx.put_cut(&row(part, state)).expect("writes");
     }
     let of_job = |tx: &mut dyn Tx| {
-        let units = tx.cut_units().expect("reads").into_iter().filter(|unit| unit.job == job);
+        let units = tx
+            .cut_units()
+            .expect("reads")
+            .into_iter()
+            .filter(|unit| unit.job == job);
         let cuts = units.map(|unit| tx.cut(unit).expect("reads").expect("it is listed"));
         cuts.collect::<Vec<_>>()
     };
-    assert_eq!(of_job(tx), [row(5, CutState::Closed), row(7, CutState::Discarding)]);
+    assert_eq!(
+        of_job(tx),
+        [row(5, CutState::Closed), row(7, CutState::Discarding)]
+    );
     tx.forget_cut(unit(7)).expect("forgets");
     assert_eq!(of_job(tx), [row(5, CutState::Closed)]);
     assert_eq!(tx.cut(unit(7)).expect("reads"), None);

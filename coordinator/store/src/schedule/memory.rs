@@ -7,21 +7,38 @@ use protocol::id::{JobNo, UnitId};
 impl ScheduleTx for Memory {
     fn costs(&mut self) -> StoreResult<Vec<CostRow>> {
         let rows = self.schedule.costs.iter();
-        Ok(rows.map(|((kind, size), sketch)| CostRow { kind: *kind, size: *size, sketch: sketch.clone() }).collect())
+        Ok(rows
+            .map(|((kind, size), sketch)| CostRow {
+                kind: *kind,
+                size: *size,
+                sketch: sketch.clone(),
+            })
+            .collect())
     }
 
     fn put_costs(&mut self, rows: &[CostRow]) -> StoreResult<()> {
-        self.schedule.costs.extend(rows.iter().map(|row| ((row.kind, row.size), row.sketch.clone())));
+        self.schedule.costs.extend(
+            rows.iter()
+                .map(|row| ((row.kind, row.size), row.sketch.clone())),
+        );
         Ok(())
     }
 
     fn withheld(&mut self, job: JobNo) -> StoreResult<Vec<WithheldRow>> {
-        Ok(self.schedule.withheld.iter().filter(|((j, _), _)| *j == job).map(|(_, row)| *row).collect())
+        Ok(self
+            .schedule
+            .withheld
+            .iter()
+            .filter(|((j, _), _)| *j == job)
+            .map(|(_, row)| *row)
+            .collect())
     }
 
     fn put_withheld(&mut self, job: JobNo, rows: &[WithheldRow]) -> StoreResult<()> {
         self.schedule.withheld.retain(|(j, _), _| *j != job);
-        self.schedule.withheld.extend(rows.iter().map(|row| ((job, row.step), *row)));
+        self.schedule
+            .withheld
+            .extend(rows.iter().map(|row| ((job, row.step), *row)));
         Ok(())
     }
 
@@ -30,7 +47,11 @@ impl ScheduleTx for Memory {
     }
 
     fn speculations(&mut self, job: JobNo) -> StoreResult<Vec<(UnitId, Speculation)>> {
-        let of_job = self.schedule.speculations.iter().filter(|(unit, _)| unit.job == job);
+        let of_job = self
+            .schedule
+            .speculations
+            .iter()
+            .filter(|(unit, _)| unit.job == job);
         Ok(of_job.map(|(unit, row)| (*unit, *row)).collect())
     }
 
@@ -43,11 +64,19 @@ impl ScheduleTx for Memory {
     }
 
     fn slices(&mut self, unit: UnitId) -> StoreResult<Vec<SliceRow>> {
-        Ok(self.schedule.slices.range((unit, 0)..=(unit, u32::MAX)).map(|(_, row)| row.clone()).collect())
+        Ok(self
+            .schedule
+            .slices
+            .range((unit, 0)..=(unit, u32::MAX))
+            .map(|(_, row)| row.clone())
+            .collect())
     }
 
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()> {
-        self.schedule.slices.extend(rows.iter().map(|row| ((unit, row.slice.number), row.clone())));
+        self.schedule.slices.extend(
+            rows.iter()
+                .map(|row| ((unit, row.slice.number), row.clone())),
+        );
         Ok(())
     }
 

@@ -63,7 +63,9 @@ impl SpeculationState {
     /// Reads the spelling of [`SpeculationState::as_str`].
     pub fn parse(text: &str) -> Option<SpeculationState> {
         use SpeculationState as S;
-        [S::Both, S::Older, S::Adopted].into_iter().find(|state| state.as_str() == text)
+        [S::Both, S::Older, S::Adopted]
+            .into_iter()
+            .find(|state| state.as_str() == text)
     }
 }
 
@@ -103,7 +105,9 @@ impl CutState {
     /// Reads the spelling of [`CutState::as_str`].
     pub fn parse(text: &str) -> Option<CutState> {
         use CutState as S;
-        [S::Open, S::Closed, S::Discarding].into_iter().find(|state| state.as_str() == text)
+        [S::Open, S::Closed, S::Discarding]
+            .into_iter()
+            .find(|state| state.as_str() == text)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The tables of the scheduler in SQL.
-use super::{CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow};
+use super::{
+    CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow,
+};
 use crate::error::{StoreResult, corrupt};
 use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, Value, values};
@@ -16,8 +18,17 @@ static PUT_COSTS: Insert<5> = Insert::new(
        places = excluded.places",
 );
 
-static INSERT_WITHHELD: Insert<5> =
-    Insert::new("withheld", [Int("job"), Int("step"), Text("reason"), Int("since"), Int("until")], "");
+static INSERT_WITHHELD: Insert<5> = Insert::new(
+    "withheld",
+    [
+        Int("job"),
+        Int("step"),
+        Text("reason"),
+        Int("since"),
+        Int("until"),
+    ],
+    "",
+);
 
 static PUT_SLICES: Insert<11> = Insert::new(
     "slice",
@@ -39,23 +50,46 @@ static PUT_SLICES: Insert<11> = Insert::new(
 );
 
 fn read_speculation(row: Row<'_>, at: usize) -> StoreResult<Speculation> {
-    Ok(Speculation { older: row.get(at)?, newer: row.get(at + 1)?, state: row.word(at + 2, SpeculationState::parse)? })
+    Ok(Speculation {
+        older: row.get(at)?,
+        newer: row.get(at + 1)?,
+        state: row.word(at + 2, SpeculationState::parse)?,
+    })
 }
 
 impl<T: Sql> ScheduleTx for T {
     fn costs(&mut self) -> StoreResult<Vec<CostRow>> {
-        let mut costs = self.query("SELECT kind, size, measures, total_us, places FROM cost", &[], |row| {
-            let sketch = Sketch { count: row.get(2)?, total_us: row.get(3)?, places: row.json(4, "cost")? };
-            Ok(CostRow { kind: row.word(0, Kind::parse)?, size: row.get(1)?, sketch })
-        })?;
+        let mut costs = self.query(
+            "SELECT kind, size, measures, total_us, places FROM cost",
+            &[],
+            |row| {
+                let sketch = Sketch {
+                    count: row.get(2)?,
+                    total_us: row.get(3)?,
+                    places: row.json(4, "cost")?,
+                };
+                Ok(CostRow {
+                    kind: row.word(0, Kind::parse)?,
+                    size: row.get(1)?,
+                    sketch,
+                })
+            },
+        )?;
         costs.sort_by_key(|row| (row.kind, row.size));
         Ok(costs)
     }
 
     fn put_costs(&mut self, rows: &[CostRow]) -> StoreResult<()> {
         let values_of = |row: &CostRow| -> StoreResult<[Value<'static>; 5]> {
-            let places = serde_json::to_string(&row.sketch.places).map_err(|e| corrupt("cost", e))?;
-            Ok(values![row.kind.as_str(), row.size, row.sketch.count, row.sketch.total_us, places])
+            let places =
+                serde_json::to_string(&row.sketch.places).map_err(|e| corrupt("cost", e))?;
+            Ok(values![
+                row.kind.as_str(),
+                row.size,
+                row.sketch.count,
+                row.sketch.total_us,
+                places
+            ])
         };
         let rows: Vec<_> = rows.iter().map(values_of).collect::<StoreResult<_>>()?;
         self.insert(&PUT_COSTS, &rows)
@@ -75,7 +109,9 @@ impl<T: Sql> ScheduleTx for T {
 
     fn put_withheld(&mut self, job: JobNo, rows: &[WithheldRow]) -> StoreResult<()> {
         self.execute("DELETE FROM withheld WHERE job = ?1", &values![job])?;
-        let rows = rows.iter().map(|row| values![job, row.step, row.reason.as_str(), row.since, row.until]);
+        let rows = rows
+            .iter()
+            .map(|row| values![job, row.step, row.reason.as_str(), row.since, row.until]);
         self.insert(&INSERT_WITHHELD, &rows.collect::<Vec<_>>())
     }
 
@@ -118,7 +154,11 @@ impl<T: Sql> ScheduleTx for T {
             &values![unit.job, unit.step, unit.part],
             |row| {
                 Ok(SliceRow {
-                    slice: Slice { number: row.get(0)?, first: row.get(1)?, bytes: row.get(2)? },
+                    slice: Slice {
+                        number: row.get(0)?,
+                        first: row.get(1)?,
+                        bytes: row.get(2)?,
+                    },
                     state: row.word(3, UnitState::parse)?,
                     epoch: row.get(4)?,
                     attempt: row.get(5)?,
@@ -149,14 +189,24 @@ impl<T: Sql> ScheduleTx for T {
     }
 
     fn cut_units(&mut self) -> StoreResult<Vec<UnitId>> {
-        self.query("SELECT job, step, part FROM cut ORDER BY job, step, part", &[], |row| row.unit(0))
+        self.query(
+            "SELECT job, step, part FROM cut ORDER BY job, step, part",
+            &[],
+            |row| row.unit(0),
+        )
     }
 
     fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
         self.query_one(
             "SELECT state, drafts FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
             &values![unit.job, unit.step, unit.part],
-            |row| Ok(CutRow { unit, state: row.word(0, CutState::parse)?, drafts: row.json(1, "cut")? }),
+            |row| {
+                Ok(CutRow {
+                    unit,
+                    state: row.word(0, CutState::parse)?,
+                    drafts: row.json(1, "cut")?,
+                })
+            },
         )
     }
 
@@ -172,8 +222,14 @@ impl<T: Sql> ScheduleTx for T {
 
     fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
         let key = values![unit.job, unit.step, unit.part];
-        self.execute("DELETE FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3", &key)?;
-        self.execute("DELETE FROM slice WHERE job = ?1 AND step = ?2 AND part = ?3", &key)?;
+        self.execute(
+            "DELETE FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
+            &key,
+        )?;
+        self.execute(
+            "DELETE FROM slice WHERE job = ?1 AND step = ?2 AND part = ?3",
+            &key,
+        )?;
         Ok(())
     }
 }

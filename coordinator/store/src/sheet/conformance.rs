@@ -17,7 +17,11 @@ fn at(n: i64) -> Timestamp {
 }
 
 fn sheet(hash: &str, text: &str, time: i64) -> SheetRow {
-    SheetRow { hash: hash.into(), sheet: text.into(), measured_at: at(time) }
+    SheetRow {
+        hash: hash.into(),
+        sheet: text.into(),
+        measured_at: at(time),
+    }
 }
 
 fn verdict(asset: &str, hash: &str, digest: &str, time: i64) -> VerdictRow {
@@ -34,21 +38,43 @@ fn verdict(asset: &str, hash: &str, digest: &str, time: i64) -> VerdictRow {
 }
 
 fn sheets(tx: &mut dyn Tx) {
-    tx.put_sheets(&[sheet("h2", "{}", 1), sheet("h1", "{\"x\":1}", 2), sheet("h2", "{\"y\":2}", 3)]).expect("writes");
+    tx.put_sheets(&[
+        sheet("h2", "{}", 1),
+        sheet("h1", "{\"x\":1}", 2),
+        sheet("h2", "{\"y\":2}", 3),
+    ])
+    .expect("writes");
     tx.put_sheets(&[]).expect("nothing is nothing");
     let asked = ["h2", "h9", "h1", "h2"].map(str::to_owned);
-    assert_eq!(tx.sheets(&asked).expect("reads"), [sheet("h1", "{\"x\":1}", 2), sheet("h2", "{\"y\":2}", 3)]);
+    assert_eq!(
+        tx.sheets(&asked).expect("reads"),
+        [sheet("h1", "{\"x\":1}", 2), sheet("h2", "{\"y\":2}", 3)]
+    );
     assert_eq!(tx.sheets(&[]).expect("reads"), []);
     tx.put_sheets(&[sheet("h1", "{}", 5)]).expect("writes");
-    assert_eq!(tx.sheets(&asked[2..3]).expect("reads"), [sheet("h1", "{}", 5)]);
+    assert_eq!(
+        tx.sheets(&asked[2..3]).expect("reads"),
+        [sheet("h1", "{}", 5)]
+    );
 }
 
 fn verdicts(tx: &mut dyn Tx) {
-    tx.put_verdicts(&[verdict("a", "h1", "d1", 1), verdict("a", "h2", "d1", 3), verdict("b", "h1", "d1", 9)])
-        .expect("writes");
-    let again = VerdictRow { verdict: "pass".into(), ..verdict("a", "h1", "d1", 2) };
-    tx.put_verdicts(&[verdict("a", "h1", "d1", 2), again.clone()]).expect("the last one counts");
-    assert_eq!(tx.verdicts("a", 9).expect("reads"), [verdict("a", "h2", "d1", 3), again]);
+    tx.put_verdicts(&[
+        verdict("a", "h1", "d1", 1),
+        verdict("a", "h2", "d1", 3),
+        verdict("b", "h1", "d1", 9),
+    ])
+    .expect("writes");
+    let again = VerdictRow {
+        verdict: "pass".into(),
+        ..verdict("a", "h1", "d1", 2)
+    };
+    tx.put_verdicts(&[verdict("a", "h1", "d1", 2), again.clone()])
+        .expect("the last one counts");
+    assert_eq!(
+        tx.verdicts("a", 9).expect("reads"),
+        [verdict("a", "h2", "d1", 3), again]
+    );
     assert_eq!(tx.verdicts("a", 1).expect("reads").len(), 1);
     assert_eq!(tx.verdicts("c", 9).expect("reads"), []);
 }
@@ -68,16 +94,33 @@ fn asset(id: &str) -> Asset {
 
 fn candidate_hashes(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    tx.append_listing(no, true, &[(1, asset("a")), (2, asset("b"))]).expect("appends");
-    let fact = |id: &str| AssetFact { asset: id.into(), hash: Some("landed".into()), ..AssetFact::default() };
+    tx.append_listing(no, true, &[(1, asset("a")), (2, asset("b"))])
+        .expect("appends");
+    let fact = |id: &str| AssetFact {
+        asset: id.into(),
+        hash: Some("landed".into()),
+        ..AssetFact::default()
+    };
     tx.put_facts(no, &[fact("a")], at(1)).expect("writes");
-    tx.put_verdicts(&[verdict("a", "older", "d", 1), verdict("a", "judged", "d", 2), verdict("c", "judged", "d", 1)])
-        .expect("writes");
+    tx.put_verdicts(&[
+        verdict("a", "older", "d", 1),
+        verdict("a", "judged", "d", 2),
+        verdict("c", "judged", "d", 1),
+    ])
+    .expect("writes");
     let pair = |asset: &str, hash: &str| (asset.to_owned(), hash.to_owned());
     let asked = ["c", "a", "absent", "b"].map(str::to_owned);
-    let known = [pair("a", "judged"), pair("a", "landed"), pair("c", "judged")];
+    let known = [
+        pair("a", "judged"),
+        pair("a", "landed"),
+        pair("c", "judged"),
+    ];
     assert_eq!(tx.believed(&asked).expect("reads"), known);
-    tx.put_verdicts(&[verdict("a", "landed", "d", 3)]).expect("writes");
-    assert_eq!(tx.believed(&asked[1..2]).expect("reads"), [pair("a", "landed")]);
+    tx.put_verdicts(&[verdict("a", "landed", "d", 3)])
+        .expect("writes");
+    assert_eq!(
+        tx.believed(&asked[1..2]).expect("reads"),
+        [pair("a", "landed")]
+    );
     assert_eq!(tx.believed(&[]).expect("reads"), []);
 }

@@ -7,21 +7,34 @@ use std::collections::BTreeSet;
 
 impl SheetTx for Memory {
     fn put_sheets(&mut self, rows: &[SheetRow]) -> StoreResult<()> {
-        self.sheet.sheets.extend(rows.iter().map(|row| (row.hash.clone(), row.clone())));
+        self.sheet
+            .sheets
+            .extend(rows.iter().map(|row| (row.hash.clone(), row.clone())));
         Ok(())
     }
 
     fn sheets(&mut self, hashes: &[String]) -> StoreResult<Vec<SheetRow>> {
         let asked: BTreeSet<&String> = hashes.iter().collect();
-        Ok(asked.into_iter().filter_map(|hash| self.sheet.sheets.get(hash)).cloned().collect())
+        Ok(asked
+            .into_iter()
+            .filter_map(|hash| self.sheet.sheets.get(hash))
+            .cloned()
+            .collect())
     }
 
     fn believed(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>> {
         let mut found = BTreeSet::new();
         for asset in assets {
-            let declared = self.catalogue_entry(asset)?.and_then(|entry| entry.fact.hash);
+            let declared = self
+                .catalogue_entry(asset)?
+                .and_then(|entry| entry.fact.hash);
             let judged = self.verdicts(asset, 1)?.pop().map(|row| row.hash);
-            found.extend(declared.into_iter().chain(judged).map(|hash| (asset.clone(), hash)));
+            found.extend(
+                declared
+                    .into_iter()
+                    .chain(judged)
+                    .map(|hash| (asset.clone(), hash)),
+            );
         }
         Ok(found.into_iter().collect())
     }
@@ -35,9 +48,16 @@ impl SheetTx for Memory {
     }
 
     fn verdicts(&mut self, asset: &str, limit: u32) -> StoreResult<Vec<VerdictRow>> {
-        let mut rows: Vec<VerdictRow> =
-            self.sheet.verdicts.values().filter(|row| row.asset == asset).cloned().collect();
-        rows.sort_by(|a, b| (b.judged_at, &a.hash, &a.digest).cmp(&(a.judged_at, &b.hash, &b.digest)));
+        let mut rows: Vec<VerdictRow> = self
+            .sheet
+            .verdicts
+            .values()
+            .filter(|row| row.asset == asset)
+            .cloned()
+            .collect();
+        rows.sort_by(|a, b| {
+            (b.judged_at, &a.hash, &a.digest).cmp(&(a.judged_at, &b.hash, &b.digest))
+        });
         rows.truncate(limit as usize);
         Ok(rows)
     }

@@ -35,14 +35,21 @@ pub(super) trait Dialect: Sql {
 
 /// Reads hash, sheet and the time of the measurement.
 pub(super) fn read_sheet(row: Row<'_>) -> StoreResult<SheetRow> {
-    Ok(SheetRow { hash: row.get(0)?, sheet: row.get(1)?, measured_at: row.get(2)? })
+    Ok(SheetRow {
+        hash: row.get(0)?,
+        sheet: row.get(1)?,
+        measured_at: row.get(2)?,
+    })
 }
 
 impl<T: Dialect> SheetTx for T {
     fn put_sheets(&mut self, rows: &[SheetRow]) -> StoreResult<()> {
         // The last row of a hash counts.
-        let rows: BTreeMap<&str, &SheetRow> = rows.iter().map(|row| (row.hash.as_str(), row)).collect();
-        let rows = rows.values().map(|row| values![&row.hash, &row.sheet, row.measured_at]);
+        let rows: BTreeMap<&str, &SheetRow> =
+            rows.iter().map(|row| (row.hash.as_str(), row)).collect();
+        let rows = rows
+            .values()
+            .map(|row| values![&row.hash, &row.sheet, row.measured_at]);
         self.insert(&PUT_SHEETS, &rows.collect::<Vec<_>>())
     }
 
@@ -56,10 +63,21 @@ impl<T: Dialect> SheetTx for T {
 
     fn put_verdicts(&mut self, rows: &[VerdictRow]) -> StoreResult<()> {
         // The last verdict on a key counts.
-        let rows: BTreeMap<_, &VerdictRow> =
-            rows.iter().map(|row| ((&row.hash, &row.digest, &row.asset), row)).collect();
+        let rows: BTreeMap<_, &VerdictRow> = rows
+            .iter()
+            .map(|row| ((&row.hash, &row.digest, &row.asset), row))
+            .collect();
         let rows = rows.values().map(|row| {
-            values![&row.hash, &row.digest, &row.asset, &row.policy, &row.verdict, &row.report, row.job, row.judged_at,]
+            values![
+                &row.hash,
+                &row.digest,
+                &row.asset,
+                &row.policy,
+                &row.verdict,
+                &row.report,
+                row.job,
+                row.judged_at,
+            ]
         });
         self.insert(&PUT_VERDICTS, &rows.collect::<Vec<_>>())
     }

@@ -30,7 +30,11 @@ impl<'a> Filter<'a> {
 
     /// The terms behind WHERE; nothing when there are none.
     pub(crate) fn clause(&self) -> String {
-        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+        if self.terms.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.terms.join(" AND "))
+        }
     }
 
     /// The parameters in the order of their places.
@@ -53,6 +57,9 @@ mod tests {
         filter.compare("d >", Some("x"));
         assert_eq!(filter.place(9_i64), "?3");
         assert_eq!(filter.clause(), "WHERE a = ?1 AND c IS NULL AND d > ?2");
-        assert_eq!(filter.values(), [Value::from(1_i64), Value::from("x"), Value::from(9_i64)]);
+        assert_eq!(
+            filter.values(),
+            [Value::from(1_i64), Value::from("x"), Value::from(9_i64)]
+        );
     }
 }

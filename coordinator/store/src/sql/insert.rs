@@ -36,8 +36,18 @@ pub(crate) struct Insert<const N: usize> {
 
 impl<const N: usize> Insert<N> {
     /// `conflict` is empty or begins with `ON CONFLICT`.
-    pub(crate) const fn new(table: &'static str, columns: [Column; N], conflict: &'static str) -> Insert<N> {
-        Insert { table, columns, conflict, row: OnceLock::new(), arrays: OnceLock::new() }
+    pub(crate) const fn new(
+        table: &'static str,
+        columns: [Column; N],
+        conflict: &'static str,
+    ) -> Insert<N> {
+        Insert {
+            table,
+            columns,
+            conflict,
+            row: OnceLock::new(),
+            arrays: OnceLock::new(),
+        }
     }
 
     /// The columns in the order of the values.
@@ -56,15 +66,20 @@ impl<const N: usize> Insert<N> {
     /// The statement for many rows, with an array of values for each column.
     pub(crate) fn of_arrays(&self) -> &str {
         self.arrays.get_or_init(|| {
-            let places: Vec<String> =
-                (1..).zip(self.columns).map(|(n, column)| format!("?{n}::{}", column.array())).collect();
+            let places: Vec<String> = (1..)
+                .zip(self.columns)
+                .map(|(n, column)| format!("?{n}::{}", column.array()))
+                .collect();
             self.text(&format!("SELECT * FROM unnest({})", places.join(", ")))
         })
     }
 
     fn text(&self, source: &str) -> String {
         let names = self.columns.map(Column::name).join(", ");
-        format!("INSERT INTO {} ({names}) {source} {}", self.table, self.conflict)
+        format!(
+            "INSERT INTO {} ({names}) {source} {}",
+            self.table, self.conflict
+        )
     }
 }
 
@@ -74,8 +89,15 @@ mod tests {
 
     #[test]
     fn insert_has_one_text_for_a_row_and_one_for_arrays() {
-        let insert = Insert::new("t", [Column::Int("a"), Column::Text("b")], "ON CONFLICT DO NOTHING");
-        assert_eq!(insert.of_row(), "INSERT INTO t (a, b) VALUES (?1, ?2) ON CONFLICT DO NOTHING");
+        let insert = Insert::new(
+            "t",
+            [Column::Int("a"), Column::Text("b")],
+            "ON CONFLICT DO NOTHING",
+        );
+        assert_eq!(
+            insert.of_row(),
+            "INSERT INTO t (a, b) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+        );
         let arrays = "INSERT INTO t (a, b) SELECT * FROM unnest(?1::BIGINT[], ?2::TEXT[]) ON CONFLICT DO NOTHING";
         assert_eq!(insert.of_arrays(), arrays);
     }

@@ -35,7 +35,11 @@ pub(crate) trait Sql {
 
     /// Inserts rows: one statement for each in SQLite, one for all in PostgreSQL. With `ON CONFLICT … DO UPDATE` no key may
     /// come twice, because one statement changes a row once.
-    fn insert<const N: usize>(&mut self, into: &Insert<N>, rows: &[[Value<'_>; N]]) -> StoreResult<()>;
+    fn insert<const N: usize>(
+        &mut self,
+        into: &Insert<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> StoreResult<()>;
 }
 
 /// Parameters of a statement, from values that [`Value`] can be made of.

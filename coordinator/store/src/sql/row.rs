@@ -26,19 +26,31 @@ impl<'r> Row<'r> {
     }
 
     /// Reads a word of a closed list.
-    pub(crate) fn word<T>(self, at: usize, parse: impl FnOnce(&str) -> Option<T>) -> StoreResult<T> {
+    pub(crate) fn word<T>(
+        self,
+        at: usize,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> StoreResult<T> {
         let word: &str = self.get(at)?;
         parse(word).ok_or_else(|| StoreError::Corrupt(format!("unknown word {word:?}")))
     }
 
     /// Reads JSON; `what` names it in the error.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(self, at: usize, what: &str) -> StoreResult<T> {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(
+        self,
+        at: usize,
+        what: &str,
+    ) -> StoreResult<T> {
         serde_json::from_str(self.get(at)?).map_err(|error| corrupt(what, error))
     }
 
     /// Reads the id of a unit from three columns: job, step and part.
     pub(crate) fn unit(self, at: usize) -> StoreResult<UnitId> {
-        Ok(UnitId { job: self.get(at)?, step: self.get(at + 1)?, part: self.get(at + 2)? })
+        Ok(UnitId {
+            job: self.get(at)?,
+            step: self.get(at + 1)?,
+            part: self.get(at + 2)?,
+        })
     }
 }
 

@@ -34,7 +34,11 @@ pub struct SqliteTx<'a> {
 
 impl<'a> SqliteTx<'a> {
     fn new(db: &'a Connection, steps: &'a Cell<u64>) -> SqliteTx<'a> {
-        SqliteTx { db, steps, absent: HashSet::new() }
+        SqliteTx {
+            db,
+            steps,
+            absent: HashSet::new(),
+        }
     }
 }
 
@@ -50,10 +54,15 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
+        connection
+            .pragma_update(None, "cache_size", -READER_CACHE_KIB)
+            .map_err(failed)?;
         settle_plans(&connection, 64)?;
         next(version(&connection)?)?;
-        Ok(Sqlite { connection, steps: Cell::new(0) })
+        Ok(Sqlite {
+            connection,
+            steps: Cell::new(0),
+        })
     }
 
     fn prepare(mut connection: Connection) -> StoreResult<Sqlite> {
@@ -65,21 +74,36 @@ impl Sqlite {
         connection.execute_batch(&settings).map_err(failed)?;
         settle_plans(&connection, 128)?;
         while next(version(&connection)?)?.is_some() {
-            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            let tx = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failed)?;
             // Another process may have run the migration while this one waited for the lock.
             if let Some((version, migration)) = next(version(&tx)?)? {
-                tracing::info!(migration = migration.name, "bringing the database's schema up to date");
+                tracing::info!(
+                    migration = migration.name,
+                    "bringing the database's schema up to date"
+                );
                 tx.execute_batch(&migration.for_sqlite()).map_err(failed)?;
-                tx.pragma_update(None, "user_version", version).map_err(failed)?;
+                tx.pragma_update(None, "user_version", version)
+                    .map_err(failed)?;
             }
             tx.commit().map_err(failed)?;
         }
-        Ok(Sqlite { connection, steps: Cell::new(0) })
+        Ok(Sqlite {
+            connection,
+            steps: Cell::new(0),
+        })
     }
 
     /// Runs `work` in one transaction: all of it or nothing.
-    pub fn write<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    pub fn write<R>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>,
+    ) -> StoreResult<R> {
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
         cost::begin();
         let result = work(&mut SqliteTx::new(&tx, &self.steps))?;
         cost::end();
@@ -88,15 +112,27 @@ impl Sqlite {
     }
 
     /// Runs `work` on one consistent snapshot; what it writes is discarded.
-    pub fn read<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+    pub fn read<R>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>,
+    ) -> StoreResult<R> {
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Deferred)
+            .map_err(failed)?;
         work(&mut SqliteTx::new(&tx, &self.steps))
     }
 
     /// Runs `work` as [`Sqlite::write`] does and rolls it back, to preview its effects. It waits for its turn as a write does:
     /// a read transaction could not become a write after a coordinator has written.
-    pub fn preview<R>(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>) -> StoreResult<R> {
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    pub fn preview<R>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteTx<'_>) -> StoreResult<R>,
+    ) -> StoreResult<R> {
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
         work(&mut SqliteTx::new(&tx, &self.steps))
     }
 
@@ -115,12 +151,17 @@ impl Sqlite {
 /// third of the time of the writer in a job over small files.
 fn settle_plans(connection: &Connection, statements: usize) -> StoreResult<()> {
     connection.set_prepared_statement_cache_capacity(statements);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(failed)
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+        .map_err(failed)
 }
 
 /// The version of the schema, from the header of the file.
 fn version(connection: &Connection) -> StoreResult<i64> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)
+    connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(failed)
 }
 
 /// Maps an error of the database to the reaction it needs.
@@ -135,9 +176,13 @@ pub(crate) fn failed(error: rusqlite::Error) -> StoreError {
         return StoreError::Corrupt(error.to_string());
     }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(error.to_string()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Busy(error.to_string())
+        }
         Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Corrupt(error.to_string())
+        }
         _ => StoreError::Database(error.to_string()),
     }
 }
@@ -145,7 +190,11 @@ pub(crate) fn failed(error: rusqlite::Error) -> StoreError {
 impl SqliteTx<'_> {
     pub(crate) fn count(&self, statement: &Statement<'_>) {
         let taken = statement.reset_status(StatementStatus::VmStep);
-        self.steps.set(self.steps.get().saturating_add(u64::try_from(taken).unwrap_or(0)));
+        self.steps.set(
+            self.steps
+                .get()
+                .saturating_add(u64::try_from(taken).unwrap_or(0)),
+        );
     }
 
     pub(crate) fn run(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {

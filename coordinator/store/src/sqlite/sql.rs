@@ -18,11 +18,17 @@ impl ToSql for Value<'_> {
 
 impl Columns for rusqlite::Row<'_> {
     fn int(&self, at: usize) -> StoreResult<Option<i64>> {
-        self.get_ref(at).map_err(failed)?.as_i64_or_null().map_err(|error| unreadable(at, error))
+        self.get_ref(at)
+            .map_err(failed)?
+            .as_i64_or_null()
+            .map_err(|error| unreadable(at, error))
     }
 
     fn text(&self, at: usize) -> StoreResult<Option<&str>> {
-        self.get_ref(at).map_err(failed)?.as_str_or_null().map_err(|error| unreadable(at, error))
+        self.get_ref(at)
+            .map_err(failed)?
+            .as_str_or_null()
+            .map_err(|error| unreadable(at, error))
     }
 }
 
@@ -66,10 +72,15 @@ impl Sql for SqliteTx<'_> {
         values: &[Value<'_>],
         read: impl FnOnce(Row<'_>) -> StoreResult<T>,
     ) -> StoreResult<Option<T>> {
-        self.one(sql, params_from_iter(values), |row| Ok(read(Row::new(row))))?.transpose()
+        self.one(sql, params_from_iter(values), |row| Ok(read(Row::new(row))))?
+            .transpose()
     }
 
-    fn insert<const N: usize>(&mut self, into: &Insert<N>, rows: &[[Value<'_>; N]]) -> StoreResult<()> {
+    fn insert<const N: usize>(
+        &mut self,
+        into: &Insert<N>,
+        rows: &[[Value<'_>; N]],
+    ) -> StoreResult<()> {
         let mut statement = self.db.prepare_cached(into.of_row()).map_err(failed)?;
         for row in rows {
             let changed = statement.execute(params_from_iter(row)).map_err(failed);

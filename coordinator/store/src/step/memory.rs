@@ -6,17 +6,28 @@ use protocol::id::{JobNo, PartNo, StepNo};
 
 impl StepTx for Memory {
     fn steps(&mut self, job: JobNo) -> StoreResult<Vec<StepRow>> {
-        Ok(self.step.iter().filter(|((j, _), _)| *j == job).map(|(_, row)| *row).collect())
+        Ok(self
+            .step
+            .iter()
+            .filter(|((j, _), _)| *j == job)
+            .map(|(_, row)| *row)
+            .collect())
     }
 
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
-        let row = self.step.get_mut(&(job, step)).ok_or_else(|| missing("step"))?;
+        let row = self
+            .step
+            .get_mut(&(job, step))
+            .ok_or_else(|| missing("step"))?;
         row.add(delta);
         Ok(())
     }
 
     fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
-        self.step.get_mut(&(job, step)).ok_or_else(|| missing("step"))?.cursor = part;
+        self.step
+            .get_mut(&(job, step))
+            .ok_or_else(|| missing("step"))?
+            .cursor = part;
         Ok(())
     }
 }

@@ -52,7 +52,9 @@ impl StepRow {
         ];
         for (count, change) in fields {
             let sum = count.checked_add_signed(change);
-            cost::counts(sum.is_some(), || format!("a counter of step {} would go below 0", self.step.0));
+            cost::counts(sum.is_some(), || {
+                format!("a counter of step {} would go below 0", self.step.0)
+            });
             *count = count.saturating_add_signed(change);
         }
     }
@@ -106,7 +108,14 @@ impl StepDelta {
 
     /// Whether a counter decreases.
     pub(crate) fn is_less(&self) -> bool {
-        let counts = [self.total, self.succeeded, self.dead, self.cancelled, self.live, self.retrying];
+        let counts = [
+            self.total,
+            self.succeeded,
+            self.dead,
+            self.cancelled,
+            self.live,
+            self.retrying,
+        ];
         counts.into_iter().any(|change| change < 0)
     }
 

@@ -11,16 +11,20 @@ impl PostgresTx<'_> {
     pub(crate) fn flush_steps(&mut self) -> StoreResult<()> {
         let deltas = std::mem::take(&mut self.waiting.steps);
         let cursors = std::mem::take(&mut self.waiting.cursors);
-        let keys: BTreeSet<(JobNo, StepNo)> = deltas.keys().chain(cursors.keys()).copied().collect();
+        let keys: BTreeSet<(JobNo, StepNo)> =
+            deltas.keys().chain(cursors.keys()).copied().collect();
         if keys.is_empty() {
             return Ok(());
         }
         let of = |field: fn(&StepDelta) -> i64| -> Vec<i64> {
-            keys.iter().map(|key| deltas.get(key).map_or(0, field)).collect()
+            keys.iter()
+                .map(|key| deltas.get(key).map_or(0, field))
+                .collect()
         };
         let jobs: Vec<i64> = keys.iter().map(|(job, _)| job.0).collect();
         let steps: Vec<i64> = keys.iter().map(|(_, step)| step.0.into()).collect();
-        let cursors: Vec<Option<PartNo>> = keys.iter().map(|key| cursors.get(key).copied()).collect();
+        let cursors: Vec<Option<PartNo>> =
+            keys.iter().map(|key| cursors.get(key).copied()).collect();
         self.later(
             "UPDATE step SET total = GREATEST(step.total + d.total, 0),
                succeeded = GREATEST(step.succeeded + d.succeeded, 0), dead = GREATEST(step.dead + d.dead, 0),
@@ -52,7 +56,11 @@ impl PostgresTx<'_> {
 
     /// The counters of a step as this transaction has seen them.
     fn seen_step(&mut self, job: JobNo, step: StepNo) -> Option<&mut StepRow> {
-        self.seen.steps.get_mut(&job)?.iter_mut().find(|row| row.step == step)
+        self.seen
+            .steps
+            .get_mut(&job)?
+            .iter_mut()
+            .find(|row| row.step == step)
     }
 }
 
@@ -68,7 +76,11 @@ impl StepTx for PostgresTx<'_> {
     }
 
     fn add_to_step(&mut self, job: JobNo, step: StepNo, delta: StepDelta) -> StoreResult<()> {
-        self.waiting.steps.entry((job, step)).or_default().add(delta);
+        self.waiting
+            .steps
+            .entry((job, step))
+            .or_default()
+            .add(delta);
         if let Some(seen) = self.seen_step(job, step) {
             seen.add(delta);
         }

@@ -41,7 +41,10 @@ impl StepTx for SqliteTx<'_> {
     }
 
     fn set_cursor(&mut self, job: JobNo, step: StepNo, part: PartNo) -> StoreResult<()> {
-        self.execute("UPDATE step SET cursor = ?3 WHERE job = ?1 AND step = ?2", &values![job, step, part])?;
+        self.execute(
+            "UPDATE step SET cursor = ?3 WHERE job = ?1 AND step = ?2",
+            &values![job, step, part],
+        )?;
         Ok(())
     }
 }

@@ -9,10 +9,16 @@ use protocol::time::Timestamp;
 impl TaskTx for Memory {
     fn insert_task(&mut self, task: &TaskRow) -> StoreResult<i64> {
         let rival = |row: &TaskRow| {
-            row.ended_at.is_none() && task.ended_at.is_none() && row.kind == task.kind && row.subject == task.subject
+            row.ended_at.is_none()
+                && task.ended_at.is_none()
+                && row.kind == task.kind
+                && row.subject == task.subject
         };
         if self.task.tasks.values().any(rival) {
-            return Err(StoreError::Database(format!("a task about {:?} is pending", task.subject)));
+            return Err(StoreError::Database(format!(
+                "a task about {:?} is pending",
+                task.subject
+            )));
         }
         let no = self.task.tasks.keys().last().map_or(1, |last| last + 1);
         self.task.tasks.insert(no, TaskRow { no, ..task.clone() });
@@ -29,12 +35,25 @@ impl TaskTx for Memory {
         Ok(numbers)
     }
 
-    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()> {
-        tasks.iter().try_for_each(|task| self.update_task(&TaskRow { state, ended_at: Some(now), ..task.clone() }))
+    fn end_tasks(
+        &mut self,
+        tasks: &[TaskRow],
+        state: TaskState,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        tasks.iter().try_for_each(|task| {
+            self.update_task(&TaskRow {
+                state,
+                ended_at: Some(now),
+                ..task.clone()
+            })
+        })
     }
 
     fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()> {
-        events.iter().try_for_each(|event| self.insert_task_event(event))
+        events
+            .iter()
+            .try_for_each(|event| self.insert_task_event(event))
     }
 
     fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>> {
@@ -48,8 +67,15 @@ impl TaskTx for Memory {
     }
 
     fn pending_tasks(&mut self, kind: TaskKind, subjects: &[String]) -> StoreResult<Vec<TaskRow>> {
-        let pending = self.task.tasks.values().filter(|row| row.kind == kind && row.ended_at.is_none());
-        Ok(pending.filter(|row| subjects.contains(&row.subject)).cloned().collect())
+        let pending = self
+            .task
+            .tasks
+            .values()
+            .filter(|row| row.kind == kind && row.ended_at.is_none());
+        Ok(pending
+            .filter(|row| subjects.contains(&row.subject))
+            .cloned()
+            .collect())
     }
 
     fn tasks(&mut self, filter: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
@@ -58,23 +84,50 @@ impl TaskTx for Memory {
                 && (!filter.pending || row.ended_at.is_none())
                 && filter.kind.is_none_or(|kind| row.kind == kind)
                 && filter.state.is_none_or(|state| row.state == state)
+                && filter.job.is_none_or(|job| {
+                    self.task
+                        .units
+                        .iter()
+                        .any(|(no, unit)| *no == row.no && unit.job == job)
+                })
                 && filter
-                    .job
-                    .is_none_or(|job| self.task.units.iter().any(|(no, unit)| *no == row.no && unit.job == job))
-                && filter.asset.as_ref().is_none_or(|asset| row.asset == *asset)
-                && filter.title.as_ref().is_none_or(|title| row.title == *title)
+                    .asset
+                    .as_ref()
+                    .is_none_or(|asset| row.asset == *asset)
+                && filter
+                    .title
+                    .as_ref()
+                    .is_none_or(|title| row.title == *title)
         };
-        Ok(self.task.tasks.values().filter(fits).take(filter.limit as usize).cloned().collect())
+        Ok(self
+            .task
+            .tasks
+            .values()
+            .filter(fits)
+            .take(filter.limit as usize)
+            .cloned()
+            .collect())
     }
 
     fn task_counts(&mut self, now: Timestamp) -> StoreResult<Vec<(TaskKind, u64, u64)>> {
-        let pending = || self.task.tasks.values().filter(|row| row.ended_at.is_none());
+        let pending = || {
+            self.task
+                .tasks
+                .values()
+                .filter(|row| row.ended_at.is_none())
+        };
         let count = |kind| {
             let of_kind = || pending().filter(move |row| row.kind == kind);
-            let overdue = of_kind().filter(|row| row.due_at.is_some_and(|due| due <= now)).count();
+            let overdue = of_kind()
+                .filter(|row| row.due_at.is_some_and(|due| due <= now))
+                .count();
             (kind, of_kind().count() as u64, overdue as u64)
         };
-        Ok(TaskKind::ALL.map(count).into_iter().filter(|(_, pending, _)| *pending > 0).collect())
+        Ok(TaskKind::ALL
+            .map(count)
+            .into_iter()
+            .filter(|(_, pending, _)| *pending > 0)
+            .collect())
     }
 
     fn add_task_unit(&mut self, task: i64, unit: UnitId) -> StoreResult<()> {
@@ -83,12 +136,27 @@ impl TaskTx for Memory {
     }
 
     fn task_units(&mut self, task: i64) -> StoreResult<Vec<UnitId>> {
-        Ok(self.task.units.iter().filter(|(no, _)| *no == task).map(|(_, unit)| *unit).collect())
+        Ok(self
+            .task
+            .units
+            .iter()
+            .filter(|(no, _)| *no == task)
+            .map(|(_, unit)| *unit)
+            .collect())
     }
 
     fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
-        let pending = |no: &i64| self.task.tasks.get(no).is_some_and(|task| task.ended_at.is_none());
-        let of_job = self.task.units.iter().filter(|(no, unit)| unit.job == job && pending(no));
+        let pending = |no: &i64| {
+            self.task
+                .tasks
+                .get(no)
+                .is_some_and(|task| task.ended_at.is_none())
+        };
+        let of_job = self
+            .task
+            .units
+            .iter()
+            .filter(|(no, unit)| unit.job == job && pending(no));
         let mut units: Vec<(UnitId, i64)> = of_job.map(|(no, unit)| (*unit, *no)).collect();
         units.sort_unstable();
         units.truncate(limit as usize);
@@ -96,7 +164,11 @@ impl TaskTx for Memory {
     }
 
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()> {
-        self.task.events.entry(event.task).or_default().push(event.clone());
+        self.task
+            .events
+            .entry(event.task)
+            .or_default()
+            .push(event.clone());
         Ok(())
     }
 
@@ -109,7 +181,11 @@ impl TaskTx for Memory {
     }
 
     fn insert_task_pictures(&mut self, pictures: &[(i64, &str)]) -> StoreResult<()> {
-        self.task.pictures.extend(pictures.iter().map(|(task, pictures)| (*task, (*pictures).to_owned())));
+        self.task.pictures.extend(
+            pictures
+                .iter()
+                .map(|(task, pictures)| (*task, (*pictures).to_owned())),
+        );
         Ok(())
     }
 

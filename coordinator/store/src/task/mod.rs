@@ -98,7 +98,8 @@ pub trait TaskTx {
     /// Adds tasks, each with the unit that waits for it; returns their numbers.
     fn open_tasks(&mut self, tasks: &[TaskRow]) -> StoreResult<Vec<i64>>;
     /// Ends tasks: writes their state and when they ended.
-    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()>;
+    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp)
+    -> StoreResult<()>;
     /// Adds events to the histories of tasks.
     fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()>;
     /// One task by its number.
@@ -141,7 +142,13 @@ pub(crate) struct Table {
 impl Table {
     /// Whether a unit of this job waits for a pending task.
     pub(crate) fn has_pending(&self, job: JobNo) -> bool {
-        let pending = |task: &i64| self.tasks.get(task).is_some_and(|row| row.ended_at.is_none());
-        self.units.iter().any(|(task, unit)| unit.job == job && pending(task))
+        let pending = |task: &i64| {
+            self.tasks
+                .get(task)
+                .is_some_and(|row| row.ended_at.is_none())
+        };
+        self.units
+            .iter()
+            .any(|(task, unit)| unit.job == job && pending(task))
     }
 }

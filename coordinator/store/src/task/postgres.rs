@@ -23,8 +23,12 @@ impl Dialect for PostgresTx<'_> {
             return Ok(());
         }
         let int = |field: fn(&TaskEventRow) -> i64| events.iter().map(field).collect::<Vec<i64>>();
-        let text =
-            |field: fn(&TaskEventRow) -> &str| events.iter().map(|e| printable(field(e))).collect::<Vec<String>>();
+        let text = |field: fn(&TaskEventRow) -> &str| {
+            events
+                .iter()
+                .map(|e| printable(field(e)))
+                .collect::<Vec<String>>()
+        };
         self.run(
             "INSERT INTO task_event (task, no, at, actor, event, reason, hash)
              SELECT e.task, COALESCE((SELECT o.no FROM task_event o WHERE o.task = e.task ORDER BY o.no DESC LIMIT 1), 0)
@@ -51,7 +55,9 @@ impl Dialect for PostgresTx<'_> {
         let sql = format!(
             "SELECT {COLUMNS} FROM task WHERE kind = ?1 AND subject = ANY (?2) AND ended_at IS NULL ORDER BY no"
         );
-        self.all(&sql, &[&kind.as_str(), &subjects], |row| read_task(Row::new(row)))
+        self.all(&sql, &[&kind.as_str(), &subjects], |row| {
+            read_task(Row::new(row))
+        })
     }
 
     fn select(&mut self, wanted: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
@@ -72,7 +78,11 @@ impl Dialect for PostgresTx<'_> {
                 format!("SELECT {COLUMNS} FROM task {terms} ORDER BY no LIMIT {limit}")
             }
             Some(job) => {
-                let (terms, job, limit) = (filter.clause(), filter.place(job), filter.place(wanted.limit));
+                let (terms, job, limit) = (
+                    filter.clause(),
+                    filter.place(job),
+                    filter.place(wanted.limit),
+                );
                 format!(
                     "SELECT t.* FROM (SELECT DISTINCT task FROM task_unit
                        WHERE -job = -{job}::BIGINT AND task > {after} ORDER BY task) AS own

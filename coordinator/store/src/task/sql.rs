@@ -41,10 +41,14 @@ static INSERT: Insert<20> = Insert::new(
 /// Microseconds of the minutes by which pending tasks are counted.
 const MINUTE_US: i64 = 60_000_000;
 
-static INSERT_PICTURES: Insert<2> = Insert::new("task_picture", [Int("task"), Text("pictures")], "");
+static INSERT_PICTURES: Insert<2> =
+    Insert::new("task_picture", [Int("task"), Text("pictures")], "");
 
-static INSERT_UNITS: Insert<4> =
-    Insert::new("task_unit", [Int("task"), Int("job"), Int("step"), Int("part")], "ON CONFLICT DO NOTHING");
+static INSERT_UNITS: Insert<4> = Insert::new(
+    "task_unit",
+    [Int("task"), Int("job"), Int("step"), Int("part")],
+    "ON CONFLICT DO NOTHING",
+);
 
 /// Statements over many keys, and queries whose plans need hints.
 pub(super) trait Dialect: Sql {
@@ -70,7 +74,11 @@ pub(super) fn read_task(row: Row<'_>) -> StoreResult<TaskRow> {
         policy: row.get(10)?,
         digest: row.get(11)?,
         hash: row.get(12)?,
-        checks: checks.split(',').filter(|check| !check.is_empty()).map(str::to_owned).collect(),
+        checks: checks
+            .split(',')
+            .filter(|check| !check.is_empty())
+            .map(str::to_owned)
+            .collect(),
         findings: row.get(14)?,
         message: row.get(15)?,
         round: row.get(16)?,
@@ -107,7 +115,11 @@ fn values_of(no: i64, t: &TaskRow) -> [Value<'_>; 20] {
 
 /// The number of the last task, 0 where there is none. One writer at a time: the next number is free.
 fn last_number(tx: &mut impl Sql) -> StoreResult<i64> {
-    Ok(tx.query_one("SELECT no FROM task ORDER BY no DESC LIMIT 1", &[], |row| row.get(0))?.unwrap_or(0))
+    Ok(tx
+        .query_one("SELECT no FROM task ORDER BY no DESC LIMIT 1", &[], |row| {
+            row.get(0)
+        })?
+        .unwrap_or(0))
 }
 
 impl<T: Dialect> TaskTx for T {
@@ -123,14 +135,29 @@ impl<T: Dialect> TaskTx for T {
         }
         let numbers: Vec<i64> = (last_number(self)? + 1..).take(tasks.len()).collect();
         let numbered = || numbers.iter().copied().zip(tasks);
-        self.insert(&INSERT, &numbered().map(|(no, task)| values_of(no, task)).collect::<Vec<_>>())?;
-        let units = numbered().map(|(no, task)| values![no, task.unit.job, task.unit.step, task.unit.part]);
+        self.insert(
+            &INSERT,
+            &numbered()
+                .map(|(no, task)| values_of(no, task))
+                .collect::<Vec<_>>(),
+        )?;
+        let units =
+            numbered().map(|(no, task)| values![no, task.unit.job, task.unit.step, task.unit.part]);
         self.insert(&INSERT_UNITS, &units.collect::<Vec<_>>())?;
         Ok(numbers)
     }
 
-    fn end_tasks(&mut self, tasks: &[TaskRow], state: TaskState, now: Timestamp) -> StoreResult<()> {
-        self.end(&tasks.iter().map(|task| task.no).collect::<Vec<_>>(), state, now)
+    fn end_tasks(
+        &mut self,
+        tasks: &[TaskRow],
+        state: TaskState,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.end(
+            &tasks.iter().map(|task| task.no).collect::<Vec<_>>(),
+            state,
+            now,
+        )
     }
 
     fn insert_task_events(&mut self, events: &[TaskEventRow]) -> StoreResult<()> {
@@ -138,7 +165,11 @@ impl<T: Dialect> TaskTx for T {
     }
 
     fn task(&mut self, no: i64) -> StoreResult<Option<TaskRow>> {
-        self.query_one(&format!("SELECT {COLUMNS} FROM task WHERE no = ?1"), &values![no], read_task)
+        self.query_one(
+            &format!("SELECT {COLUMNS} FROM task WHERE no = ?1"),
+            &values![no],
+            read_task,
+        )
     }
 
     fn update_task(&mut self, task: &TaskRow) -> StoreResult<()> {
@@ -182,7 +213,10 @@ impl<T: Dialect> TaskTx for T {
     }
 
     fn add_task_unit(&mut self, task: i64, unit: UnitId) -> StoreResult<()> {
-        self.insert(&INSERT_UNITS, &[values![task, unit.job, unit.step, unit.part]])
+        self.insert(
+            &INSERT_UNITS,
+            &[values![task, unit.job, unit.step, unit.part]],
+        )
     }
 
     fn task_units(&mut self, task: i64) -> StoreResult<Vec<UnitId>> {
@@ -211,7 +245,9 @@ impl<T: Dialect> TaskTx for T {
     }
 
     fn insert_task_pictures(&mut self, pictures: &[(i64, &str)]) -> StoreResult<()> {
-        let rows = pictures.iter().map(|(task, pictures)| values![*task, *pictures]);
+        let rows = pictures
+            .iter()
+            .map(|(task, pictures)| values![*task, *pictures]);
         self.insert(&INSERT_PICTURES, &rows.collect::<Vec<_>>())
     }
 

@@ -32,7 +32,9 @@ impl Dialect for SqliteTx<'_> {
     fn pending_about(&mut self, kind: TaskKind, subjects: &[String]) -> StoreResult<Vec<TaskRow>> {
         let mut found: Vec<TaskRow> = Vec::new();
         for subject in subjects.iter().collect::<BTreeSet<_>>() {
-            let sql = format!("SELECT {COLUMNS} FROM task WHERE kind = ?1 AND subject = ?2 AND ended_at IS NULL");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM task WHERE kind = ?1 AND subject = ?2 AND ended_at IS NULL"
+            );
             found.extend(self.query_one(&sql, &values![kind.as_str(), subject], read_task)?);
         }
         found.sort_by_key(|task| task.no);

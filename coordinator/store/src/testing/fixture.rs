@@ -23,8 +23,16 @@ pub(crate) const STEP: StepNo = StepNo(0);
 
 /// A job of two steps, the second after the first, whose units do nothing.
 pub fn job(id: &str) -> NewJob {
-    let units = |task| Action::Units { kind: Kind::Noop, task: Arc::new(task), reads: None };
-    let noop = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
+    let units = |task| Action::Units {
+        kind: Kind::Noop,
+        task: Arc::new(task),
+        reads: None,
+    };
+    let noop = TaskSpec::Noop(NoopTask {
+        duration_min_us: 0,
+        duration_max_us: 0,
+        fail: 0.0,
+    });
     let step = Step {
         id: "work".into(),
         needs: vec![],
@@ -34,7 +42,9 @@ pub fn job(id: &str) -> NewJob {
         action: units(noop),
     };
     let scan = ScanTask {
-        source: ScanSource::Manifest { path: "/m.csv".into() },
+        source: ScanSource::Manifest {
+            path: "/m.csv".into(),
+        },
         root: "/".into(),
         resume: None,
         page_assets: 10,
@@ -47,11 +57,22 @@ pub fn job(id: &str) -> NewJob {
             deadline: None,
             priority: Priority::Normal,
             tenant: "default".into(),
-            partition: PartitionLimits { by_title: true, assets_max: 2, bytes_max: u64::MAX },
-            steps: vec![Step { id: "after".into(), needs: vec![STEP], ..step.clone() }, step]
-                .into_iter()
-                .rev()
-                .collect(),
+            partition: PartitionLimits {
+                by_title: true,
+                assets_max: 2,
+                bytes_max: u64::MAX,
+            },
+            steps: vec![
+                Step {
+                    id: "after".into(),
+                    needs: vec![STEP],
+                    ..step.clone()
+                },
+                step,
+            ]
+            .into_iter()
+            .rev()
+            .collect(),
         },
         digest: "digest".into(),
         submitted_at: Timestamp(5),
@@ -75,7 +96,9 @@ pub(crate) fn asset(title: &str, id: &str) -> Asset {
 
 /// A page of a listing: lines, titles and ids.
 pub(crate) fn page(rows: &[(u64, &str, &str)]) -> Vec<(u64, Asset)> {
-    rows.iter().map(|(line, title, id)| (*line, asset(title, id))).collect()
+    rows.iter()
+        .map(|(line, title, id)| (*line, asset(title, id)))
+        .collect()
 }
 
 /// Adds a job.
@@ -99,5 +122,11 @@ pub fn partition(part: i64, title: &str, first: &str, last: &str, assets: u32) -
 
 /// A unit in its first epoch.
 pub(crate) fn unit_row(state: UnitState) -> UnitRow {
-    UnitRow { state, epoch: 1, attempt: 0, due_at: None, duration_us: 7 }
+    UnitRow {
+        state,
+        epoch: 1,
+        attempt: 0,
+        due_at: None,
+        duration_us: 7,
+    }
 }

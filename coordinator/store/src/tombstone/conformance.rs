@@ -4,7 +4,8 @@ use crate::testing::fixture::{Check, add_job};
 use crate::tx::Tx;
 use protocol::time::Timestamp;
 
-pub(crate) const CHECKS: &[Check] = &[("tombstones are kept once and outlive their job", tombstones)];
+pub(crate) const CHECKS: &[Check] =
+    &[("tombstones are kept once and outlive their job", tombstones)];
 
 fn tombstones(tx: &mut dyn Tx) {
     let row = |asset: &str, job: &str, at| TombstoneRow {
@@ -24,11 +25,19 @@ fn tombstones(tx: &mut dyn Tx) {
         at: Timestamp(at),
     };
     tx.bury(&[]).expect("nothing to keep");
-    tx.bury(&[row("a", "dry", 1), row("b", "dry", 1)]).expect("keeps");
+    tx.bury(&[row("a", "dry", 1), row("b", "dry", 1)])
+        .expect("keeps");
     tx.bury(&[row("a", "wet", 2)]).expect("keeps");
-    let again = TombstoneRow { found_gone: true, ..row("a", "wet", 3) };
-    tx.bury(&[again, row("c", "wet", 3)]).expect("the first counts");
-    assert_eq!(tx.tombstones("a").expect("reads"), [row("a", "dry", 1), row("a", "wet", 2)]);
+    let again = TombstoneRow {
+        found_gone: true,
+        ..row("a", "wet", 3)
+    };
+    tx.bury(&[again, row("c", "wet", 3)])
+        .expect("the first counts");
+    assert_eq!(
+        tx.tombstones("a").expect("reads"),
+        [row("a", "dry", 1), row("a", "wet", 2)]
+    );
     assert_eq!(tx.tombstones("c").expect("reads"), [row("c", "wet", 3)]);
     let job = add_job(tx);
     while !tx.remove_job(job, 100).expect("removes").gone {}

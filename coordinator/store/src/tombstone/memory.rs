@@ -13,7 +13,12 @@ impl TombstoneTx for Memory {
     }
 
     fn tombstones(&mut self, asset: &str) -> StoreResult<Vec<TombstoneRow>> {
-        let mut found: Vec<TombstoneRow> = self.tombstone.values().filter(|row| row.asset == asset).cloned().collect();
+        let mut found: Vec<TombstoneRow> = self
+            .tombstone
+            .values()
+            .filter(|row| row.asset == asset)
+            .cloned()
+            .collect();
         found.sort_by(|a, b| (a.at, &a.location, &a.job).cmp(&(b.at, &b.location, &b.job)));
         Ok(found)
     }

@@ -31,16 +31,31 @@ pub struct UnitRow {
 /// Units with a history.
 pub trait UnitTx {
     /// Rows of these units; `None` for a unit without a history.
-    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>>;
+    fn units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<Vec<Option<UnitRow>>>;
     /// The row of one unit; `None` for a unit without a history.
     fn unit(&mut self, id: UnitId) -> StoreResult<Option<UnitRow>> {
         Ok(self.units(id.job, id.step, &[id.part])?.pop().flatten())
     }
     /// Writes rows of units, new or not. New neighbours that succeed at their first execution may be stored as one run: each
     /// then shows their mean duration.
-    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()>;
+    fn put_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        units: &[(PartNo, UnitRow)],
+    ) -> StoreResult<()>;
     /// Ready units of a step in partition order.
-    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>>;
+    fn ready_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, UnitRow)>>;
     /// Units whose backoff has ended at `now`.
     fn due_units(&mut self, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>>;
     /// When the next backoff ends.
@@ -55,7 +70,13 @@ pub trait UnitTx {
         limit: u32,
     ) -> StoreResult<Vec<(UnitId, UnitRow)>>;
     /// Partitions behind `after` and up to the cursor of `step` without a row: dispatched and not reported yet.
-    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>>;
+    fn computed_out(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>>;
     /// Notes that every unit of a block of partitions ([`BLOCK_PARTS`](crate::BLOCK_PARTS)) has a history, when that is so:
     /// a search for units without one passes the block over from then on. All partitions of the block must exist. Returns
     /// whether it is so.

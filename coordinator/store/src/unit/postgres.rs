@@ -19,7 +19,11 @@ const COPY_MIN: usize = 32;
 /// The terms for a state in job `?1`. The state is part of the text, so that the partial index applies, and so is what the
 /// index is over: no other looks as good.
 pub(crate) fn in_state(state: UnitState) -> String {
-    let job = if state == UnitState::Succeeded { "job" } else { "job + 0" };
+    let job = if state == UnitState::Succeeded {
+        "job"
+    } else {
+        "job + 0"
+    };
     format!("state = '{}' AND {job} = ?1", state.as_str())
 }
 
@@ -32,13 +36,23 @@ impl PostgresTx<'_> {
         let mut units = std::mem::take(&mut self.waiting.units);
         self.waiting.retries = false;
         self.flush_runs(&mut units)?;
-        let new = units.values().filter(|(_, before)| *before == Before::None).count();
+        let new = units
+            .values()
+            .filter(|(_, before)| *before == Before::None)
+            .count();
         let copied = |before: Before| new >= COPY_MIN && before == Before::None;
         if new >= COPY_MIN {
             let mut rows = CopyRows::new(8, new);
             for (id, (unit, _)) in units.iter().filter(|(_, (_, before))| copied(*before)) {
-                let row = rows.row().int(id.job.0).int(id.step.0.into()).int(id.part).text(unit.state.as_str());
-                row.int(unit.epoch.into()).int(unit.attempt.into()).int_or_null(unit.due_at.map(|t| t.0));
+                let row = rows
+                    .row()
+                    .int(id.job.0)
+                    .int(id.step.0.into())
+                    .int(id.part)
+                    .text(unit.state.as_str());
+                row.int(unit.epoch.into())
+                    .int(unit.attempt.into())
+                    .int_or_null(unit.due_at.map(|t| t.0));
                 row.int(signed(unit.duration_us));
             }
             self.copy(
@@ -46,8 +60,11 @@ impl PostgresTx<'_> {
                 rows,
             )?;
         }
-        let rest: Vec<(&UnitId, &UnitRow)> =
-            units.iter().filter(|(_, (_, before))| !copied(*before)).map(|(id, (unit, _))| (id, unit)).collect();
+        let rest: Vec<(&UnitId, &UnitRow)> = units
+            .iter()
+            .filter(|(_, (_, before))| !copied(*before))
+            .map(|(id, (unit, _))| (id, unit))
+            .collect();
         if rest.is_empty() {
             return Ok(());
         }
@@ -55,7 +72,10 @@ impl PostgresTx<'_> {
             rest.iter().map(|(id, unit)| field(id, unit)).collect()
         };
         let states: Vec<&'static str> = rest.iter().map(|(_, unit)| unit.state.as_str()).collect();
-        let due: Vec<Option<i64>> = rest.iter().map(|(_, unit)| unit.due_at.map(|t| t.0)).collect();
+        let due: Vec<Option<i64>> = rest
+            .iter()
+            .map(|(_, unit)| unit.due_at.map(|t| t.0))
+            .collect();
         self.later(
             "INSERT INTO unit (job, step, part, state, epoch, attempt, due_at, duration_us)
              SELECT * FROM unnest(?1::BIGINT[], ?2::BIGINT[], ?3::BIGINT[], ?4::TEXT[], ?5::BIGINT[], ?6::BIGINT[],
@@ -80,7 +100,10 @@ impl PostgresTx<'_> {
         let mut by_step: BTreeMap<(JobNo, StepNo), Vec<(PartNo, UnitRow)>> = BTreeMap::new();
         for (id, (row, before)) in units.iter() {
             if *before == Before::None && run::is_plain_success(row) {
-                by_step.entry((id.job, id.step)).or_default().push((id.part, *row));
+                by_step
+                    .entry((id.job, id.step))
+                    .or_default()
+                    .push((id.part, *row));
             }
         }
         let mut found = 0;
@@ -88,7 +111,12 @@ impl PostgresTx<'_> {
         for ((job, step), plain) in by_step {
             for run in run::encode_runs(&plain).0 {
                 found += 1;
-                let row = rows.row().int(job.0).int(step.0.into()).int(run.first).int(run.last);
+                let row = rows
+                    .row()
+                    .int(job.0)
+                    .int(step.0.into())
+                    .int(run.first)
+                    .int(run.last);
                 row.int(signed(run.busy_us));
                 for part in run.first..=run.last {
                     units.remove(&UnitId { job, step, part });
@@ -98,23 +126,44 @@ impl PostgresTx<'_> {
         if found == 0 {
             return Ok(());
         }
-        self.copy("COPY streak (job, step, first, last, busy_us) FROM STDIN (FORMAT binary)", rows)
+        self.copy(
+            "COPY streak (job, step, first, last, busy_us) FROM STDIN (FORMAT binary)",
+            rows,
+        )
     }
 
     /// Reads units that this transaction has not seen.
-    pub(crate) fn look_up_units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<()> {
+    pub(crate) fn look_up_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<()> {
         let id = |part: PartNo| UnitId { job, step, part };
-        let unseen: Vec<PartNo> =
-            parts.iter().copied().filter(|part| !self.seen.units.contains_key(&id(*part))).collect();
-        let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else { return Ok(()) };
+        let unseen: Vec<PartNo> = parts
+            .iter()
+            .copied()
+            .filter(|part| !self.seen.units.contains_key(&id(*part)))
+            .collect();
+        let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else {
+            return Ok(());
+        };
         let step_no = i64::from(step.0);
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
-        let ahead = if parts.len() == 1 { self.seen.walks.units.ahead(first) } else { 1 };
+        let ahead = if parts.len() == 1 {
+            self.seen.walks.units.ahead(first)
+        } else {
+            1
+        };
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
         let columns = "part, state, epoch, attempt, due_at, duration_us";
         let read = |row: &tokio_postgres::Row| {
-            Ok((column::<PartNo>(row, 0)?, read_unit(Row::new(row), 1)?, column::<Option<PartNo>>(row, 6)?))
+            Ok((
+                column::<PartNo>(row, 0)?,
+                read_unit(Row::new(row), 1)?,
+                column::<Option<PartNo>>(row, 6)?,
+            ))
         };
         let rows = if dense {
             let sql = format!(
@@ -142,18 +191,30 @@ impl PostgresTx<'_> {
             match last {
                 // A row that this transaction wrote is newer than the row it reads here.
                 None => drop(self.seen.units.entry(id(part)).or_insert(Some(row))),
-                Some(last) => runs.push(SuccessRun { first: part, last, busy_us: row.duration_us }),
+                Some(last) => runs.push(SuccessRun {
+                    first: part,
+                    last,
+                    busy_us: row.duration_us,
+                }),
             }
         }
         runs.sort_unstable_by_key(|run| run.first);
         // The row of a unit is newer than the run it was in, so a run counts only for units whose rows were read.
-        let covered: Vec<PartNo> = if dense { (first..=until).collect() } else { unseen.clone() };
+        let covered: Vec<PartNo> = if dense {
+            (first..=until).collect()
+        } else {
+            unseen.clone()
+        };
         for part in covered {
             if let Some(row) = run::within(&runs, part) {
                 self.seen.units.entry(id(part)).or_insert(Some(row));
             }
         }
-        let absent = if ahead > 1 { (first..=until).collect() } else { unseen };
+        let absent = if ahead > 1 {
+            (first..=until).collect()
+        } else {
+            unseen
+        };
         for part in absent {
             self.seen.units.entry(id(part)).or_insert(None);
         }
@@ -162,33 +223,75 @@ impl PostgresTx<'_> {
 }
 
 impl UnitTx for PostgresTx<'_> {
-    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+    fn units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<Vec<Option<UnitRow>>> {
         self.look_up_units(job, step, parts)?;
-        let seen = |part: &PartNo| self.seen.units.get(&UnitId { job, step, part: *part }).copied().flatten();
+        let seen = |part: &PartNo| {
+            self.seen
+                .units
+                .get(&UnitId {
+                    job,
+                    step,
+                    part: *part,
+                })
+                .copied()
+                .flatten()
+        };
         Ok(parts.iter().map(seen).collect())
     }
 
-    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+    fn put_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        units: &[(PartNo, UnitRow)],
+    ) -> StoreResult<()> {
         for (part, row) in units {
-            let id = UnitId { job, step, part: *part };
+            let id = UnitId {
+                job,
+                step,
+                part: *part,
+            };
             let before = self.seen.units.insert(id, Some(*row));
             let retried = |row: &UnitRow| row.state == UnitState::Retrying;
             if retried(row) || before.is_none_or(|row| row.is_some_and(|row| retried(&row))) {
                 self.waiting.retries = true;
                 self.seen.due = None;
             }
-            let before = if before == Some(None) { Before::None } else { Before::Perhaps };
-            self.waiting.units.entry(id).and_modify(|(waiting, _)| *waiting = *row).or_insert((*row, before));
+            let before = if before == Some(None) {
+                Before::None
+            } else {
+                Before::Perhaps
+            };
+            self.waiting
+                .units
+                .entry(id)
+                .and_modify(|(waiting, _)| *waiting = *row)
+                .or_insert((*row, before));
         }
         self.flush_when_many()
     }
 
     /// What waits to be written is laid over what is there: most of what becomes ready goes out in the same transaction,
     /// and is written once.
-    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
+    fn ready_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, UnitRow)>> {
         let id = |part: PartNo| UnitId { job, step, part };
         let here = || id(PartNo::MIN)..=id(PartNo::MAX);
-        let hidden = self.waiting.units.range(here()).filter(|(_, (_, before))| *before == Before::Perhaps).count();
+        let hidden = self
+            .waiting
+            .units
+            .range(here())
+            .filter(|(_, (_, before))| *before == Before::Perhaps)
+            .count();
         let wanted = i64::from(limit) + hidden as i64;
         let stored = self.all(
             "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit
@@ -197,8 +300,12 @@ impl UnitTx for PostgresTx<'_> {
             |row| Ok((column(row, 0)?, read_unit(Row::new(row), 1)?)),
         )?;
         let waiting = self.waiting.units.range(here());
-        let ready = waiting.filter(|(_, (row, _))| row.state == UnitState::Ready).map(|(id, (row, _))| (id.part, *row));
-        let untouched = stored.into_iter().filter(|(part, _)| !self.waiting.units.contains_key(&id(*part)));
+        let ready = waiting
+            .filter(|(_, (row, _))| row.state == UnitState::Ready)
+            .map(|(id, (row, _))| (id.part, *row));
+        let untouched = stored
+            .into_iter()
+            .filter(|(part, _)| !self.waiting.units.contains_key(&id(*part)));
         let mut found: Vec<(PartNo, UnitRow)> = untouched.chain(ready).collect();
         found.sort_unstable_by_key(|(part, _)| *part);
         found.truncate(limit as usize);
@@ -239,9 +346,19 @@ impl UnitTx for PostgresTx<'_> {
         self.query(&sql, &values![job, step, part, limit], read_with_id)
     }
 
-    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+    fn computed_out(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>> {
         self.flush_units()?;
-        let cursor = self.steps(job)?.iter().find(|row| row.step == step).map_or(0, |row| row.cursor);
+        let cursor = self
+            .steps(job)?
+            .iter()
+            .find(|row| row.step == step)
+            .map_or(0, |row| row.cursor);
         parts_without_history(self, job, step, (after + 1, cursor), limit)
     }
 

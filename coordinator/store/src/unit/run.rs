@@ -25,7 +25,9 @@ pub(super) struct SuccessRun {
 impl SuccessRun {
     /// Number of units in the run.
     fn len(&self) -> u64 {
-        u64::try_from(self.last - self.first + 1).unwrap_or(1).max(1)
+        u64::try_from(self.last - self.first + 1)
+            .unwrap_or(1)
+            .max(1)
     }
 
     /// The row of any unit in the run. Single durations are not stored: each unit shows the mean.
@@ -43,7 +45,10 @@ impl SuccessRun {
 /// The row of a partition that one of these runs, in ascending order, covers.
 pub(super) fn within(runs: &[SuccessRun], part: PartNo) -> Option<UnitRow> {
     let after = runs.partition_point(|run| run.first <= part);
-    runs[..after].last().filter(|run| part <= run.last).map(SuccessRun::row)
+    runs[..after]
+        .last()
+        .filter(|run| part <= run.last)
+        .map(SuccessRun::row)
 }
 
 /// Whether a unit that had no row before can be part of a run.
@@ -52,18 +57,28 @@ pub(super) fn is_plain_success(row: &UnitRow) -> bool {
 }
 
 /// Splits plain successes, in ascending order, into runs and single units.
-pub(super) fn encode_runs(units: &[(PartNo, UnitRow)]) -> (Vec<SuccessRun>, Vec<(PartNo, UnitRow)>) {
+pub(super) fn encode_runs(
+    units: &[(PartNo, UnitRow)],
+) -> (Vec<SuccessRun>, Vec<(PartNo, UnitRow)>) {
     let (mut runs, mut single) = (Vec::new(), Vec::new());
     let mut rest = units;
     while let Some((first, _)) = rest.first() {
-        let follows = |(n, (part, _)): &(PartNo, &(PartNo, UnitRow))| *part == first + n && *n < LENGTH_MAX;
+        let follows =
+            |(n, (part, _)): &(PartNo, &(PartNo, UnitRow))| *part == first + n && *n < LENGTH_MAX;
         let length = (0..).zip(rest).take_while(follows).count();
         let (run, tail) = rest.split_at(length);
         if length < LENGTH_MIN {
             single.extend_from_slice(run);
         } else {
-            let busy_us = run.iter().map(|(_, row)| row.duration_us).fold(0, u64::saturating_add);
-            runs.push(SuccessRun { first: *first, last: run[length - 1].0, busy_us });
+            let busy_us = run
+                .iter()
+                .map(|(_, row)| row.duration_us)
+                .fold(0, u64::saturating_add);
+            runs.push(SuccessRun {
+                first: *first,
+                last: run[length - 1].0,
+                busy_us,
+            });
         }
         rest = tail;
     }
@@ -91,7 +106,12 @@ mod tests {
     fn long_runs_are_cut_and_short_ones_stay() {
         let units: Vec<_> = (1..=5_000).chain(6_000..6_003).map(success).collect();
         let (runs, single) = encode_runs(&units);
-        assert_eq!(runs.iter().map(|run| (run.first, run.last)).collect::<Vec<_>>(), [(1, 4_096), (4_097, 5_000)]);
+        assert_eq!(
+            runs.iter()
+                .map(|run| (run.first, run.last))
+                .collect::<Vec<_>>(),
+            [(1, 4_096), (4_097, 5_000)]
+        );
         assert_eq!(single, units[5_000..]);
         assert_eq!(encode_runs(&[]), (vec![], vec![]));
     }

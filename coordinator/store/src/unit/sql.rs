@@ -26,12 +26,18 @@ pub(super) fn read_with_id(row: Row<'_>) -> StoreResult<(UnitId, UnitRow)> {
 }
 
 /// Units whose backoff has ended at `now`. A row that cannot be read is left out: it must not hold up those of other jobs.
-pub(super) fn due_units(tx: &mut impl Sql, now: Timestamp, limit: u32) -> StoreResult<Vec<(UnitId, UnitRow)>> {
+pub(super) fn due_units(
+    tx: &mut impl Sql,
+    now: Timestamp,
+    limit: u32,
+) -> StoreResult<Vec<(UnitId, UnitRow)>> {
     let sql = format!(
         "SELECT job, step, part, {COLUMNS} FROM unit
          WHERE state = 'retrying' AND due_at <= ?1 ORDER BY due_at LIMIT ?2"
     );
-    let due = tx.query(&sql, &values![now, limit], |row| Ok((row.unit(0)?, read_unit(row, 3))))?;
+    let due = tx.query(&sql, &values![now, limit], |row| {
+        Ok((row.unit(0)?, read_unit(row, 3)))
+    })?;
     let mut readable = Vec::with_capacity(due.len());
     for (id, row) in due {
         match row {
@@ -49,5 +55,7 @@ pub(super) fn due_units(tx: &mut impl Sql, now: Timestamp, limit: u32) -> StoreR
 /// statistics.
 pub(super) fn next_due(tx: &mut impl Sql) -> StoreResult<Option<Timestamp>> {
     let sql = "SELECT due_at FROM unit WHERE state = 'retrying' ORDER BY due_at LIMIT 1";
-    Ok(tx.query_one(sql, &[], |row| row.get::<Option<Timestamp>>(0))?.flatten())
+    Ok(tx
+        .query_one(sql, &[], |row| row.get::<Option<Timestamp>>(0))?
+        .flatten())
 }

@@ -29,14 +29,23 @@ pub(crate) fn by_state(state: UnitState) -> &'static str {
     match state {
         UnitState::Ready => "INDEXED BY unit_ready",
         UnitState::Leased => "INDEXED BY unit_leased",
-        UnitState::Planned | UnitState::Retrying | UnitState::Dead | UnitState::Cancelled => "INDEXED BY unit_rare",
+        UnitState::Planned | UnitState::Retrying | UnitState::Dead | UnitState::Cancelled => {
+            "INDEXED BY unit_rare"
+        }
         UnitState::Succeeded => "",
     }
 }
 
 impl SqliteTx<'_> {
-    fn look_up(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
-        let (Some(first), Some(last)) = (parts.iter().min(), parts.iter().max()) else { return Ok(Vec::new()) };
+    fn look_up(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<Vec<Option<UnitRow>>> {
+        let (Some(first), Some(last)) = (parts.iter().min(), parts.iter().max()) else {
+            return Ok(Vec::new());
+        };
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
         if last - first < parts.len() as i64 * 4 {
             let rows = self.query(
@@ -46,20 +55,35 @@ impl SqliteTx<'_> {
                 |row| Ok((row.get::<PartNo>(0)?, read_unit(row, 1)?)),
             )?;
             let runs = self.runs(job, step, *first, *last)?;
-            let find = |part: &PartNo| rows.binary_search_by_key(part, |(p, _)| *p).ok().map(|at| rows[at].1);
-            return Ok(parts.iter().map(|part| find(part).or_else(|| run::within(&runs, *part))).collect());
+            let find = |part: &PartNo| {
+                rows.binary_search_by_key(part, |(p, _)| *p)
+                    .ok()
+                    .map(|at| rows[at].1)
+            };
+            return Ok(parts
+                .iter()
+                .map(|part| find(part).or_else(|| run::within(&runs, *part)))
+                .collect());
         }
-        let one =
-            "SELECT state, epoch, attempt, due_at, duration_us FROM unit WHERE job = ?1 AND step = ?2 AND part = ?3";
-        let mut find = |part: &PartNo| match self.query_one(one, &values![job, step, *part], |row| read_unit(row, 0))? {
-            Some(row) => Ok(Some(row)),
-            None => Ok(run::within(&self.runs(job, step, *part, *part)?, *part)),
-        };
+        let one = "SELECT state, epoch, attempt, due_at, duration_us FROM unit WHERE job = ?1 AND step = ?2 AND part = ?3";
+        let mut find =
+            |part: &PartNo| match self
+                .query_one(one, &values![job, step, *part], |row| read_unit(row, 0))?
+            {
+                Some(row) => Ok(Some(row)),
+                None => Ok(run::within(&self.runs(job, step, *part, *part)?, *part)),
+            };
         parts.iter().map(&mut find).collect()
     }
 
     /// Runs that cover any of these partitions, in ascending order.
-    fn runs(&mut self, job: JobNo, step: StepNo, first: PartNo, last: PartNo) -> StoreResult<Vec<SuccessRun>> {
+    fn runs(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        first: PartNo,
+        last: PartNo,
+    ) -> StoreResult<Vec<SuccessRun>> {
         self.query(
             "SELECT first, last, busy_us FROM streak
              WHERE job = ?1 AND step = ?2 AND first <= ?4 AND last >= ?3 AND first >=
@@ -70,7 +94,12 @@ impl SqliteTx<'_> {
         )
     }
 
-    fn put_rows(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+    fn put_rows(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        units: &[(PartNo, UnitRow)],
+    ) -> StoreResult<()> {
         cost::rows(units.len());
         let mut upsert = self
             .db
@@ -82,8 +111,16 @@ impl SqliteTx<'_> {
             )
             .map_err(failed)?;
         for (part, row) in units {
-            let values =
-                values![job, step, *part, row.state.as_str(), row.epoch, row.attempt, row.due_at, row.duration_us];
+            let values = values![
+                job,
+                step,
+                *part,
+                row.state.as_str(),
+                row.epoch,
+                row.attempt,
+                row.due_at,
+                row.duration_us
+            ];
             upsert.execute(params_from_iter(values)).map_err(failed)?;
         }
         Ok(())
@@ -91,18 +128,40 @@ impl SqliteTx<'_> {
 }
 
 impl UnitTx for SqliteTx<'_> {
-    fn units(&mut self, job: JobNo, step: StepNo, parts: &[PartNo]) -> StoreResult<Vec<Option<UnitRow>>> {
+    fn units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<Vec<Option<UnitRow>>> {
         let found = self.look_up(job, step, parts)?;
         let absent = parts.iter().zip(&found).filter(|(_, row)| row.is_none());
-        self.absent.extend(absent.map(|(part, _)| UnitId { job, step, part: *part }));
+        self.absent.extend(absent.map(|(part, _)| UnitId {
+            job,
+            step,
+            part: *part,
+        }));
         Ok(found)
     }
 
-    fn put_units(&mut self, job: JobNo, step: StepNo, units: &[(PartNo, UnitRow)]) -> StoreResult<()> {
+    fn put_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        units: &[(PartNo, UnitRow)],
+    ) -> StoreResult<()> {
         let (mut plain, mut own) = (Vec::new(), Vec::new());
         for (part, row) in units {
-            let new = self.absent.remove(&UnitId { job, step, part: *part });
-            let list = if new && run::is_plain_success(row) { &mut plain } else { &mut own };
+            let new = self.absent.remove(&UnitId {
+                job,
+                step,
+                part: *part,
+            });
+            let list = if new && run::is_plain_success(row) {
+                &mut plain
+            } else {
+                &mut own
+            };
             list.push((*part, *row));
         }
         plain.sort_unstable_by_key(|(part, _)| *part);
@@ -117,7 +176,12 @@ impl UnitTx for SqliteTx<'_> {
         self.put_rows(job, step, &own)
     }
 
-    fn ready_units(&mut self, job: JobNo, step: StepNo, limit: u32) -> StoreResult<Vec<(PartNo, UnitRow)>> {
+    fn ready_units(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, UnitRow)>> {
         self.query(
             "SELECT part, state, epoch, attempt, due_at, duration_us FROM unit INDEXED BY unit_ready
              WHERE state = 'ready' AND job = ?1 AND step = ?2 ORDER BY part LIMIT ?3",
@@ -151,7 +215,13 @@ impl UnitTx for SqliteTx<'_> {
         self.query(&sql, &values![job, step, part, limit], read_with_id)
     }
 
-    fn computed_out(&mut self, job: JobNo, step: StepNo, after: PartNo, limit: u32) -> StoreResult<Vec<PartNo>> {
+    fn computed_out(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        after: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<PartNo>> {
         let sql = "SELECT cursor FROM step WHERE job = ?1 AND step = ?2";
         let cursor: Option<PartNo> = self.query_one(sql, &values![job, step], |row| row.get(0))?;
         parts_without_history(self, job, step, (after + 1, cursor.unwrap_or(0)), limit)

@@ -48,13 +48,24 @@ pub(crate) fn parts_without_history<T: Candidates + Sql>(
         if left == 0 {
             break;
         }
-        found.extend(tx.walk_without_history(job, step, first, last, u32::try_from(left).unwrap_or(limit))?);
+        found.extend(tx.walk_without_history(
+            job,
+            step,
+            first,
+            last,
+            u32::try_from(left).unwrap_or(limit),
+        )?);
     }
     Ok(found)
 }
 
 /// Closes a block when every unit of it has a history. Returns whether it is closed.
-pub(crate) fn close_block<T: Candidates + Sql>(tx: &mut T, job: JobNo, step: StepNo, block: i64) -> StoreResult<bool> {
+pub(crate) fn close_block<T: Candidates + Sql>(
+    tx: &mut T,
+    job: JobNo,
+    step: StepNo,
+    block: i64,
+) -> StoreResult<bool> {
     // Of a closed block nothing is walked.
     if !parts_without_history(tx, job, step, range_of(block), 1)?.is_empty() {
         return Ok(false);

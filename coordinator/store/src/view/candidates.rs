@@ -16,7 +16,13 @@ pub(crate) trait Candidates {
     ) -> StoreResult<Vec<PartNo>>;
     /// Runs of successes that end at or after `from`, first and last partition, in order. A unit of a run may have a row
     /// that is newer.
-    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>>;
+    fn runs_from(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        from: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, PartNo)>>;
     /// Partitions `from..=to` whose unit has no history, by a walk over the history of the others.
     fn walk_without_history(
         &mut self,

@@ -12,7 +12,20 @@ fn job_views(tx: &mut dyn Tx) {
     tx.update_job(&paused).expect("writes");
     let ids = |rows: Vec<JobRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(tx.job_views(None, None, 2).expect("reads")), ["c", "b"]);
-    assert_eq!(ids(tx.job_views(None, Some(numbers[1]), 9).expect("reads")), ["a"]);
-    assert_eq!(ids(tx.job_views(Some(JobState::Running), None, 9).expect("reads")), ["c", "a"]);
-    assert_eq!(ids(tx.job_views(Some(JobState::Paused), Some(numbers[1]), 9).expect("reads")), [""; 0]);
+    assert_eq!(
+        ids(tx.job_views(None, Some(numbers[1]), 9).expect("reads")),
+        ["a"]
+    );
+    assert_eq!(
+        ids(tx
+            .job_views(Some(JobState::Running), None, 9)
+            .expect("reads")),
+        ["c", "a"]
+    );
+    assert_eq!(
+        ids(tx
+            .job_views(Some(JobState::Paused), Some(numbers[1]), 9)
+            .expect("reads")),
+        [""; 0]
+    );
 }

@@ -72,7 +72,12 @@ pub struct UnitFilter {
 /// Lists for people, computed in the database.
 pub trait ViewTx {
     /// Jobs, newest first, older than `before`; only those in `state` when given.
-    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>>;
+    fn job_views(
+        &mut self,
+        state: Option<JobState>,
+        before: Option<JobNo>,
+        limit: u32,
+    ) -> StoreResult<Vec<JobRow>>;
     /// Units of a job by partition and step, also those without a row.
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>;
 }
@@ -112,7 +117,9 @@ impl Outline {
 
     /// Whether the counters exclude units in this state that have no history. A job that has ended has no leased units.
     fn has_none_without_history(self, state: UnitState) -> bool {
-        let Some(counter) = self.counter else { return false };
+        let Some(counter) = self.counter else {
+            return false;
+        };
         let known = counter.succeeded + counter.dead + counter.cancelled + counter.live;
         known >= counter.total || (state == UnitState::Leased && self.ended)
     }
@@ -135,7 +142,9 @@ pub(crate) fn list<T>(tx: &mut T, job: &str, filter: &UnitFilter) -> StoreResult
 where
     T: JobTx + PartitionTx + StepTx + UnitTx + Candidates + Sql,
 {
-    let Some(row) = tx.job_by_id(job)? else { return Ok(Vec::new()) };
+    let Some(row) = tx.job_by_id(job)? else {
+        return Ok(Vec::new());
+    };
     let state = filter.state.as_deref().map(UnitState::parse);
     if state == Some(None) {
         return Ok(Vec::new());
@@ -147,29 +156,60 @@ where
         .map(|(no, step)| {
             let counter = counters.iter().find(|counter| counter.step == no).copied();
             let cursor = counter.map_or(0, |counter| counter.cursor);
-            (no, step, Outline { computed: step.needs.is_empty(), cursor, ended: row.ended_at.is_some(), counter })
+            (
+                no,
+                step,
+                Outline {
+                    computed: step.needs.is_empty(),
+                    cursor,
+                    ended: row.ended_at.is_some(),
+                    counter,
+                },
+            )
         })
         .collect();
     let mut found: BTreeSet<(PartNo, StepNo)> = BTreeSet::new();
     for (no, _, outline) in &steps {
         let parts = match (filter.part, state) {
-            (Some(part), _) => tx.parts_from(row.no, part, 1)?.into_iter().filter(|found| *found == part).collect(),
+            (Some(part), _) => tx
+                .parts_from(row.no, part, 1)?
+                .into_iter()
+                .filter(|found| *found == part)
+                .collect(),
             (None, None) => tx.parts_from(row.no, first_of(filter, *no), filter.limit)?,
             (None, Some(state)) => in_state(tx, &row, *no, *outline, state, filter)?,
         };
-        found.extend(parts.into_iter().map(|part| (part, *no)).filter(|key| filter.after.is_none_or(|a| *key > a)));
+        found.extend(
+            parts
+                .into_iter()
+                .map(|part| (part, *no))
+                .filter(|key| filter.after.is_none_or(|a| *key > a)),
+        );
     }
-    let page = if filter.part.is_some() { found.len() } else { filter.limit as usize };
+    let page = if filter.part.is_some() {
+        found.len()
+    } else {
+        filter.limit as usize
+    };
     let page: Vec<(PartNo, StepNo)> = found.into_iter().take(page).collect();
     let mut parts: Vec<PartNo> = page.iter().map(|(part, _)| *part).collect();
     parts.dedup();
-    let partitions: BTreeMap<PartNo, Partition> =
-        tx.partitions(row.no, &parts)?.into_iter().map(|partition| (partition.part, partition)).collect();
+    let partitions: BTreeMap<PartNo, Partition> = tx
+        .partitions(row.no, &parts)?
+        .into_iter()
+        .map(|partition| (partition.part, partition))
+        .collect();
     let mut views: BTreeMap<(PartNo, StepNo), UnitView> = BTreeMap::new();
     for (no, step, outline) in steps {
-        let parts: Vec<PartNo> = page.iter().filter(|(_, of)| *of == no).map(|(part, _)| *part).collect();
+        let parts: Vec<PartNo> = page
+            .iter()
+            .filter(|(_, of)| *of == no)
+            .map(|(part, _)| *part)
+            .collect();
         for (part, unit) in parts.iter().zip(tx.units(row.no, no, &parts)?) {
-            let Some(partition) = partitions.get(part) else { continue };
+            let Some(partition) = partitions.get(part) else {
+                continue;
+            };
             let view = view(&row.id, step, partition, unit, outline);
             if state.is_none_or(|state| view.state == state.as_str()) {
                 views.insert((*part, no), view);
@@ -179,7 +219,13 @@ where
     Ok(views.into_values().take(filter.limit as usize).collect())
 }
 
-fn view(job: &str, step: &Step, partition: &Partition, unit: Option<UnitRow>, outline: Outline) -> UnitView {
+fn view(
+    job: &str,
+    step: &Step,
+    partition: &Partition,
+    unit: Option<UnitRow>,
+    outline: Outline,
+) -> UnitView {
     let out = outline.computed && partition.part <= outline.cursor;
     UnitView {
         unit: format!("{job}/{}/{}", step.id, partition.part),
@@ -189,7 +235,10 @@ fn view(job: &str, step: &Step, partition: &Partition, unit: Option<UnitRow>, ou
         title: partition.title.clone(),
         first_asset: partition.first.clone(),
         assets: u64::from(partition.assets),
-        state: unit.map_or_else(|| outline.state(partition.part), |unit| unit.state).as_str().to_owned(),
+        state: unit
+            .map_or_else(|| outline.state(partition.part), |unit| unit.state)
+            .as_str()
+            .to_owned(),
         epoch: unit.map_or(u32::from(out), |unit| unit.epoch),
         attempt: unit.map_or(0, |unit| unit.attempt),
         duration_us: unit.map(|unit| unit.duration_us),
@@ -198,7 +247,9 @@ fn view(job: &str, step: &Step, partition: &Partition, unit: Option<UnitRow>, ou
 
 /// The first partition of a step on the page that starts after a unit.
 fn first_of(filter: &UnitFilter, step: StepNo) -> PartNo {
-    filter.after.map_or(0, |(part, last)| if step > last { part } else { part + 1 })
+    filter
+        .after
+        .map_or(0, |(part, last)| if step > last { part } else { part + 1 })
 }
 
 /// The first partitions of a step whose units are in a state.
@@ -219,18 +270,34 @@ fn in_state<T: UnitTx + Candidates + Sql>(
         && first.max(from) <= last
         && !outline.has_none_without_history(state)
     {
-        found.extend(parts_without_history(tx, job.no, step, (first.max(from), last), limit)?);
+        found.extend(parts_without_history(
+            tx,
+            job.no,
+            step,
+            (first.max(from), last),
+            limit,
+        )?);
     }
-    let (mut next, mut more) = (from, state == UnitState::Succeeded && !outline.has_no_rows(state));
+    let (mut next, mut more) = (
+        from,
+        state == UnitState::Succeeded && !outline.has_no_rows(state),
+    );
     while more {
         let runs = tx.runs_from(job.no, step, next, RUNS)?;
-        let parts: Vec<PartNo> =
-            runs.iter().flat_map(|(first, last)| (*first).max(next)..=*last).take(limit as usize).collect();
+        let parts: Vec<PartNo> = runs
+            .iter()
+            .flat_map(|(first, last)| (*first).max(next)..=*last)
+            .take(limit as usize)
+            .collect();
         let Some(last) = parts.last() else { break };
         let rows = tx.units(job.no, step, &parts)?;
         let fits = |row: &Option<UnitRow>| row.is_some_and(|row| row.state == UnitState::Succeeded);
-        let fitting: Vec<PartNo> =
-            parts.iter().zip(&rows).filter(|(_, row)| fits(row)).map(|(part, _)| *part).collect();
+        let fitting: Vec<PartNo> = parts
+            .iter()
+            .zip(&rows)
+            .filter(|(_, row)| fits(row))
+            .map(|(part, _)| *part)
+            .collect();
         more = fitting.len() < parts.len() || parts.len() < limit as usize;
         next = last + 1;
         found.extend(fitting);
@@ -244,7 +311,12 @@ mod tests {
     use super::*;
 
     fn outline(counter: StepRow, ended: bool) -> Outline {
-        Outline { computed: true, cursor: 10, ended, counter: Some(counter) }
+        Outline {
+            computed: true,
+            cursor: 10,
+            ended,
+            counter: Some(counter),
+        }
     }
 
     #[test]
@@ -263,16 +335,37 @@ mod tests {
         };
         let running = outline(counter, false);
         let excluded = |state| running.has_no_rows(state);
-        assert_eq!([UnitState::Cancelled, UnitState::Retrying].map(excluded), [true; 2]);
-        let there = [UnitState::Succeeded, UnitState::Dead, UnitState::Ready, UnitState::Leased, UnitState::Planned];
+        assert_eq!(
+            [UnitState::Cancelled, UnitState::Retrying].map(excluded),
+            [true; 2]
+        );
+        let there = [
+            UnitState::Succeeded,
+            UnitState::Dead,
+            UnitState::Ready,
+            UnitState::Leased,
+            UnitState::Planned,
+        ];
         assert_eq!(there.map(excluded), [false; 5]);
         // Three of ten are in no counter: they are leased without a history.
         assert!(!running.has_none_without_history(UnitState::Leased));
-        assert!(outline(counter, true).has_none_without_history(UnitState::Leased), "no unit is leased any more");
+        assert!(
+            outline(counter, true).has_none_without_history(UnitState::Leased),
+            "no unit is leased any more"
+        );
         assert!(!outline(counter, true).has_none_without_history(UnitState::Cancelled));
-        let all = StepRow { succeeded: 7, ..counter };
+        let all = StepRow {
+            succeeded: 7,
+            ..counter
+        };
         assert!(outline(all, false).has_none_without_history(UnitState::Leased));
-        let unknown = Outline { counter: None, ..running };
-        assert!(!unknown.has_no_rows(UnitState::Dead) && !unknown.has_none_without_history(UnitState::Leased));
+        let unknown = Outline {
+            counter: None,
+            ..running
+        };
+        assert!(
+            !unknown.has_no_rows(UnitState::Dead)
+                && !unknown.has_none_without_history(UnitState::Leased)
+        );
     }
 }

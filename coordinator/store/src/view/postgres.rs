@@ -10,7 +10,12 @@ use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::unit::transition::UnitState;
 
 impl ViewTx for PostgresTx<'_> {
-    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {
+    fn job_views(
+        &mut self,
+        state: Option<JobState>,
+        before: Option<JobNo>,
+        limit: u32,
+    ) -> StoreResult<Vec<JobRow>> {
         self.flush_jobs()?;
         job_views(self, state, before, limit)
     }
@@ -34,10 +39,20 @@ impl Candidates for PostgresTx<'_> {
             "SELECT part FROM unit WHERE {} AND step = ?2 AND part >= ?3 ORDER BY part LIMIT ?4",
             in_state(state)
         );
-        self.all(&sql, &[&job.0, &i64::from(step.0), &from, &i64::from(limit)], |row| column(row, 0))
+        self.all(
+            &sql,
+            &[&job.0, &i64::from(step.0), &from, &i64::from(limit)],
+            |row| column(row, 0),
+        )
     }
 
-    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>> {
+    fn runs_from(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        from: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, PartNo)>> {
         self.flush_units()?;
         self.all(
             "SELECT first, last FROM streak WHERE job = ?1 AND step = ?2 AND first > ?3 AND last >= ?4

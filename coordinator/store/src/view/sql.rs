@@ -20,6 +20,9 @@ pub(super) fn job_views(
         filter.term(&format!("state = '{}'", state.as_str()));
     }
     let limit = filter.place(limit);
-    let sql = format!("SELECT {COLUMNS} FROM job {} ORDER BY no DESC LIMIT {limit}", filter.clause());
+    let sql = format!(
+        "SELECT {COLUMNS} FROM job {} ORDER BY no DESC LIMIT {limit}",
+        filter.clause()
+    );
     tx.query(&sql, filter.values(), read_numbered).map(readable)
 }

@@ -12,7 +12,12 @@ use protocol::rules::unit::transition::UnitState;
 use rusqlite::params;
 
 impl ViewTx for SqliteTx<'_> {
-    fn job_views(&mut self, state: Option<JobState>, before: Option<JobNo>, limit: u32) -> StoreResult<Vec<JobRow>> {
+    fn job_views(
+        &mut self,
+        state: Option<JobState>,
+        before: Option<JobNo>,
+        limit: u32,
+    ) -> StoreResult<Vec<JobRow>> {
         job_views(self, state, before, limit)
     }
 
@@ -38,7 +43,13 @@ impl Candidates for SqliteTx<'_> {
         self.query(&sql, &values![job, step, from, limit], |row| row.get(0))
     }
 
-    fn runs_from(&mut self, job: JobNo, step: StepNo, from: PartNo, limit: u32) -> StoreResult<Vec<(PartNo, PartNo)>> {
+    fn runs_from(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        from: PartNo,
+        limit: u32,
+    ) -> StoreResult<Vec<(PartNo, PartNo)>> {
         self.query(
             "SELECT first, last FROM streak WHERE job = ?1 AND step = ?2 AND first > ?3 AND last >= ?4
              ORDER BY first LIMIT ?5",
@@ -65,7 +76,9 @@ impl Candidates for SqliteTx<'_> {
             )
             .map_err(failed)?;
         let reach = from - LENGTH_MAX + 1;
-        let mut known = walk.query(params![job.0, step.0, from, to, reach]).map_err(failed)?;
+        let mut known = walk
+            .query(params![job.0, step.0, from, to, reach])
+            .map_err(failed)?;
         let (mut found, mut next) = (Vec::new(), from);
         while next <= to && (found.len() as u64) < u64::from(limit) {
             let (first, last) = match known.next().map_err(failed)? {

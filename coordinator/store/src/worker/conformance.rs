@@ -20,11 +20,19 @@ fn workers(tx: &mut dyn Tx) {
         order: None,
     };
     tx.put_workers(&[row("b", 1), row("a", 5)]).expect("writes");
-    let order = WorkerOrder { what: "drain".into(), actor: "me".into(), reason: "it is hot".into(), at: at(2) };
+    let order = WorkerOrder {
+        what: "drain".into(),
+        actor: "me".into(),
+        reason: "it is hot".into(),
+        at: at(2),
+    };
     assert!(tx.put_order("a", Some(&order)).expect("writes"));
     assert!(!tx.put_order("absent", Some(&order)).expect("writes"));
     tx.put_workers(&[row("a", 6)]).expect("writes");
-    let ordered = WorkerRow { order: Some(order), ..row("a", 6) };
+    let ordered = WorkerRow {
+        order: Some(order),
+        ..row("a", 6)
+    };
     assert_eq!(tx.workers().expect("reads"), [ordered, row("b", 1)]);
     assert!(tx.put_order("a", None).expect("writes"));
     tx.forget_workers(at(2)).expect("forgets");

@@ -7,8 +7,17 @@ use protocol::time::Timestamp;
 impl WorkerTx for Memory {
     fn put_workers(&mut self, workers: &[WorkerRow]) -> StoreResult<()> {
         for worker in workers {
-            let order = self.worker.get(&worker.name).and_then(|row| row.order.clone());
-            self.worker.insert(worker.name.clone(), WorkerRow { order, ..worker.clone() });
+            let order = self
+                .worker
+                .get(&worker.name)
+                .and_then(|row| row.order.clone());
+            self.worker.insert(
+                worker.name.clone(),
+                WorkerRow {
+                    order,
+                    ..worker.clone()
+                },
+            );
         }
         Ok(())
     }
@@ -18,7 +27,9 @@ impl WorkerTx for Memory {
     }
 
     fn put_order(&mut self, worker: &str, order: Option<&WorkerOrder>) -> StoreResult<bool> {
-        let Some(row) = self.worker.get_mut(worker) else { return Ok(false) };
+        let Some(row) = self.worker.get_mut(worker) else {
+            return Ok(false);
+        };
         row.order = order.cloned();
         Ok(true)
     }

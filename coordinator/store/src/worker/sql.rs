@@ -14,7 +14,9 @@ static UPSERT: Insert<5> = Insert::new(
 );
 
 fn read_order(row: Row<'_>) -> StoreResult<Option<WorkerOrder>> {
-    let Some(what) = row.get::<Option<String>>(5)? else { return Ok(None) };
+    let Some(what) = row.get::<Option<String>>(5)? else {
+        return Ok(None);
+    };
     Ok(Some(WorkerOrder {
         what,
         actor: row.get::<Option<String>>(6)?.unwrap_or_default(),
@@ -25,8 +27,11 @@ fn read_order(row: Row<'_>) -> StoreResult<Option<WorkerOrder>> {
 
 impl<T: Sql> WorkerTx for T {
     fn put_workers(&mut self, workers: &[WorkerRow]) -> StoreResult<()> {
-        let by_name: BTreeMap<&str, &WorkerRow> = workers.iter().map(|w| (w.name.as_str(), w)).collect();
-        let rows = by_name.values().map(|w| values![&w.name, &w.slots, w.held, w.heard_at, &w.state]);
+        let by_name: BTreeMap<&str, &WorkerRow> =
+            workers.iter().map(|w| (w.name.as_str(), w)).collect();
+        let rows = by_name
+            .values()
+            .map(|w| values![&w.name, &w.slots, w.held, w.heard_at, &w.state]);
         self.insert(&UPSERT, &rows.collect::<Vec<_>>())
     }
 

@@ -40,8 +40,17 @@ fn sqlite_keeps_commits_and_refuses_a_newer_schema() {
     drop(Sqlite::open(&path).expect("creates"));
     let mut again = Sqlite::open(&path).expect("opens");
     assert_eq!(again.read(|tx| tx.jobs(false, 9)).expect("reads"), []);
-    again.connection().pragma_update(None, "user_version", 99).expect("sets");
+    again
+        .connection()
+        .pragma_update(None, "user_version", 99)
+        .expect("sets");
     drop(again);
-    assert!(matches!(Sqlite::open(&path), Err(StoreError::NewerSchema { found: 99, .. })));
-    assert!(matches!(Sqlite::open_read_only(&path), Err(StoreError::NewerSchema { .. })));
+    assert!(matches!(
+        Sqlite::open(&path),
+        Err(StoreError::NewerSchema { found: 99, .. })
+    ));
+    assert!(matches!(
+        Sqlite::open_read_only(&path),
+        Err(StoreError::NewerSchema { .. })
+    ));
 }

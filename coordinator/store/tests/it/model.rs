@@ -48,7 +48,11 @@ struct Caller<'a> {
 
 fn name(n: i64) -> String {
     // Mixed case: byte order, not a dictionary's.
-    if n % 3 == 0 { format!("A{n:03}") } else { format!("a{n:03}") }
+    if n % 3 == 0 {
+        format!("A{n:03}")
+    } else {
+        format!("a{n:03}")
+    }
 }
 
 fn asset(n: i64) -> Asset {
@@ -70,7 +74,11 @@ impl Caller<'_> {
     }
 
     fn parts(&mut self) -> Vec<PartNo> {
-        let count = if self.random.bool() { 1 } else { self.random.usize(0..60) };
+        let count = if self.random.bool() {
+            1
+        } else {
+            self.random.usize(0..60)
+        };
         (0..count).map(|_| self.part()).collect()
     }
 
@@ -110,8 +118,18 @@ impl Caller<'_> {
             .iter()
             .map(|part| {
                 let state = STATES[self.random.usize(0..STATES.len())];
-                let due = (state == UnitState::Retrying).then(|| Timestamp(self.random.i64(0..1 << 50)));
-                (*part, UnitRow { state, epoch: self.random.u32(1..9), attempt: 0, due_at: due, duration_us: 3 })
+                let due =
+                    (state == UnitState::Retrying).then(|| Timestamp(self.random.i64(0..1 << 50)));
+                (
+                    *part,
+                    UnitRow {
+                        state,
+                        epoch: self.random.u32(1..9),
+                        attempt: 0,
+                        due_at: due,
+                        duration_us: 3,
+                    },
+                )
             })
             .collect();
         self.tx.put_units(self.job, step, &rows)
@@ -120,11 +138,23 @@ impl Caller<'_> {
     /// Ends neighbours that have no row yet well, as a batch of reports does.
     fn succeed_in_a_row(&mut self, step: StepNo) -> StoreResult<()> {
         let first = self.part();
-        let parts: Vec<PartNo> = (first..first + self.random.i64(1..30)).take_while(|part| *part <= PARTS).collect();
+        let parts: Vec<PartNo> = (first..first + self.random.i64(1..30))
+            .take_while(|part| *part <= PARTS)
+            .collect();
         let found = self.tx.units(self.job, step, &parts)?;
-        let row = UnitRow { state: UnitState::Succeeded, epoch: 1, attempt: 0, due_at: None, duration_us: 3 };
-        let fresh: Vec<(PartNo, UnitRow)> =
-            parts.into_iter().zip(found).filter(|(_, row)| row.is_none()).map(|(part, _)| (part, row)).collect();
+        let row = UnitRow {
+            state: UnitState::Succeeded,
+            epoch: 1,
+            attempt: 0,
+            due_at: None,
+            duration_us: 3,
+        };
+        let fresh: Vec<(PartNo, UnitRow)> = parts
+            .into_iter()
+            .zip(found)
+            .filter(|(_, row)| row.is_none())
+            .map(|(part, _)| (part, row))
+            .collect();
         self.tx.put_units(self.job, step, &fresh)
     }
 
@@ -137,13 +167,19 @@ impl Caller<'_> {
             }
             1 => {
                 // Plain successes are not listed one by one: nobody asks for them.
-                let others: Vec<UnitState> = STATES.into_iter().filter(|s| *s != UnitState::Succeeded).collect();
+                let others: Vec<UnitState> = STATES
+                    .into_iter()
+                    .filter(|s| *s != UnitState::Succeeded)
+                    .collect();
                 let state = others[self.random.usize(0..others.len())];
                 let found = self.tx.units_in(self.job, state, Some((step, part)), 7)?;
                 self.say("in", found);
             }
             2 => {
-                let found = (self.tx.due_units(Timestamp(1 << 49), 5)?, self.tx.next_due()?);
+                let found = (
+                    self.tx.due_units(Timestamp(1 << 49), 5)?,
+                    self.tx.next_due()?,
+                );
                 self.say("due", found);
             }
             3 => {
@@ -152,7 +188,12 @@ impl Caller<'_> {
             }
             4 => self.tx.set_cursor(self.job, step, part)?,
             _ => {
-                let delta = StepDelta { total: 2, live: 1, busy_us: part, ..StepDelta::default() };
+                let delta = StepDelta {
+                    total: 2,
+                    live: 1,
+                    busy_us: part,
+                    ..StepDelta::default()
+                };
                 self.tx.add_to_step(self.job, step, delta)?;
                 if self.random.bool() {
                     let found = self.tx.steps(self.job)?;
@@ -167,8 +208,13 @@ impl Caller<'_> {
         let (step, key, part) = (self.step(), self.key(), self.part());
         match self.random.u32(0..6) {
             0 | 1 => {
-                let growth =
-                    BarrierGrowth { key: key.into(), members: 2, failed: part as u64 % 2, first: part, last: part + 3 };
+                let growth = BarrierGrowth {
+                    key: key.into(),
+                    members: 2,
+                    failed: part as u64 % 2,
+                    first: part,
+                    last: part + 3,
+                };
                 self.tx.add_to_barrier(self.job, step, &growth)?;
             }
             2 | 3 => {
@@ -176,14 +222,20 @@ impl Caller<'_> {
                 self.say("barrier", &found);
                 if let Some(mut row) = found {
                     row.succeeded += 1;
-                    row.state =
-                        [BarrierState::Waiting, BarrierState::Released, BarrierState::Held][self.random.usize(0..3)];
+                    row.state = [
+                        BarrierState::Waiting,
+                        BarrierState::Released,
+                        BarrierState::Held,
+                    ][self.random.usize(0..3)];
                     row.spread = part;
                     self.tx.put_barrier(self.job, &row)?;
                 }
             }
             4 => {
-                let found = (self.tx.barrier_counts(self.job, step)?, self.tx.barriers_spreading(self.job, step, 2)?);
+                let found = (
+                    self.tx.barrier_counts(self.job, step)?,
+                    self.tx.barriers_spreading(self.job, step, 2)?,
+                );
                 self.say("counts", found);
             }
             _ => {
@@ -211,7 +263,10 @@ impl Caller<'_> {
                 self.say("run", members);
             }
             2 => {
-                let found = (self.tx.children(self.job, 1, PARTS)?, self.tx.partitions_after(self.job, 3, 9)?);
+                let found = (
+                    self.tx.children(self.job, 1, PARTS)?,
+                    self.tx.partitions_after(self.job, 3, 9)?,
+                );
                 self.say("children", found);
             }
             _ => self.split()?,
@@ -222,11 +277,24 @@ impl Caller<'_> {
     /// Lists of units, which each store finds in another way than memory does. Asked for after the calls of a transaction, so
     /// that seeds stay what they were.
     fn lists(&mut self, n: u64) -> StoreResult<()> {
-        let state = UnitState::ALL.into_iter().cycle().nth(n as usize % 11).filter(|_| n % 11 < 7);
-        let step = ["work", "after"].into_iter().nth(n as usize % 3).map(str::to_owned);
+        let state = UnitState::ALL
+            .into_iter()
+            .cycle()
+            .nth(n as usize % 11)
+            .filter(|_| n % 11 < 7);
+        let step = ["work", "after"]
+            .into_iter()
+            .nth(n as usize % 3)
+            .map(str::to_owned);
         let after = (n % 2 == 1).then(|| (n as PartNo % PARTS, STEPS[n as usize % 2]));
         let state = state.map(|state| state.as_str().to_owned());
-        let filter = UnitFilter { state, step, part: None, after, limit: 1 + n as u32 % 60 };
+        let filter = UnitFilter {
+            state,
+            step,
+            part: None,
+            after,
+            limit: 1 + n as u32 % 60,
+        };
         let found = self.tx.unit_views("j", &filter)?;
         self.say("listed", (&filter, found));
         for step in STEPS {
@@ -244,15 +312,23 @@ impl Caller<'_> {
         if found[0].parent != 0 || members.len() < 2 {
             return Ok(());
         }
-        let Some(mut row) = self.tx.job(self.job)? else { return Ok(()) };
+        let Some(mut row) = self.tx.job(self.job)? else {
+            return Ok(());
+        };
         row.parts += 1;
         self.tx.update_job(&row)?;
         let gone = vec![members[0].id.clone()];
-        let child = Partition { parent: part, ..partition(row.parts, &found[0].title, &gone[0], &gone[0], 1) };
+        let child = Partition {
+            parent: part,
+            ..partition(row.parts, &found[0].title, &gone[0], &gone[0], 1)
+        };
         self.tx.insert_partitions(self.job, &[child])?;
         self.tx.move_assets(self.job, row.parts, &gone)?;
         self.tx.shrink_partition(self.job, part, 1)?;
-        let moved = (self.tx.moved_away(self.job, part, &gone)?, self.tx.find_asset(self.job, &gone[0])?);
+        let moved = (
+            self.tx.moved_away(self.job, part, &gone)?,
+            self.tx.find_asset(self.job, &gone[0])?,
+        );
         self.say("moved", moved);
         Ok(())
     }
@@ -262,17 +338,30 @@ impl Caller<'_> {
         match self.random.u32(0..6) {
             0 => {
                 let failures: Vec<(String, Failure)> = (0..self.random.i64(0..4))
-                    .map(|n| (name(n % 3), Failure::permanent("qc_failed", format!("black frames {n}"))))
+                    .map(|n| {
+                        (
+                            name(n % 3),
+                            Failure::permanent("qc_failed", format!("black frames {n}")),
+                        )
+                    })
                     .collect();
-                self.tx.put_failures(UnitId { job: self.job, step, part }, &failures)?;
+                self.tx.put_failures(
+                    UnitId {
+                        job: self.job,
+                        step,
+                        part,
+                    },
+                    &failures,
+                )?;
             }
             1 => {
                 let found = self.tx.failures(self.job, 20)?;
                 self.say("failures", found);
             }
             2 => {
-                let page: Vec<(u64, Asset)> =
-                    (n..n + 9).map(|n| (self.random.u64(0..3) * 1_000 + n as u64, asset(n))).collect();
+                let page: Vec<(u64, Asset)> = (n..n + 9)
+                    .map(|n| (self.random.u64(0..3) * 1_000 + n as u64, asset(n)))
+                    .collect();
                 let done = self.tx.append_listing(OTHER, true, &page)?;
                 let added = self.tx.append_row_errors(OTHER, &done.errors)?;
                 self.say("appended", (done, added));
@@ -295,10 +384,15 @@ impl Caller<'_> {
             _ => {
                 let by_title = n % 2 == 0;
                 let title = if by_title { "t-a" } else { "" };
-                let found = (self.tx.catalogue(None, Some(&name(n)), 9)?, self.tx.row_errors(OTHER, 5)?);
+                let found = (
+                    self.tx.catalogue(None, Some(&name(n)), 9)?,
+                    self.tx.row_errors(OTHER, 5)?,
+                );
                 let (entries, mut errors) = found;
                 errors.sort_by(|a, b| (a.line, &a.message).cmp(&(b.line, &b.message)));
-                let listed = self.tx.listing_after(OTHER, by_title, true, Some((title, &name(n))), 9)?;
+                let listed =
+                    self.tx
+                        .listing_after(OTHER, by_title, true, Some((title, &name(n))), 9)?;
                 self.say("lists", (entries, errors.first(), listed));
             }
         }
@@ -314,16 +408,28 @@ fn begin(tx: &mut dyn Tx) -> StoreResult<JobNo> {
     // In canonical order by id, three to a partition.
     let mut names: Vec<String> = (0..assets).map(name).collect();
     names.sort();
-    let cut: Vec<Partition> =
-        names.chunks(3).zip(1..).map(|(run, part)| partition(part, "", &run[0], &run[2], 3)).collect();
+    let cut: Vec<Partition> = names
+        .chunks(3)
+        .zip(1..)
+        .map(|(run, part)| partition(part, "", &run[0], &run[2], 3))
+        .collect();
     tx.insert_partitions(no, &cut)?;
     let mut row = tx.job(no)?.expect("inserted");
     (row.parts, row.parts_planned) = (PARTS, PARTS);
     tx.update_job(&row)?;
     // Units are written here without their counters, which lists believe: these exclude nothing.
-    let any =
-        StepDelta { total: 1 << 40, succeeded: 1, dead: 1, cancelled: 1, live: 1, retrying: 1, ..StepDelta::default() };
-    STEPS.into_iter().try_for_each(|step| tx.add_to_step(no, step, any))?;
+    let any = StepDelta {
+        total: 1 << 40,
+        succeeded: 1,
+        dead: 1,
+        cancelled: 1,
+        live: 1,
+        retrying: 1,
+        ..StepDelta::default()
+    };
+    STEPS
+        .into_iter()
+        .try_for_each(|step| tx.add_to_step(no, step, any))?;
     assert_eq!(tx.insert_job(&job("other"))?, OTHER);
     Ok(no)
 }
@@ -341,13 +447,18 @@ fn every_store_answers_alike() {
     let seeds: Vec<u64> = match number("SEED") {
         Some(seed) => vec![seed],
         None => {
-            let fresh = (0..number("SHOWRUNNER_MODEL_SEEDS").unwrap_or(1)).map(|_| fastrand::u64(..));
+            let fresh =
+                (0..number("SHOWRUNNER_MODEL_SEEDS").unwrap_or(1)).map(|_| fastrand::u64(..));
             FAILED_ONCE.into_iter().chain(fresh).collect()
         }
     };
     for (n, seed) in seeds.into_iter().enumerate() {
         println!("SEED={seed}");
-        answers_alike(&server.create_database(&format!("seed{n}")), seed, transactions);
+        answers_alike(
+            &server.create_database(&format!("seed{n}")),
+            seed,
+            transactions,
+        );
     }
 }
 
@@ -367,7 +478,12 @@ fn answers_alike(url: &str, seed: u64, transactions: u64) {
         let answers = stores.each_mut().map(|(_, store)| {
             let outcome = store.write(|tx| {
                 let random = fastrand::Rng::with_seed(seed.wrapping_add(n));
-                let mut caller = Caller { tx, random, job: JobNo(1), answers: Vec::new() };
+                let mut caller = Caller {
+                    tx,
+                    random,
+                    job: JobNo(1),
+                    answers: Vec::new(),
+                };
                 let calls = caller.random.usize(1..=CALLS_MAX);
                 for _ in 0..calls {
                     caller.call()?;
@@ -379,9 +495,16 @@ fn answers_alike(url: &str, seed: u64, transactions: u64) {
         });
         for (answers_of_one, (store, _)) in answers.iter().zip(&stores).skip(1) {
             for (theirs, expected) in answers_of_one.iter().zip(&answers[0]) {
-                assert_eq!(theirs, expected, "{store} in transaction {n} of SEED={seed}");
+                assert_eq!(
+                    theirs, expected,
+                    "{store} in transaction {n} of SEED={seed}"
+                );
             }
-            assert_eq!(answers_of_one.len(), answers[0].len(), "{store} in transaction {n} of SEED={seed}");
+            assert_eq!(
+                answers_of_one.len(),
+                answers[0].len(),
+                "{store} in transaction {n} of SEED={seed}"
+            );
         }
     }
 }

@@ -52,8 +52,13 @@ pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Import
         at: Some((error.line() as u64, error.column() as u64)),
         ..Problem::new(file, format!("not JSON: {error}"))
     })?;
-    let id = document.get("id").and_then(Value::as_str).map(str::to_owned);
-    let described = ["assets", "constraints"].iter().any(|part| document.get(*part).is_some_and(Value::is_object));
+    let id = document
+        .get("id")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let described = ["assets", "constraints"]
+        .iter()
+        .any(|part| document.get(*part).is_some_and(Value::is_object));
     let (Some(id), true) = (id.filter(|id| is_id(id)), described) else {
         return Err(Problem::new(
             file,
@@ -61,21 +66,34 @@ pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Import
         )
         .hint("a delivery spec of ours needs no import"));
     };
-    let regions = document.as_object_mut().and_then(|map| map.remove("regional_overrides"));
+    let regions = document
+        .as_object_mut()
+        .and_then(|map| map.remove("regional_overrides"));
     let (spec, mut unmapped) = map(&document, &id);
     let mut base = spec.clone();
     if let Some(parent) = inherits {
         base.insert("inherits".into(), parent.into());
     }
-    let mut files =
-        vec![SpecFile { name: format!("{id}.yaml"), text: text::write(&head(&document), &base, &unmapped) }];
-    for (n, region) in regions.as_ref().and_then(Value::as_array).into_iter().flatten().enumerate() {
+    let mut files = vec![SpecFile {
+        name: format!("{id}.yaml"),
+        text: text::write(&head(&document), &base, &unmapped),
+    }];
+    for (n, region) in regions
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let region_unmapped = |why: &str| Unmapped {
             path: format!("regional_overrides[{n}]"),
             value: region["region"].as_str().unwrap_or_default().to_owned(),
             why: why.to_owned(),
         };
-        match (region["region"].as_str().map(words::plain), &region["overrides"]) {
+        match (
+            region["region"].as_str().map(words::plain),
+            &region["overrides"],
+        ) {
             (Some(name), overrides @ Value::Object(_)) if !name.is_empty() => {
                 let (file, more) = regional(&document, &id, &spec, n, &name, overrides);
                 unmapped.extend(more);
@@ -88,25 +106,40 @@ pub fn import(file: &str, source: &str, inherits: Option<&str>) -> Result<Import
         // What is written is read: a spec that cannot be used is found here and not by a job.
         yaml::read::<DeliverySpec>(&written.name, &written.text)?;
     }
-    Ok(Imported { id, files, unmapped })
+    Ok(Imported {
+        id,
+        files,
+        unmapped,
+    })
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn head(document: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let version =
-        text(&document["governance"]["spec_version"]).map(|version| format!(" {version}")).unwrap_or_default();
+    let version = text(&document["governance"]["spec_version"])
+        .map(|version| format!(" {version}"))
+        .unwrap_or_default();
     let name = text(&document["name"]).unwrap_or_default();
-    vec![format!("{name}{version}: from a UMDP profile, by `showrunner policy import`.")]
+    vec![format!(
+        "{name}{version}: from a UMDP profile, by `showrunner policy import`."
+    )]
 }
 
 /// The spec of a profile, and what is not in it.
 fn map(document: &Value, id: &str) -> (Map<String, Value>, Vec<Unmapped>) {
     let reader = Reader::new(document);
-    for named in ["id", "name", "governance.spec_version", "assets.video.representation"] {
+    for named in [
+        "id",
+        "name",
+        "governance.spec_version",
+        "assets.video.representation",
+    ] {
         reader.get(named);
     }
     let mut draft = Draft::default();
@@ -144,25 +177,43 @@ fn regional(
     let mut child = Map::from_iter([("spec".to_owned(), json!(format!("{id}-{region}")))]);
     child.insert("inherits".into(), json!(format!("{id}.yaml")));
     if region.len() == 2 {
-        child.insert("applies".into(), json!({ "territory": [region.to_ascii_uppercase()] }));
+        child.insert(
+            "applies".into(),
+            json!({ "territory": [region.to_ascii_uppercase()] }),
+        );
     }
     if spec["components"] != base["components"] {
         child.insert("components".into(), spec["components"].clone());
     }
     let (empty, mut differs) = (Map::new(), Map::new());
-    let (ours, theirs) = (spec["qc"].as_object().unwrap_or(&empty), base["qc"].as_object().unwrap_or(&empty));
+    let (ours, theirs) = (
+        spec["qc"].as_object().unwrap_or(&empty),
+        base["qc"].as_object().unwrap_or(&empty),
+    );
     differs.extend(
-        ours.iter().filter(|(check, body)| theirs.get(*check) != Some(body)).map(|(k, v)| (k.clone(), v.clone())),
+        ours.iter()
+            .filter(|(check, body)| theirs.get(*check) != Some(body))
+            .map(|(k, v)| (k.clone(), v.clone())),
     );
     for check in theirs.keys().filter(|check| !ours.contains_key(*check)) {
         let why = "the region omits the check, but a spec cannot remove an inherited one: the base spec's applies";
-        unmapped.push(Unmapped { path: format!("regional_overrides[{n}]"), value: check.clone(), why: why.to_owned() });
+        unmapped.push(Unmapped {
+            path: format!("regional_overrides[{n}]"),
+            value: check.clone(),
+            why: why.to_owned(),
+        });
     }
     if !differs.is_empty() {
         child.insert("qc".into(), differs.into());
     }
     let text = text::write(&head(&merged), &child, &unmapped);
-    (SpecFile { name: format!("{id}-{region}.yaml"), text }, unmapped)
+    (
+        SpecFile {
+            name: format!("{id}-{region}.yaml"),
+            text,
+        },
+        unmapped,
+    )
 }
 
 /// `over` on top of `below`: mappings key by key, everything else as a whole.

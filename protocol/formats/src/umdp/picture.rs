@@ -16,13 +16,19 @@ pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
     depth(reader, draft);
     limits(reader, draft);
     if let Some(errors) = reader.count("assets.video.quality.decode_error_max_count") {
-        draft.qc.insert("decode".into(), json!({ "errors_max": errors }));
+        draft
+            .qc
+            .insert("decode".into(), json!({ "errors_max": errors }));
     }
-    if reader.flag("constraints.video.pse_test_required") | reader.flag("constraints.content.pse_testing_required") {
+    if reader.flag("constraints.video.pse_test_required")
+        | reader.flag("constraints.content.pse_testing_required")
+    {
         draft.qc.insert("photosensitivity".into(), json!({}));
     }
     // The profile of one edition says `enabled`; a slate that is described is wanted, too.
-    let slate = reader.get("constraints.content.slate").is_some_and(Value::is_object);
+    let slate = reader
+        .get("constraints.content.slate")
+        .is_some_and(Value::is_object);
     if slate && reader.get("constraints.content.slate.enabled") != Some(&Value::Bool(false)) {
         draft.qc.insert("slate".into(), json!({}));
     }
@@ -31,9 +37,16 @@ pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
 fn codec(reader: &Reader<'_>, draft: &mut Draft) {
     let path = "assets.video.codec.allowed";
     let disallowed = "assets.video.codec.disallowed";
-    let Some(named) = reader.words(path) else { return };
-    let known: Option<Vec<_>> = named.iter().map(|word| words::picture_codec(word)).collect();
-    let Some(known) = known else { return reader.tell(path, "a codec in it is not known here: none is demanded") };
+    let Some(named) = reader.words(path) else {
+        return;
+    };
+    let known: Option<Vec<_>> = named
+        .iter()
+        .map(|word| words::picture_codec(word))
+        .collect();
+    let Some(known) = known else {
+        return reader.tell(path, "a codec in it is not known here: none is demanded");
+    };
     let (mut codecs, mut profiles): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (codec, of_codec) in &known {
         codecs.push(codec);
@@ -42,7 +55,10 @@ fn codec(reader: &Reader<'_>, draft: &mut Draft) {
     if known.iter().all(|(_, of_codec)| !of_codec.is_empty()) {
         draft.video.insert("profile".into(), list(&profiles));
     } else if !profiles.is_empty() {
-        reader.tell(path, "codecs are demanded, their profiles are not: one of them comes in any");
+        reader.tell(
+            path,
+            "codecs are demanded, their profiles are not: one of them comes in any",
+        );
     }
     draft.video.insert("codec".into(), list(&codecs));
     implied(reader, disallowed, &named);
@@ -50,24 +66,42 @@ fn codec(reader: &Reader<'_>, draft: &mut Draft) {
 
 /// What is not allowed need not be said where what is allowed is.
 pub(super) fn implied(reader: &Reader<'_>, disallowed: &str, allowed: &[String]) {
-    let both = |word: &String| allowed.iter().any(|named| words::plain(named) == words::plain(word));
-    if reader.words(disallowed).is_some_and(|words| words.iter().any(both)) {
+    let both = |word: &String| {
+        allowed
+            .iter()
+            .any(|named| words::plain(named) == words::plain(word))
+    };
+    if reader
+        .words(disallowed)
+        .is_some_and(|words| words.iter().any(both))
+    {
         reader.tell(disallowed, "it is allowed as well: what is allowed counts");
     }
 }
 
 fn container(reader: &Reader<'_>, draft: &mut Draft) {
     let path = "assets.video.container.allowed";
-    let Some(named) = reader.words(path) else { return };
+    let Some(named) = reader.words(path) else {
+        return;
+    };
     let known: Option<Vec<_>> = named.iter().map(|word| words::container(word)).collect();
-    let Some(known) = known else { return reader.tell(path, "a wrapper in it is not known here: none is demanded") };
-    draft
-        .qc
-        .insert("container".into(), json!({ "any": list(&known.iter().map(|(name, _)| *name).collect::<Vec<_>>()) }));
+    let Some(known) = known else {
+        return reader.tell(path, "a wrapper in it is not known here: none is demanded");
+    };
+    draft.qc.insert(
+        "container".into(),
+        json!({ "any": list(&known.iter().map(|(name, _)| *name).collect::<Vec<_>>()) }),
+    );
     if known.iter().all(|(_, op1a)| *op1a) {
-        draft.qc.insert("mediainfo".into(), json!({ "facts": { "General.Format_Profile": ["OP-1a"] } }));
+        draft.qc.insert(
+            "mediainfo".into(),
+            json!({ "facts": { "General.Format_Profile": ["OP-1a"] } }),
+        );
     } else if known.iter().any(|(_, op1a)| *op1a) {
-        reader.tell(path, "wrappers are demanded, the operational pattern is not: others have none");
+        reader.tell(
+            path,
+            "wrappers are demanded, the operational pattern is not: others have none",
+        );
     }
     implied(reader, "assets.video.container.disallowed", &named);
 }
@@ -77,7 +111,10 @@ fn size(reader: &Reader<'_>, draft: &mut Draft) {
         let path = "assets.video.resolution.allowed";
         let read = |text: &str| {
             let (width, height) = text.split_once(['x', 'X', '×'])?;
-            Some((width.trim().parse::<u32>().ok()?, height.trim().parse::<u32>().ok()?))
+            Some((
+                width.trim().parse::<u32>().ok()?,
+                height.trim().parse::<u32>().ok()?,
+            ))
         };
         match sizes.as_slice() {
             [one] => match read(one) {
@@ -108,7 +145,8 @@ fn size(reader: &Reader<'_>, draft: &mut Draft) {
 }
 
 /// Why a list is not in a spec.
-pub(super) const SEVERAL: &str = "a spec demands one: import, and write a spec for each that inherits this one";
+pub(super) const SEVERAL: &str =
+    "a spec demands one: import, and write a spec for each that inherits this one";
 
 fn rate(reader: &Reader<'_>, draft: &mut Draft) {
     let path = "assets.video.frame_rate.allowed";
@@ -117,11 +155,19 @@ fn rate(reader: &Reader<'_>, draft: &mut Draft) {
         Some([one]) if spec::FrameRate::parse(one).is_ok() => {
             draft.video.insert("frame_rate".into(), one.clone().into());
             if reader.number("assets.video.frame_rate.tolerance").is_some() {
-                reader.tell("assets.video.frame_rate.tolerance", "rates are compared as fractions: none is needed");
+                reader.tell(
+                    "assets.video.frame_rate.tolerance",
+                    "rates are compared as fractions: none is needed",
+                );
             }
             // A rate that is demanded is the only one, which is what `fixed` says.
-            if reader.words("assets.video.frame_rate.mode").as_deref() == Some(&["native_only".to_owned()]) {
-                reader.tell("assets.video.frame_rate.mode", "the rate it was shot in cannot be seen in a file");
+            if reader.words("assets.video.frame_rate.mode").as_deref()
+                == Some(&["native_only".to_owned()])
+            {
+                reader.tell(
+                    "assets.video.frame_rate.mode",
+                    "the rate it was shot in cannot be seen in a file",
+                );
             }
         }
         Some([_]) => reader.tell(path, "not a rate such as 25 or 30000/1001"),
@@ -131,13 +177,20 @@ fn rate(reader: &Reader<'_>, draft: &mut Draft) {
 
 fn scan(reader: &Reader<'_>, draft: &mut Draft) {
     let path = "assets.video.scan_type";
-    let Some(types) = reader.words(path) else { return };
+    let Some(types) = reader.words(path) else {
+        return;
+    };
     let has = |word: &str| types.iter().any(|named| named == word);
     match (has("progressive"), has("interlaced")) {
         (true, false) => {
-            draft.video.insert("field_order".into(), "progressive".into());
+            draft
+                .video
+                .insert("field_order".into(), "progressive".into());
             if has("psf") {
-                reader.tell(path, "progressive is demanded: segmented frames are flagged as fields");
+                reader.tell(
+                    path,
+                    "progressive is demanded: segmented frames are flagged as fields",
+                );
             }
         }
         (false, true) => interlaced(reader, draft, has("psf")),
@@ -153,14 +206,24 @@ fn interlaced(reader: &Reader<'_>, draft: &mut Draft, segmented: bool) {
         Some(_) => return reader.tell(path, SEVERAL),
         // ITU-R BT.709 has the upper field first; standard definition has either.
         None if draft.video.get("height") == Some(&json!(1080)) => {
-            reader.tell("assets.video.scan_type", "the upper field is taken to be the first, as ITU-R BT.709 has it");
+            reader.tell(
+                "assets.video.scan_type",
+                "the upper field is taken to be the first, as ITU-R BT.709 has it",
+            );
             "tff".to_owned()
         }
-        None => return reader.tell("assets.video.scan_type", "which field is the first is not said"),
+        None => {
+            return reader.tell(
+                "assets.video.scan_type",
+                "which field is the first is not said",
+            );
+        }
     };
     if segmented {
-        return reader
-            .tell("assets.video.scan_type", "fields and segmented frames are both allowed: neither is demanded");
+        return reader.tell(
+            "assets.video.scan_type",
+            "fields and segmented frames are both allowed: neither is demanded",
+        );
     }
     draft.video.insert("field_order".into(), order.into());
 }
@@ -169,12 +232,21 @@ fn interlaced(reader: &Reader<'_>, draft: &mut Draft, segmented: bool) {
 type Named = fn(&str) -> Option<&'static [&'static str]>;
 
 fn colour(reader: &Reader<'_>, draft: &mut Draft) {
-    let parts: [(&str, Named); 3] =
-        [("primaries", words::primaries), ("transfer", words::transfer), ("matrix", words::matrix)];
+    let parts: [(&str, Named); 3] = [
+        ("primaries", words::primaries),
+        ("transfer", words::transfer),
+        ("matrix", words::matrix),
+    ];
     for (part, known) in parts {
         let path = format!("assets.video.color.{part}");
-        let Some(named) = reader.words(&path) else { continue };
-        match named.iter().map(|word| known(word)).collect::<Option<Vec<_>>>() {
+        let Some(named) = reader.words(&path) else {
+            continue;
+        };
+        match named
+            .iter()
+            .map(|word| known(word))
+            .collect::<Option<Vec<_>>>()
+        {
             Some(known) => {
                 draft.video.insert(part.into(), list(&known.concat()));
             }
@@ -194,7 +266,10 @@ fn colour(reader: &Reader<'_>, draft: &mut Draft) {
 
 /// Bits and sampling of colour together name pixel formats.
 fn depth(reader: &Reader<'_>, draft: &mut Draft) {
-    let (bits_path, sampling_path) = ("assets.video.bit_depth.allowed", "assets.video.chroma_subsampling");
+    let (bits_path, sampling_path) = (
+        "assets.video.bit_depth.allowed",
+        "assets.video.chroma_subsampling",
+    );
     let least = reader.count("assets.video.bit_depth.min").unwrap_or(0);
     let bits = reader.words(bits_path);
     let sampling = reader.words(sampling_path);
@@ -217,7 +292,11 @@ fn depth(reader: &Reader<'_>, draft: &mut Draft) {
     }
     let Some(sampling) = sampling else {
         if depths.len() > 1 && (bits.is_some() || least > 8) {
-            let path = if bits.is_some() { bits_path } else { "assets.video.bit_depth.min" };
+            let path = if bits.is_some() {
+                bits_path
+            } else {
+                "assets.video.bit_depth.min"
+            };
             reader.tell(path, SEVERAL);
         }
         return;
@@ -229,10 +308,19 @@ fn depth(reader: &Reader<'_>, draft: &mut Draft) {
             "4:2:2" => ("yuv422p", 'y'),
             "4:4:4" => ("yuv444p", 'y'),
             "RGB" => ("gbrp", 'r'),
-            _ => return reader.tell(sampling_path, "a sampling in it is not known here: none is demanded"),
+            _ => {
+                return reader.tell(
+                    sampling_path,
+                    "a sampling in it is not known here: none is demanded",
+                );
+            }
         };
         for bits in &depths {
-            formats.push(if *bits == 8 { stem.to_owned() } else { format!("{stem}{bits}le") });
+            formats.push(if *bits == 8 {
+                stem.to_owned()
+            } else {
+                format!("{stem}{bits}le")
+            });
             if *bits == 8 && planes == 'y' && draft.video.get("range") != Some(&json!("tv")) {
                 // ffmpeg's own name for the same in full range.
                 formats.push(stem.replacen("yuv", "yuvj", 1));
@@ -250,13 +338,21 @@ fn limits(reader: &Reader<'_>, draft: &mut Draft) {
         if min.is_none() && max.is_none() {
             continue;
         }
-        let share = reader.number(&path("tolerance_percent")).filter(|share| (0.0..=100.0).contains(share));
-        draft.qc.insert(check.into(), json!({ "illegal_pixels_max": format!("{}%", share.unwrap_or(1.0)) }));
-        let is_r103 = R103.iter().any(|(low, high)| min == Some(*low) && max == Some(*high));
+        let share = reader
+            .number(&path("tolerance_percent"))
+            .filter(|share| (0.0..=100.0).contains(share));
+        draft.qc.insert(
+            check.into(),
+            json!({ "illegal_pixels_max": format!("{}%", share.unwrap_or(1.0)) }),
+        );
+        let is_r103 = R103
+            .iter()
+            .any(|(low, high)| min == Some(*low) && max == Some(*high));
         for (key, value) in [("min", min), ("max", max)] {
             if value.is_some() && !is_r103 {
-                let looked =
-                    format!("`{check}` looks for what EBU R 103 allows (5 to 246 of 8 bits), which is not this");
+                let looked = format!(
+                    "`{check}` looks for what EBU R 103 allows (5 to 246 of 8 bits), which is not this"
+                );
                 reader.tell(&path(key), looked);
             }
         }

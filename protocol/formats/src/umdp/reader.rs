@@ -19,11 +19,23 @@ pub struct Unmapped {
 
 /// Why whole parts of a profile have no place in a delivery spec of ours. The longest that fits counts.
 const REASONS: [(&str, &str); 27] = [
-    ("governance", "about the profile itself: say in `applies` which deliveries it is for"),
-    ("delivery_paradigm", "about the delivery, not about the bytes of one file"),
-    ("content_type", "about the delivery, not about the bytes of one file"),
+    (
+        "governance",
+        "about the profile itself: say in `applies` which deliveries it is for",
+    ),
+    (
+        "delivery_paradigm",
+        "about the delivery, not about the bytes of one file",
+    ),
+    (
+        "content_type",
+        "about the delivery, not about the bytes of one file",
+    ),
     ("inputs", "a file does not show how its material was made"),
-    ("variants", "the objects of a delivery are listed in `components`"),
+    (
+        "variants",
+        "the objects of a delivery are listed in `components`",
+    ),
     ("workflow", "belongs in the job and in `approvals`"),
     ("compliance", "belongs in the job and in `ratings`"),
     ("delivery", "belongs in the steps of the job"),
@@ -31,21 +43,54 @@ const REASONS: [(&str, &str); 27] = [
     ("security", "not about the bytes of one file"),
     ("ad_tech", "not about the bytes of one file"),
     ("economics", "not about the bytes of one file"),
-    ("packaging", "not about the bytes of one file: `naming` takes a regular expression for its name"),
-    ("segmentation", "files are judged as a whole: their segments are not distinguished"),
+    (
+        "packaging",
+        "not about the bytes of one file: `naming` takes a regular expression for its name",
+    ),
+    (
+        "segmentation",
+        "files are judged as a whole: their segments are not distinguished",
+    ),
     ("test_signal", "bars, tone and clocks are not measured"),
-    ("structure", "time code and the course of a programme are not measured"),
-    ("assets.timed_text", "subtitles are judged in files of their own, by `captions`"),
-    ("assets.metadata", "metadata in the container is not read: `mediainfo` can check single fields"),
-    ("assets.ancillary", "the objects of a delivery are listed in `components`"),
+    (
+        "structure",
+        "time code and the course of a programme are not measured",
+    ),
+    (
+        "assets.timed_text",
+        "subtitles are judged in files of their own, by `captions`",
+    ),
+    (
+        "assets.metadata",
+        "metadata in the container is not read: `mediainfo` can check single fields",
+    ),
+    (
+        "assets.ancillary",
+        "the objects of a delivery are listed in `components`",
+    ),
     ("assets.video.quality", "not measured"),
-    ("assets.video.bitrate", "the bit rate is not measured: `mediainfo` can check it"),
-    ("assets.video.gop", "groups of pictures are not measured: `mediainfo` can check them"),
-    ("assets.video.captions", "captions inside a picture stream are not detected"),
+    (
+        "assets.video.bitrate",
+        "the bit rate is not measured: `mediainfo` can check it",
+    ),
+    (
+        "assets.video.gop",
+        "groups of pictures are not measured: `mediainfo` can check them",
+    ),
+    (
+        "assets.video.captions",
+        "captions inside a picture stream are not detected",
+    ),
     ("assets.audio.sync", "lip-sync is not measured"),
     ("assets.audio.quality", "not measured"),
-    ("constraints.content.slate", "`slate` only demands a visual check by a person"),
-    ("constraints.video.pse_standard", "a certificate for any standard is recorded"),
+    (
+        "constraints.content.slate",
+        "`slate` only demands a visual check by a person",
+    ),
+    (
+        "constraints.video.pse_standard",
+        "a certificate for any standard is recorded",
+    ),
 ];
 
 /// Reads values by their path and remembers which.
@@ -57,7 +102,11 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a Value) -> Reader<'a> {
-        Reader { root, used: RefCell::default(), unmapped: RefCell::default() }
+        Reader {
+            root,
+            used: RefCell::default(),
+            unmapped: RefCell::default(),
+        }
     }
 
     /// The value at a path of keys, `a.b[0].c`; `null` is no value.
@@ -124,7 +173,9 @@ impl<'a> Reader<'a> {
 
     /// Whether something is asked for; absent means no. A value that is not a boolean is reported as unmapped.
     pub(super) fn flag(&self, path: &str) -> bool {
-        let Some(value) = self.get(path) else { return false };
+        let Some(value) = self.get(path) else {
+            return false;
+        };
         value.as_bool().unwrap_or_else(|| {
             self.tell(path, "neither true nor false");
             false
@@ -139,7 +190,14 @@ impl<'a> Reader<'a> {
             Some(known) if known.why == why => {}
             Some(known) => known.why = format!("{}; {why}", known.why),
             None => {
-                unmapped.insert(path.to_owned(), Unmapped { path: path.to_owned(), value, why });
+                unmapped.insert(
+                    path.to_owned(),
+                    Unmapped {
+                        path: path.to_owned(),
+                        value,
+                        why,
+                    },
+                );
             }
         }
     }
@@ -151,7 +209,11 @@ impl<'a> Reader<'a> {
         let (used, mut unmapped) = (self.used.into_inner(), self.unmapped.into_inner());
         for (path, value) in leaves {
             if !used.contains(&path) {
-                let unread = Unmapped { path: path.clone(), value: shown(value), why: reason(&path).to_owned() };
+                let unread = Unmapped {
+                    path: path.clone(),
+                    value: shown(value),
+                    why: reason(&path).to_owned(),
+                };
                 unmapped.entry(path).or_insert(unread);
             }
         }
@@ -160,7 +222,9 @@ impl<'a> Reader<'a> {
 }
 
 fn is_list_of_objects(value: &Value) -> bool {
-    value.as_array().is_some_and(|list| list.iter().any(|item| item.is_object() || item.is_array()))
+    value
+        .as_array()
+        .is_some_and(|list| list.iter().any(|item| item.is_object() || item.is_array()))
 }
 
 /// Every value with its path. A list of words is one value; a key that is no plain word is quoted, so that no path means two
@@ -169,9 +233,19 @@ fn gather<'a>(value: &'a Value, path: &str, leaves: &mut Vec<(String, &'a Value)
     match value {
         Value::Object(map) => {
             for (key, below) in map {
-                let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                let key = if plain && !key.is_empty() { key.clone() } else { format!("{key:?}") };
-                let path = if path.is_empty() { key } else { format!("{path}.{key}") };
+                let plain = key
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                let key = if plain && !key.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{key:?}")
+                };
+                let path = if path.is_empty() {
+                    key
+                } else {
+                    format!("{path}.{key}")
+                };
                 gather(below, &path, leaves);
             }
         }
@@ -191,9 +265,14 @@ fn reason(path: &str) -> &'static str {
     if matches!(last, "notes" | "tolerance_note") || last.starts_with("\"$") {
         return "prose: a person has to read it";
     }
-    let under =
-        |part: &str| path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    let fitting = REASONS.iter().filter(|(part, _)| under(part)).max_by_key(|(part, _)| part.len());
+    let under = |part: &str| {
+        path.strip_prefix(part)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let fitting = REASONS
+        .iter()
+        .filter(|(part, _)| under(part))
+        .max_by_key(|(part, _)| part.len());
     fitting.map_or("no check covers it", |(_, why)| why)
 }
 
@@ -202,7 +281,11 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let mut short: String = text.chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String = text
+        .chars()
+        .take(SHOWN_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if short.len() < text.len() {
         short.push('…');
     }

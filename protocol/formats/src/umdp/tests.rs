@@ -62,11 +62,17 @@ fn spec_of(file: &SpecFile) -> DeliverySpec {
 fn with(from: &str, to: &str) -> (Value, Vec<Unmapped>) {
     assert!(PROFILE.contains(from), "{from}");
     let found = imported(&PROFILE.replace(from, to));
-    (serde_json::to_value(spec_of(&found.files[0])).expect("writes"), found.unmapped)
+    (
+        serde_json::to_value(spec_of(&found.files[0])).expect("writes"),
+        found.unmapped,
+    )
 }
 
 fn why<'a>(unmapped: &'a [Unmapped], path: &str) -> Option<&'a str> {
-    unmapped.iter().find(|entry| entry.path == path).map(|entry| entry.why.as_str())
+    unmapped
+        .iter()
+        .find(|entry| entry.path == path)
+        .map(|entry| entry.why.as_str())
 }
 
 #[test]
@@ -98,7 +104,12 @@ qc:
 ",
     )
     .expect("valid");
-    assert_eq!(spec_of(&found.files[0]), expected, "{}", found.files[0].text);
+    assert_eq!(
+        spec_of(&found.files[0]),
+        expected,
+        "{}",
+        found.files[0].text
+    );
     assert_eq!(found.files.len(), 1);
 }
 
@@ -113,47 +124,110 @@ fn what_is_not_in_the_spec_is_told_with_its_reason_and_written_beside_it() {
         ("assets.video.frame_rate.tolerance", "fractions"),
         ("assets.audio.layout.channel_map_required", "no check"),
         ("assets.audio.bit_depth.uniform_required", "no check"),
-        ("assets.audio.loudness.standards[1].target", "a spec for each"),
+        (
+            "assets.audio.loudness.standards[1].target",
+            "a spec for each",
+        ),
         ("assets.audio.sync.max_drift_ms", "lip-sync"),
         ("constraints.video.signal_limits.rgb.min", "EBU R 103"),
         ("constraints.content.slate.window_s", "a person"),
         ("structure.timeline.timecode_start", "time code"),
         ("governance.jurisdiction", "applies"),
     ] {
-        assert!(why(&found.unmapped, path).is_some_and(|why| why.contains(reason)), "{path}: {:?}", found.unmapped);
-        assert!(found.files[0].text.contains(&format!("#   {path}: ")), "{path}");
+        assert!(
+            why(&found.unmapped, path).is_some_and(|why| why.contains(reason)),
+            "{path}: {:?}",
+            found.unmapped
+        );
+        assert!(
+            found.files[0].text.contains(&format!("#   {path}: ")),
+            "{path}"
+        );
     }
-    assert_eq!(why(&found.unmapped, "constraints.video.signal_limits.luminance.min"), None);
+    assert_eq!(
+        why(
+            &found.unmapped,
+            "constraints.video.signal_limits.luminance.min"
+        ),
+        None
+    );
 }
 
 #[test]
 fn a_list_that_is_half_known_is_not_demanded() {
     let (spec, unmapped) = with(r#""xdcam_hd_422_50"]"#, r#""a new codec"]"#);
-    assert!(spec["components"][0]["video"].get("codec").is_none(), "{spec}");
-    assert!(why(&unmapped, "assets.video.codec.allowed").is_some_and(|why| why.contains("not known")));
+    assert!(
+        spec["components"][0]["video"].get("codec").is_none(),
+        "{spec}"
+    );
+    assert!(
+        why(&unmapped, "assets.video.codec.allowed").is_some_and(|why| why.contains("not known"))
+    );
     let (spec, unmapped) = with(r#""MXF OP1a"]"#, r#""imf"]"#);
-    assert!(spec["qc"].get("container").is_none() && why(&unmapped, "assets.video.container.allowed").is_some());
+    assert!(
+        spec["qc"].get("container").is_none()
+            && why(&unmapped, "assets.video.container.allowed").is_some()
+    );
     // A codec that comes in any profile takes the profiles of the others away.
     let (spec, unmapped) = with(r#""xdcam_hd_422_50"]"#, r#""h264"]"#);
-    assert!(spec["components"][0]["video"].get("profile").is_none(), "{spec}");
-    assert!(why(&unmapped, "assets.video.codec.allowed").is_some_and(|why| why.contains("profiles")));
+    assert!(
+        spec["components"][0]["video"].get("profile").is_none(),
+        "{spec}"
+    );
+    assert!(
+        why(&unmapped, "assets.video.codec.allowed").is_some_and(|why| why.contains("profiles"))
+    );
 }
 
 #[test]
 fn what_a_spec_says_once_is_not_chosen_from_a_list() {
     for (from, to, path, key) in [
-        (r#"["1920x1080"]"#, r#"["1920x1080", "1280x720"]"#, "assets.video.resolution.allowed", "width"),
-        ("[25]", "[25, 50]", "assets.video.frame_rate.allowed", "frame_rate"),
-        (r#"["interlaced"]"#, r#"["interlaced", "progressive"]"#, "assets.video.scan_type", "field_order"),
-        (r#"["interlaced"]"#, r#"["interlaced", "psf"]"#, "assets.video.scan_type", "field_order"),
-        (r#"["16:9"]"#, r#"["16:9", "4:3"]"#, "assets.video.aspect_ratio.allowed", "aspect"),
+        (
+            r#"["1920x1080"]"#,
+            r#"["1920x1080", "1280x720"]"#,
+            "assets.video.resolution.allowed",
+            "width",
+        ),
+        (
+            "[25]",
+            "[25, 50]",
+            "assets.video.frame_rate.allowed",
+            "frame_rate",
+        ),
+        (
+            r#"["interlaced"]"#,
+            r#"["interlaced", "progressive"]"#,
+            "assets.video.scan_type",
+            "field_order",
+        ),
+        (
+            r#"["interlaced"]"#,
+            r#"["interlaced", "psf"]"#,
+            "assets.video.scan_type",
+            "field_order",
+        ),
+        (
+            r#"["16:9"]"#,
+            r#"["16:9", "4:3"]"#,
+            "assets.video.aspect_ratio.allowed",
+            "aspect",
+        ),
     ] {
         let (spec, unmapped) = with(from, to);
-        assert!(spec["components"][0]["video"].get(key).is_none(), "{to}: {spec}");
+        assert!(
+            spec["components"][0]["video"].get(key).is_none(),
+            "{to}: {spec}"
+        );
         assert!(why(&unmapped, path).is_some(), "{to}: {unmapped:?}");
     }
-    let (spec, _) = with(r#""bit_depth": { "allowed": [10], "min": 10 }"#, r#""bit_depth": { "allowed": [8, 10] }"#);
-    assert_eq!(spec["components"][0]["video"]["pix_fmt"], json!(["yuv422p", "yuv422p10le"]));
+    let (spec, _) = with(
+        r#""bit_depth": { "allowed": [10], "min": 10 }"#,
+        r#""bit_depth": { "allowed": [8, 10] }"#,
+    );
+    assert_eq!(
+        spec["components"][0]["video"]["pix_fmt"],
+        json!(["yuv422p", "yuv422p10le"])
+    );
     let (spec, unmapped) = with(r#""signal": { "field_order": ["tff"] },"#, "");
     assert_eq!(spec["components"][0]["video"]["field_order"], "tff");
     assert!(why(&unmapped, "assets.video.scan_type").is_some_and(|why| why.contains("BT.709")));
@@ -161,14 +235,22 @@ fn what_a_spec_says_once_is_not_chosen_from_a_list() {
 
 #[test]
 fn loudness_without_a_number_is_not_made_up() {
-    let (spec, unmapped) = with(r#""target": -23.0, "tolerance": 0.5,"#, r#""target": null,"#);
+    let (spec, unmapped) = with(
+        r#""target": -23.0, "tolerance": 0.5,"#,
+        r#""target": null,"#,
+    );
     // The second standard has a target, which is then the one.
     assert_eq!(spec["qc"]["loudness"]["target"], "-24LUFS");
     assert!(why(&unmapped, "assets.audio.loudness.standards[0].name").is_some());
-    let (spec, unmapped) =
-        with(r#""EBU R128", "target": -23.0, "tolerance": 0.5"#, r#""1770, dialogue", "target": -27"#);
+    let (spec, unmapped) = with(
+        r#""EBU R128", "target": -23.0, "tolerance": 0.5"#,
+        r#""1770, dialogue", "target": -27"#,
+    );
     assert_eq!(spec["qc"]["loudness"]["gate"], "dialogue");
-    assert!(why(&unmapped, "assets.audio.loudness.standards[0].target").is_some_and(|why| why.contains("1 LU")));
+    assert!(
+        why(&unmapped, "assets.audio.loudness.standards[0].target")
+            .is_some_and(|why| why.contains("1 LU"))
+    );
 }
 
 #[test]
@@ -177,26 +259,47 @@ fn a_region_inherits_and_says_what_differs() {
       "regional_overrides": [
         { "region": "SE", "overrides": { "assets": { "audio": { "loudness": { "true_peak_max": -3 } } }, "workflow": { "human_qc": true } } },
         { "region": "no overrides" }]"#;
-    let found =
-        imported(&PROFILE.replace(r#""structure": { "timeline": { "timecode_start": "10:00:00:00" } }"#, regions));
+    let found = imported(&PROFILE.replace(
+        r#""structure": { "timeline": { "timecode_start": "10:00:00:00" } }"#,
+        regions,
+    ));
     assert_eq!(
-        found.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+        found
+            .files
+            .iter()
+            .map(|f| f.name.as_str())
+            .collect::<Vec<_>>(),
         ["channel_hd.yaml", "channel_hd-se.yaml"]
     );
     let mut load = |_: &str| Ok(found.files[0].text.clone());
-    let child = spec::resolve("channel_hd-se.yaml", &found.files[1].text, &mut load).expect("inherits");
+    let child =
+        spec::resolve("channel_hd-se.yaml", &found.files[1].text, &mut load).expect("inherits");
     let base = spec_of(&found.files[0]);
-    assert_eq!(child.qc.true_peak.as_ref().map(|check| check.max.0), Some(-3.0));
-    assert_eq!((child.qc.loudness, child.components), (base.qc.loudness, base.components));
+    assert_eq!(
+        child.qc.true_peak.as_ref().map(|check| check.max.0),
+        Some(-3.0)
+    );
+    assert_eq!(
+        (child.qc.loudness, child.components),
+        (base.qc.loudness, base.components)
+    );
     assert_eq!(child.applies.expect("there").territory.0, ["SE"]);
-    assert!(why(&found.unmapped, "regional_overrides[0].overrides.workflow.human_qc").is_some());
+    assert!(
+        why(
+            &found.unmapped,
+            "regional_overrides[0].overrides.workflow.human_qc"
+        )
+        .is_some()
+    );
     assert!(why(&found.unmapped, "regional_overrides[1]").is_some());
 }
 
 #[test]
 fn a_spec_of_the_house_can_be_inherited() {
     let found = import("p.json", PROFILE, Some("house.yaml")).expect("valid");
-    let mut load = |_: &str| Ok("spec: house\nqc: { black: { longest: 2s }, true_peak: { max: -9dBTP } }\n".to_owned());
+    let mut load = |_: &str| {
+        Ok("spec: house\nqc: { black: { longest: 2s }, true_peak: { max: -9dBTP } }\n".to_owned())
+    };
     let spec = spec::resolve("channel_hd.yaml", &found.files[0].text, &mut load).expect("inherits");
     assert!(spec.qc.black.is_some());
     assert_eq!(spec.qc.true_peak.map(|check| check.max.0), Some(-1.0));
@@ -204,7 +307,14 @@ fn a_spec_of_the_house_can_be_inherited() {
 
 #[test]
 fn what_is_no_profile_is_an_error_with_its_place() {
-    for wrong in ["", "[]", "{}", "{\"id\": \"a\"}", "{\"id\": \"A b\", \"assets\": {}}", "{\"assets\": {}}"] {
+    for wrong in [
+        "",
+        "[]",
+        "{}",
+        "{\"id\": \"a\"}",
+        "{\"id\": \"A b\", \"assets\": {}}",
+        "{\"assets\": {}}",
+    ] {
         assert!(import("p.json", wrong, None).is_err(), "{wrong}");
     }
     let problem = import("p.json", "{\n  \"id\": 'a'\n}", None).expect_err("quotes");
@@ -217,10 +327,13 @@ fn what_is_no_profile_is_an_error_with_its_place() {
 fn leaves(value: &Value, path: String, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| leaves(value, format!("{path}.{key}"), found));
+            map.iter()
+                .for_each(|(key, value)| leaves(value, format!("{path}.{key}"), found));
         }
         Value::Array(list) if list.iter().any(Value::is_object) => {
-            list.iter().enumerate().for_each(|(n, value)| leaves(value, format!("{path}[{n}]"), found));
+            list.iter()
+                .enumerate()
+                .for_each(|(n, value)| leaves(value, format!("{path}[{n}]"), found));
         }
         Value::Null => {}
         Value::Array(list) if list.is_empty() => {}
@@ -292,7 +405,12 @@ proptest! {
 }
 
 /// Values that name the spec, or that no check depends on.
-const DESCRIBED: [&str; 4] = ["id", "name", "governance.spec_version", "assets.video.representation"];
+const DESCRIBED: [&str; 4] = [
+    "id",
+    "name",
+    "governance.spec_version",
+    "assets.video.representation",
+];
 /// What follows from another value of the same profile, so that taking it away changes nothing.
 const IMPLIED: [&str; 10] = [
     "constraints.timing.duration.tolerance_ms",

@@ -41,15 +41,25 @@ pub(super) fn write(head: &[String], spec: &Map<String, Value>, unmapped: &[Unma
 }
 
 fn comment(text: &mut String, line: &str) {
-    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     writeln!(text, "# {}", line.trim_end()).expect("writing to a String cannot fail");
 }
 
 fn flow(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let parts: Vec<String> = map.iter().map(|(key, value)| format!("{}: {}", word(key), flow(value))).collect();
-            if parts.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", parts.join(", ")) }
+            let parts: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", word(key), flow(value)))
+                .collect();
+            if parts.is_empty() {
+                "{}".to_owned()
+            } else {
+                format!("{{ {} }}", parts.join(", "))
+            }
         }
         Value::Array(list) => format!("[{}]", list.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::String(text) => word(text),
@@ -60,11 +70,15 @@ fn flow(value: &Value) -> String {
 /// A word as it is where YAML cannot take it for anything else, quoted otherwise.
 fn word(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let special = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let level = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
         && text.ends_with(|c: char| c.is_ascii_alphabetic() || c == '%')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '%'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '%'))
         && !text.contains(['e', 'E', 'x', 'o', 'b']);
     if (plain && !special.contains(&text.to_ascii_lowercase().as_str())) || level {
         text.to_owned()

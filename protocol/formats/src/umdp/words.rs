@@ -16,7 +16,9 @@ pub(super) fn plain(word: &str) -> String {
 /// The codec as ffprobe names it, and the profiles that are meant; none means any.
 pub(super) fn picture_codec(word: &str) -> Option<(&'static str, &'static [&'static str])> {
     Some(match plain(word).as_str() {
-        "xdcam_hd_422_50" | "xdcam_hd_422" | "xdcam_hd422" | "xdcam_hd422_50" => ("mpeg2video", &["4:2:2"]),
+        "xdcam_hd_422_50" | "xdcam_hd_422" | "xdcam_hd422" | "xdcam_hd422_50" => {
+            ("mpeg2video", &["4:2:2"])
+        }
         "mpeg2" | "mpeg_2" | "mpeg2video" => ("mpeg2video", &[]),
         "prores" | "apple_prores" => ("prores", &[]),
         "prores_422_proxy" => ("prores", &["Proxy"]),

@@ -43,13 +43,23 @@ impl Check for AspectCheck {
         if let Some(want) = sar.filter(|want| *want != is) {
             findings.push(case.differs("the shape of a pixel", &is.to_string(), &want.to_string()));
         }
-        let shown = video.width.checked_mul(is.num).zip(video.height.checked_mul(is.den));
+        let shown = video
+            .width
+            .checked_mul(is.num)
+            .zip(video.height.checked_mul(is.den));
         let shown = shown
             .and_then(|(width, height)| FrameRate::reduced(width, height))
-            .map(|r| Ratio { num: r.num, den: r.den });
+            .map(|r| Ratio {
+                num: r.num,
+                den: r.den,
+            });
         match (dar, shown) {
             (Some(want), Some(shown)) if want != shown => {
-                findings.push(case.differs("the shape of the picture", &shown.to_string(), &want.to_string()));
+                findings.push(case.differs(
+                    "the shape of the picture",
+                    &shown.to_string(),
+                    &want.to_string(),
+                ));
             }
             (Some(_), None) => return CheckOutcome::unknown("the picture has no size"),
             _ => {}

@@ -19,7 +19,10 @@ pub struct AvLengthCheck {
 
 impl Default for AvLengthCheck {
     fn default() -> AvLengthCheck {
-        AvLengthCheck { severity: Severity::Mandatory, tolerance: Span(Duration::from_millis(200)) }
+        AvLengthCheck {
+            severity: Severity::Mandatory,
+            tolerance: Span(Duration::from_millis(200)),
+        }
     }
 }
 
@@ -31,16 +34,20 @@ impl Check for AvLengthCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<AvLengthCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<AvLengthCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if !case.role.has_picture() || case.facts.video.is_none() || case.facts.audio.is_empty() {
             // With one of them alone there is nothing to compare; that it is missing is another check's finding.
             return CheckOutcome::NotApplicable;
         }
-        let (picture, programmes) =
-            match case.measured_picture().and_then(|picture| Ok((picture, case.measured_audio()?))) {
-                Ok(both) => both,
-                Err(outcome) => return outcome,
-            };
+        let (picture, programmes) = match case
+            .measured_picture()
+            .and_then(|picture| Ok((picture, case.measured_audio()?)))
+        {
+            Ok(both) => both,
+            Err(outcome) => return outcome,
+        };
         let tolerance = check.tolerance.0.as_secs_f64();
         let mut findings = Vec::new();
         for programme in programmes {
@@ -53,7 +60,10 @@ impl Check for AvLengthCheck {
                 programme.end, picture.end
             );
             let mut finding = case.finding(rounded(difference), rounded(tolerance), "s", message);
-            finding.ranges = vec![[round(programme.end.min(picture.end)), round(programme.end.max(picture.end))]];
+            finding.ranges = vec![[
+                round(programme.end.min(picture.end)),
+                round(programme.end.max(picture.end)),
+            ]];
             finding.stream = programme.streams.first().copied();
             findings.push(finding);
         }

@@ -39,12 +39,16 @@ impl Check for BlackCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<BlackCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<BlackCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let seen = match case.measured_picture() {
             Ok(seen) => seen,
             Err(outcome) => return outcome,
         };
-        let Some(black) = &seen.black else { return CheckOutcome::unknown("black could not be measured") };
+        let Some(black) = &seen.black else {
+            return CheckOutcome::unknown("black could not be measured");
+        };
         let longest = check.longest.0.as_secs_f64();
         let found = longer_than(black, longest);
         if found.is_empty() {

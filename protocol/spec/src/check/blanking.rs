@@ -28,12 +28,16 @@ impl Check for BlankingCheck {
 
     fn needs(asked: &Asked<'_>, needs: &mut Needs) {
         if asked.picture && asked.limits::<BlankingCheck>().is_some() {
-            needs.measures.insert(blanking::NAME.to_owned(), true.into());
+            needs
+                .measures
+                .insert(blanking::NAME.to_owned(), true.into());
         }
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(limits) = case.limits::<BlankingCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(limits) = case.limits::<BlankingCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         outcome(case.measured_picture().and_then(|measured| {
             let Some(Blanking { top, bottom, left, right }) = Blanking::of(measured) else {
                 return Err(CheckOutcome::unknown("blanking could not be measured: no picture is brighter than black"));
@@ -66,24 +70,54 @@ mod tests {
     use protocol::model::qc::{Report, Verdict};
 
     fn judged(limits: &str, blanking: Option<Blanking>) -> Report {
-        let spec: DeliverySpec =
-            protocol::yaml::read("s.yaml", &format!("spec: s\nqc: {{ blanking: {{ {limits} }} }}\n"))
-                .unwrap_or_else(|problem| panic!("{problem}"));
-        let measured =
-            blanking.map(|blanking| (blanking::NAME.to_owned(), serde_json::to_value(blanking).expect("writes")));
-        let video = VideoPass { measures: measured.into_iter().collect(), ..VideoPass::default() };
-        let pass = Some(Pass { video: Some(video), ..Pass::default() });
-        let facts = FactSheet { video: Some(VideoStream::default()), pass, ..FactSheet::default() };
+        let spec: DeliverySpec = protocol::yaml::read(
+            "s.yaml",
+            &format!("spec: s\nqc: {{ blanking: {{ {limits} }} }}\n"),
+        )
+        .unwrap_or_else(|problem| panic!("{problem}"));
+        let measured = blanking.map(|blanking| {
+            (
+                blanking::NAME.to_owned(),
+                serde_json::to_value(blanking).expect("writes"),
+            )
+        });
+        let video = VideoPass {
+            measures: measured.into_iter().collect(),
+            ..VideoPass::default()
+        };
+        let pass = Some(Pass {
+            video: Some(video),
+            ..Pass::default()
+        });
+        let facts = FactSheet {
+            video: Some(VideoStream::default()),
+            pass,
+            ..FactSheet::default()
+        };
         judge(&facts, &spec, &MediaUnderTest::default(), Role::Master)
     }
 
     #[test]
     fn blanking_beyond_the_limit_of_its_direction_fails() {
-        let box_of = |top, left| Some(Blanking { top, bottom: 0, left, right: left });
+        let box_of = |top, left| {
+            Some(Blanking {
+                top,
+                bottom: 0,
+                left,
+                right: left,
+            })
+        };
         assert_eq!(judged("", box_of(0, 0)).verdict, Verdict::Pass);
-        assert_eq!(judged("lines_max: 2, columns_max: 8", box_of(2, 8)).verdict, Verdict::Pass);
+        assert_eq!(
+            judged("lines_max: 2, columns_max: 8", box_of(2, 8)).verdict,
+            Verdict::Pass
+        );
         let report = judged("lines_max: 2, columns_max: 8", box_of(20, 9));
-        let measured: Vec<_> = report.findings.iter().map(|f| (f.measured.clone(), f.unit.as_str())).collect();
+        let measured: Vec<_> = report
+            .findings
+            .iter()
+            .map(|f| (f.measured.clone(), f.unit.as_str()))
+            .collect();
         assert_eq!(measured, [(20.into(), "lines"), (9.into(), "columns")]);
     }
 

@@ -20,7 +20,10 @@ pub struct CaptionsCheck {
 
 impl Default for CaptionsCheck {
     fn default() -> CaptionsCheck {
-        CaptionsCheck { severity: Severity::Mandatory, tolerance: Span(Duration::from_secs(1)) }
+        CaptionsCheck {
+            severity: Severity::Mandatory,
+            tolerance: Span(Duration::from_secs(1)),
+        }
     }
 }
 
@@ -36,15 +39,34 @@ impl Check for CaptionsCheck {
         if !matches!(case.role, Role::Subtitle | Role::Caption) {
             return CheckOutcome::NotApplicable;
         }
-        let Some(text) = &case.facts.text else { return CheckOutcome::unknown("the text could not be read") };
+        let Some(text) = &case.facts.text else {
+            return CheckOutcome::unknown("the text could not be read");
+        };
         let mut findings = Vec::new();
         if !text.problems.is_empty() {
-            let message = format!("the {} file is not in order: {}", text.format, text.problems.join("; "));
+            let message = format!(
+                "the {} file is not in order: {}",
+                text.format,
+                text.problems.join("; ")
+            );
             findings.push(case.finding(text.problems.len().into(), 0.into(), "problems", message));
         }
-        let tolerance = case.limits::<CaptionsCheck>().cloned().unwrap_or_default().tolerance.0.as_secs_f64();
-        if let Some(declared) = case.media.duration.filter(|declared| text.end > declared + tolerance) {
-            let message = format!("the last cue ends at {:.2} s and the programme at {declared:.2} s", text.end);
+        let tolerance = case
+            .limits::<CaptionsCheck>()
+            .cloned()
+            .unwrap_or_default()
+            .tolerance
+            .0
+            .as_secs_f64();
+        if let Some(declared) = case
+            .media
+            .duration
+            .filter(|declared| text.end > declared + tolerance)
+        {
+            let message = format!(
+                "the last cue ends at {:.2} s and the programme at {declared:.2} s",
+                text.end
+            );
             let mut finding = case.finding(rounded(text.end), rounded(declared), "s", message);
             finding.ranges = vec![[round(declared), round(text.end)]];
             findings.push(finding);

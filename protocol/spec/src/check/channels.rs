@@ -33,7 +33,12 @@ impl Check for ChannelsCheck {
         let total: u32 = streams.iter().map(|stream| stream.channels).sum();
         let mono = streams.len() > 1 && streams.iter().all(|stream| stream.channels == 1);
         // Streams are languages or mixes and each must fit, unless they are mono: then several make one.
-        let odd = |want: u32| streams.iter().find(|s| s.channels != want).map(|s| (Some(s.index), s.channels));
+        let odd = |want: u32| {
+            streams
+                .iter()
+                .find(|s| s.channels != want)
+                .map(|s| (Some(s.index), s.channels))
+        };
         let wrong = |want: u32| match streams.len() {
             0 if want > 0 && !(case.separate_sound && of_role.is_none()) => Some((None, 0)),
             0 => None,
@@ -49,7 +54,10 @@ impl Check for ChannelsCheck {
                 continue;
             }
             if let Some((stream, is)) = wrong(want) {
-                let message = format!("{is} channel{} of sound, {want} {who}", if is == 1 { "" } else { "s" });
+                let message = format!(
+                    "{is} channel{} of sound, {want} {who}",
+                    if is == 1 { "" } else { "s" }
+                );
                 let mut finding = case.finding(is.into(), want.into(), "channels", message);
                 finding.stream = stream;
                 findings.push(finding);

@@ -34,20 +34,31 @@ impl Check for CodecCheck {
             .or(check.map(|c| &c.video.0))
             .filter(|n| !n.is_empty());
         let profile = format.map(|f| &f.profile).filter(|names| !names.is_empty());
-        let sound = case.component.map(|c| c.audio_codecs()).filter(|n| !n.is_empty());
-        let sound = sound.or(check.map(|c| c.audio.0.as_slice())).filter(|n| !n.is_empty());
+        let sound = case
+            .component
+            .map(|c| c.audio_codecs())
+            .filter(|n| !n.is_empty());
+        let sound = sound
+            .or(check.map(|c| c.audio.0.as_slice()))
+            .filter(|n| !n.is_empty());
         let picture = picture.filter(|_| case.role.has_picture());
         let levelled = format.is_some_and(|f| !f.level.is_empty());
-        if !case.role.is_timed_media() || (picture.is_none() && sound.is_none() && profile.is_none() && !levelled) {
+        if !case.role.is_timed_media()
+            || (picture.is_none() && sound.is_none() && profile.is_none() && !levelled)
+        {
             return CheckOutcome::NotApplicable;
         }
         let mut findings = Vec::new();
-        let allowed = |names: &[String], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let allowed = |names: &[String], name: &str| {
+            names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
         match (&case.facts.video, picture) {
             (Some(video), Some(names)) if !allowed(names, &video.codec) => {
                 findings.push(case.differs("the picture codec", &video.codec, &names.join(" or ")));
             }
-            (None, Some(names)) => findings.push(case.differs("the picture codec", "none", &names.join(" or "))),
+            (None, Some(names)) => {
+                findings.push(case.differs("the picture codec", "none", &names.join(" or ")))
+            }
             _ => {}
         }
         if let (Some(video), Some(names)) = (&case.facts.video, profile) {
@@ -58,14 +69,21 @@ impl Check for CodecCheck {
         }
         let level = format.map(|f| &f.level).filter(|names| !names.is_empty());
         if let (Some(video), Some(names)) = (&case.facts.video, level) {
-            let is = video.level.map_or_else(|| "unknown".to_owned(), |level| level.to_string());
+            let is = video
+                .level
+                .map_or_else(|| "unknown".to_owned(), |level| level.to_string());
             if !names.has(&is) {
-                findings.push(case.differs("the level of the picture codec", &is, &names.0.join(" or ")));
+                findings.push(case.differs(
+                    "the level of the picture codec",
+                    &is,
+                    &names.0.join(" or "),
+                ));
             }
         }
         for stream in &case.facts.audio {
             if let Some(names) = sound.filter(|names| !allowed(names, &stream.codec)) {
-                let mut finding = case.differs("the sound codec", &stream.codec, &names.join(" or "));
+                let mut finding =
+                    case.differs("the sound codec", &stream.codec, &names.join(" or "));
                 finding.stream = Some(stream.index);
                 findings.push(finding);
             }

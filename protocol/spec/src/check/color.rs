@@ -34,7 +34,10 @@ impl Check for ColorCheck {
         let format = case.component.and_then(|c| c.video.as_ref());
         let check = case.limits::<ColorCheck>();
         let names = |of_role: Option<&Names>, of_check: Option<&Names>| {
-            of_role.filter(|n| !n.is_empty()).or(of_check.filter(|n| !n.is_empty())).cloned()
+            of_role
+                .filter(|n| !n.is_empty())
+                .or(of_check.filter(|n| !n.is_empty()))
+                .cloned()
         };
         let range = format.and_then(|f| f.range).or(check.and_then(|c| c.range));
         let wanted: Vec<(&str, Option<String>, Names)> = [
@@ -43,7 +46,11 @@ impl Check for ColorCheck {
                 case.facts.video.as_ref().and_then(range_of),
                 range.map(|r| Names(vec![r.as_str().to_owned()])),
             ),
-            ("the matrix", flag(case, |v| &v.matrix), names(format.map(|f| &f.matrix), check.map(|c| &c.matrix))),
+            (
+                "the matrix",
+                flag(case, |v| &v.matrix),
+                names(format.map(|f| &f.matrix), check.map(|c| &c.matrix)),
+            ),
             (
                 "the primaries",
                 flag(case, |v| &v.primaries),
@@ -54,11 +61,21 @@ impl Check for ColorCheck {
                 flag(case, |v| &v.transfer),
                 names(format.map(|f| &f.transfer), check.map(|c| &c.transfer)),
             ),
-            ("the pixel format", flag(case, |v| &v.pix_fmt), names(format.map(|f| &f.pix_fmt), None)),
+            (
+                "the pixel format",
+                flag(case, |v| &v.pix_fmt),
+                names(format.map(|f| &f.pix_fmt), None),
+            ),
             (
                 "the bit depth",
-                case.facts.video.as_ref().and_then(VideoStream::bit_depth).map(|d| d.to_string()),
-                format.and_then(|f| f.bit_depth).map(|d| Names(vec![d.to_string()])),
+                case.facts
+                    .video
+                    .as_ref()
+                    .and_then(VideoStream::bit_depth)
+                    .map(|d| d.to_string()),
+                format
+                    .and_then(|f| f.bit_depth)
+                    .map(|d| Names(vec![d.to_string()])),
             ),
         ]
         .into_iter()
@@ -88,19 +105,23 @@ impl Check for ColorCheck {
 }
 
 fn flag(case: &Case<'_>, of: fn(&VideoStream) -> &Option<String>) -> Option<String> {
-    case.facts.video.as_ref().and_then(|video| of(video).clone())
+    case.facts
+        .video
+        .as_ref()
+        .and_then(|video| of(video).clone())
 }
 
 /// The range, which codec standards define also when it is not flagged: luma and chroma are limited (H.264 E.2.1, H.265 E.3.1:
 /// video_full_range_flag is inferred to be 0), RGB and ffmpeg's own `yuvj` are full.
 fn range_of(video: &VideoStream) -> Option<String> {
     let format = video.pix_fmt.as_deref().unwrap_or_default();
-    let implied = if format.starts_with("yuvj") || format.starts_with("rgb") || format.starts_with("gbr") {
-        Some("pc")
-    } else if format.starts_with("yuv") {
-        Some("tv")
-    } else {
-        None
-    };
+    let implied =
+        if format.starts_with("yuvj") || format.starts_with("rgb") || format.starts_with("gbr") {
+            Some("pc")
+        } else if format.starts_with("yuv") {
+            Some("tv")
+        } else {
+            None
+        };
     video.range.clone().or(implied.map(str::to_owned))
 }

@@ -21,15 +21,23 @@ impl Check for ContainerCheck {
     const SCOPE: Scope = Scope::File;
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<ContainerCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<ContainerCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let Some(container) = &case.facts.container else { return CheckOutcome::unknown("the container is not known") };
+        let Some(container) = &case.facts.container else {
+            return CheckOutcome::unknown("the container is not known");
+        };
         if container.names.iter().any(|name| check.any.has(name)) {
             return CheckOutcome::fine();
         }
         let is = container.names.first().map_or("unknown", String::as_str);
-        CheckOutcome::Judged(vec![case.differs("the container", is, &check.any.0.join(" or "))])
+        CheckOutcome::Judged(vec![case.differs(
+            "the container",
+            is,
+            &check.any.0.join(" or "),
+        )])
     }
 }

@@ -21,7 +21,9 @@ impl Check for DcOffsetCheck {
     const SCOPE: Scope = Scope::Sound;
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<DcOffsetCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<DcOffsetCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let max = check.max.0;
         let programmes = match case.measured_audio() {
             Ok(programmes) => programmes,
@@ -29,8 +31,13 @@ impl Check for DcOffsetCheck {
         };
         let mut findings = Vec::new();
         for programme in programmes {
-            let offsets = programme.dc_offset.as_ref().filter(|offsets| !offsets.is_empty());
-            let Some(offsets) = offsets else { return CheckOutcome::unknown("the DC offset could not be measured") };
+            let offsets = programme
+                .dc_offset
+                .as_ref()
+                .filter(|offsets| !offsets.is_empty());
+            let Some(offsets) = offsets else {
+                return CheckOutcome::unknown("the DC offset could not be measured");
+            };
             for (n, offset) in offsets.iter().enumerate() {
                 let Some(is) = offset.filter(|offset| offset.is_finite()).map(f64::abs) else {
                     return CheckOutcome::unknown("the DC offset of a channel is no number");
@@ -43,7 +50,8 @@ impl Check for DcOffsetCheck {
                         percent(is),
                         percent(max)
                     );
-                    let mut finding = case.finding(percent(is).into(), percent(max).into(), "%", message);
+                    let mut finding =
+                        case.finding(percent(is).into(), percent(max).into(), "%", message);
                     finding.channel = Some(channel);
                     finding.stream = programme.streams.first().copied();
                     findings.push(finding);

@@ -22,7 +22,10 @@ pub struct DeadChannelCheck {
 
 impl Default for DeadChannelCheck {
     fn default() -> DeadChannelCheck {
-        DeadChannelCheck { severity: Severity::Mandatory, noise: noise_floor() }
+        DeadChannelCheck {
+            severity: Severity::Mandatory,
+            noise: noise_floor(),
+        }
     }
 }
 
@@ -35,7 +38,9 @@ impl Check for DeadChannelCheck {
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
         // Asking for silence channel by channel asks for this, too.
-        let by_silence = case.limits::<SilenceCheck>().filter(|check| check.per_channel);
+        let by_silence = case
+            .limits::<SilenceCheck>()
+            .filter(|check| check.per_channel);
         let noise = match (case.limits::<DeadChannelCheck>(), by_silence) {
             (Some(check), _) => check.noise.0,
             (None, Some(check)) => check.noise.0,
@@ -56,14 +61,21 @@ impl Check for DeadChannelCheck {
             }
             for (n, _) in dead.iter().enumerate().filter(|(_, dead)| **dead) {
                 let channel = programme.first_channel + u32::try_from(n).unwrap_or(0);
-                let level = programme.rms.as_ref().and_then(|rms| *rms.get(n)?).unwrap_or(DIGITAL_SILENCE_DB);
+                let level = programme
+                    .rms
+                    .as_ref()
+                    .and_then(|rms| *rms.get(n)?)
+                    .unwrap_or(DIGITAL_SILENCE_DB);
                 let message = format!(
                     "channel {channel} is dead: {level:.1} dB over {:.2} s, {noise} dB is the least",
                     programme.seconds
                 );
                 let mut finding = case.finding(rounded(level), rounded(noise), "dB", message);
                 if case.limits::<DeadChannelCheck>().is_none() {
-                    finding.severity = case.limits::<SilenceCheck>().map(|check| check.severity).unwrap_or_default();
+                    finding.severity = case
+                        .limits::<SilenceCheck>()
+                        .map(|check| check.severity)
+                        .unwrap_or_default();
                 }
                 finding.ranges = vec![[0.0, round(programme.end)]];
                 finding.channel = Some(channel);

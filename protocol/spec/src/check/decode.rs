@@ -23,26 +23,44 @@ impl Check for DecodeCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<DecodeCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<DecodeCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let Some(pass) = &case.facts.pass else { return CheckOutcome::unknown("it was not decoded") };
+        let Some(pass) = &case.facts.pass else {
+            return CheckOutcome::unknown("it was not decoded");
+        };
         let limit = check.errors_max.into();
         if pass.errors > u64::from(check.errors_max) {
             let first: Vec<&str> = pass.messages.iter().take(3).map(String::as_str).collect();
-            let message =
-                format!("{} decoder errors, {} allowed; first: {}", pass.errors, check.errors_max, first.join("; "));
+            let message = format!(
+                "{} decoder errors, {} allowed; first: {}",
+                pass.errors,
+                check.errors_max,
+                first.join("; ")
+            );
             let mut finding = case.finding(pass.errors.into(), limit, "errors", message);
-            finding.ranges = pass.error_times.iter().map(|at| [round(at.start), round(at.end)]).collect();
+            finding.ranges = pass
+                .error_times
+                .iter()
+                .map(|at| [round(at.start), round(at.end)])
+                .collect();
             return CheckOutcome::Judged(vec![finding]);
         }
         if let Some(why) = &pass.broken {
             return CheckOutcome::unknown(why.clone());
         }
         if pass.format_changes {
-            let message = "a stream changes its format on the way (size, pixel format or channels)".to_owned();
-            return CheckOutcome::Judged(vec![case.finding("format changes".into(), "one format".into(), "", message)]);
+            let message = "a stream changes its format on the way (size, pixel format or channels)"
+                .to_owned();
+            return CheckOutcome::Judged(vec![case.finding(
+                "format changes".into(),
+                "one format".into(),
+                "",
+                message,
+            )]);
         }
         let silent = case.facts.audio.len() > pass.audio.iter().map(|p| p.streams.len()).sum();
         if (case.role.has_picture()

@@ -19,7 +19,10 @@ pub struct DurationCheck {
 
 impl Default for DurationCheck {
     fn default() -> DurationCheck {
-        DurationCheck { severity: Severity::Mandatory, tolerance: Span(Duration::from_millis(40)) }
+        DurationCheck {
+            severity: Severity::Mandatory,
+            tolerance: Span(Duration::from_millis(40)),
+        }
     }
 }
 
@@ -31,7 +34,8 @@ impl Check for DurationCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let (Some(check), Some(declared)) = (case.limits::<DurationCheck>(), case.media.duration) else {
+        let (Some(check), Some(declared)) = (case.limits::<DurationCheck>(), case.media.duration)
+        else {
             // What was not declared cannot differ.
             return CheckOutcome::NotApplicable;
         };
@@ -46,8 +50,15 @@ impl Check for DurationCheck {
             .audio
             .iter()
             .map(|programme| programme.end)
-            .fold(None, |most: Option<f64>, end| Some(most.unwrap_or(0.0).max(end)));
-        let Some(is) = pass.video.as_ref().filter(|_| case.role.has_picture()).map(|picture| picture.end).or(sound_end)
+            .fold(None, |most: Option<f64>, end| {
+                Some(most.unwrap_or(0.0).max(end))
+            });
+        let Some(is) = pass
+            .video
+            .as_ref()
+            .filter(|_| case.role.has_picture())
+            .map(|picture| picture.end)
+            .or(sound_end)
         else {
             return CheckOutcome::unknown("nothing could be decoded");
         };
@@ -55,9 +66,15 @@ impl Check for DurationCheck {
         if (is - declared).abs() <= tolerance + 0.001 {
             return CheckOutcome::fine();
         }
-        let message = format!("it lasts {is:.2} s, its source declared {declared:.2} s ({tolerance:.2} s may differ)");
+        let message = format!(
+            "it lasts {is:.2} s, its source declared {declared:.2} s ({tolerance:.2} s may differ)"
+        );
         let mut finding = case.finding(rounded(is), rounded(declared), "s", message);
-        let (from, to) = if is < declared { (is, declared) } else { (declared, is) };
+        let (from, to) = if is < declared {
+            (is, declared)
+        } else {
+            (declared, is)
+        };
         finding.ranges = vec![[round(from), round(to)]];
         CheckOutcome::Judged(vec![finding])
     }

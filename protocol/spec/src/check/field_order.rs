@@ -18,18 +18,24 @@ const AGREE_MIN: f64 = 0.80;
 /// The scan this role must have.
 fn demanded(case: &Case<'_>) -> Option<FieldOrder> {
     let format = case.component.and_then(|c| c.video.as_ref());
-    format.and_then(|f| f.field_order).or(case.limits::<FieldOrderCheck>().and_then(|c| c.is))
+    format
+        .and_then(|f| f.field_order)
+        .or(case.limits::<FieldOrderCheck>().and_then(|c| c.is))
 }
 
 /// How much rougher than whole frames a picture's fields must look to be taken for two moments, for the scan a spec demands
 /// of this role; `None` when it demands none. Fine progressive patterns reach idet's own 1.04, so a progressive demand asks
 /// for more before it is contradicted (measured on test patterns).
 fn threshold(asked: &Asked<'_>) -> Option<f64> {
-    let of_role = asked.component.and_then(|component| component.video.as_ref()?.field_order);
-    of_role.or(asked.limits::<FieldOrderCheck>().and_then(|check| check.is)).map(|want| match want {
-        FieldOrder::Progressive => 1.2,
-        FieldOrder::Tff | FieldOrder::Bff => 1.04,
-    })
+    let of_role = asked
+        .component
+        .and_then(|component| component.video.as_ref()?.field_order);
+    of_role
+        .or(asked.limits::<FieldOrderCheck>().and_then(|check| check.is))
+        .map(|want| match want {
+            FieldOrder::Progressive => 1.2,
+            FieldOrder::Tff | FieldOrder::Bff => 1.04,
+        })
 }
 
 /// Scan as flagged and as seen in the picture.
@@ -46,7 +52,11 @@ pub struct FieldOrderCheck {
 
 impl Default for FieldOrderCheck {
     fn default() -> FieldOrderCheck {
-        FieldOrderCheck { severity: Severity::Mandatory, is: None, frames_min: 12 }
+        FieldOrderCheck {
+            severity: Severity::Mandatory,
+            is: None,
+            frames_min: 12,
+        }
     }
 }
 
@@ -62,23 +72,44 @@ impl Check for FieldOrderCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(want) = demanded(case) else { return CheckOutcome::NotApplicable };
-        let (video, seen) = match case.picture().and_then(|video| Ok((video, case.measured_picture()?))) {
+        let Some(want) = demanded(case) else {
+            return CheckOutcome::NotApplicable;
+        };
+        let (video, seen) = match case
+            .picture()
+            .and_then(|video| Ok((video, case.measured_picture()?)))
+        {
             Ok(both) => both,
             Err(outcome) => return outcome,
         };
-        let frames_min =
-            case.limits::<FieldOrderCheck>().map_or(FieldOrderCheck::default().frames_min, |c| c.frames_min);
-        let visible = seen.scan.and_then(|scan| visible(scan, want, u64::from(frames_min)));
+        let frames_min = case
+            .limits::<FieldOrderCheck>()
+            .map_or(FieldOrderCheck::default().frames_min, |c| c.frames_min);
+        let visible = seen
+            .scan
+            .and_then(|scan| visible(scan, want, u64::from(frames_min)));
         let (is, how) = match (visible, video.field_order) {
             (Some(visible), _) if visible != want => (visible, "seen in the picture"),
             // A still picture does not show its fields; then only the flag counts.
             (_, Some(flag)) if flag != want => (flag, "flagged"),
-            (None, None) => return CheckOutcome::unknown("the scan is not flagged and too few moving frames show it"),
+            (None, None) => {
+                return CheckOutcome::unknown(
+                    "the scan is not flagged and too few moving frames show it",
+                );
+            }
             _ => return CheckOutcome::fine(),
         };
-        let message = format!("the scan is {} ({how}), {} is demanded", is.as_str(), want.as_str());
-        CheckOutcome::Judged(vec![case.finding(is.as_str().into(), want.as_str().into(), "", message)])
+        let message = format!(
+            "the scan is {} ({how}), {} is demanded",
+            is.as_str(),
+            want.as_str()
+        );
+        CheckOutcome::Judged(vec![case.finding(
+            is.as_str().into(),
+            want.as_str().into(),
+            "",
+            message,
+        )])
     }
 }
 
@@ -88,17 +119,31 @@ fn visible(scan: Scan, want: FieldOrder, frames_min: u64) -> Option<FieldOrder> 
     if frames == 0 || scan.decided < frames_min.max(1) {
         return None;
     }
-    let interlaced = if scan.tff >= scan.bff { FieldOrder::Tff } else { FieldOrder::Bff };
+    let interlaced = if scan.tff >= scan.bff {
+        FieldOrder::Tff
+    } else {
+        FieldOrder::Bff
+    };
     let share = (scan.tff + scan.bff) as f64 / frames as f64;
-    if share > SHARE_MIN && (scan.tff.max(scan.bff) as f64) < AGREE_MIN * (scan.tff + scan.bff) as f64 {
+    if share > SHARE_MIN
+        && (scan.tff.max(scan.bff) as f64) < AGREE_MIN * (scan.tff + scan.bff) as f64
+    {
         return None;
     }
     if want == FieldOrder::Progressive {
         let enough = share > SHARE_MIN && scan.tff + scan.bff >= frames_min;
-        return Some(if enough { interlaced } else { FieldOrder::Progressive });
+        return Some(if enough {
+            interlaced
+        } else {
+            FieldOrder::Progressive
+        });
     }
     // Interlaced programmes may hold progressive parts; fields must show at least now and then, in the right order.
-    Some(if share > SHARE_MIN { interlaced } else { FieldOrder::Progressive })
+    Some(if share > SHARE_MIN {
+        interlaced
+    } else {
+        FieldOrder::Progressive
+    })
 }
 
 #[cfg(test)]
@@ -106,15 +151,36 @@ mod tests {
     use super::*;
 
     fn scan(tff: u64, bff: u64, progressive: u64) -> Scan {
-        Scan { tff, bff, progressive, decided: tff + bff + progressive }
+        Scan {
+            tff,
+            bff,
+            progressive,
+            decided: tff + bff + progressive,
+        }
     }
 
     #[test]
     fn a_few_misjudged_frames_decide_nothing() {
-        assert_eq!(visible(scan(3, 2, 240), FieldOrder::Progressive, 12), Some(FieldOrder::Progressive));
+        assert_eq!(
+            visible(scan(3, 2, 240), FieldOrder::Progressive, 12),
+            Some(FieldOrder::Progressive)
+        );
         assert_eq!(visible(scan(4, 0, 3), FieldOrder::Progressive, 12), None);
-        assert_eq!(visible(Scan { decided: 3, ..scan(44, 0, 56) }, FieldOrder::Progressive, 12), None);
-        assert_eq!(visible(scan(221, 0, 5), FieldOrder::Tff, 12), Some(FieldOrder::Tff));
+        assert_eq!(
+            visible(
+                Scan {
+                    decided: 3,
+                    ..scan(44, 0, 56)
+                },
+                FieldOrder::Progressive,
+                12
+            ),
+            None
+        );
+        assert_eq!(
+            visible(scan(221, 0, 5), FieldOrder::Tff, 12),
+            Some(FieldOrder::Tff)
+        );
     }
 
     #[test]
@@ -126,8 +192,17 @@ mod tests {
 
     #[test]
     fn the_picture_shows_its_scan() {
-        assert_eq!(visible(scan(250, 0, 0), FieldOrder::Progressive, 12), Some(FieldOrder::Tff));
-        assert_eq!(visible(scan(0, 250, 0), FieldOrder::Tff, 12), Some(FieldOrder::Bff));
-        assert_eq!(visible(scan(0, 0, 250), FieldOrder::Tff, 12), Some(FieldOrder::Progressive));
+        assert_eq!(
+            visible(scan(250, 0, 0), FieldOrder::Progressive, 12),
+            Some(FieldOrder::Tff)
+        );
+        assert_eq!(
+            visible(scan(0, 250, 0), FieldOrder::Tff, 12),
+            Some(FieldOrder::Bff)
+        );
+        assert_eq!(
+            visible(scan(0, 0, 250), FieldOrder::Tff, 12),
+            Some(FieldOrder::Progressive)
+        );
     }
 }

@@ -25,7 +25,11 @@ pub struct FrameRateCheck {
 
 impl Default for FrameRateCheck {
     fn default() -> FrameRateCheck {
-        FrameRateCheck { severity: Severity::Mandatory, is: None, constant: true }
+        FrameRateCheck {
+            severity: Severity::Mandatory,
+            is: None,
+            constant: true,
+        }
     }
 }
 
@@ -38,7 +42,10 @@ impl Check for FrameRateCheck {
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
         let check = case.limits::<FrameRateCheck>();
-        let demanded = case.component.and_then(|c| c.video.as_ref()?.frame_rate).or(check.and_then(|c| c.is));
+        let demanded = case
+            .component
+            .and_then(|c| c.video.as_ref()?.frame_rate)
+            .or(check.and_then(|c| c.is));
         let declared = case.media.declared_rate();
         let constant = check.map_or(demanded.is_some(), |c| c.constant);
         if demanded.is_none() && check.is_none() && declared == Ok(None) {
@@ -48,10 +55,14 @@ impl Check for FrameRateCheck {
             Ok(video) => video,
             Err(outcome) => return outcome,
         };
-        let Some(is) = video.rate() else { return CheckOutcome::unknown("the frame rate is not known") };
+        let Some(is) = video.rate() else {
+            return CheckOutcome::unknown("the frame rate is not known");
+        };
         let mut findings = Vec::new();
         let differs = |want: FrameRate| (want.per_second() / is.per_second() - 1.0).abs() > SAME;
-        let finding = |want: String, message: String| case.finding(is.to_string().into(), want.into(), "fps", message);
+        let finding = |want: String, message: String| {
+            case.finding(is.to_string().into(), want.into(), "fps", message)
+        };
         if constant {
             match varies(case) {
                 Ok(true) => findings.push(case.finding(
@@ -65,7 +76,10 @@ impl Check for FrameRateCheck {
             }
         }
         if let Some(want) = demanded.filter(|want| differs(*want) && findings.is_empty()) {
-            findings.push(finding(want.to_string(), format!("the frame rate is {is}, {want} is demanded")));
+            findings.push(finding(
+                want.to_string(),
+                format!("the frame rate is {is}, {want} is demanded"),
+            ));
         }
         match declared {
             Err(text) => {
@@ -74,7 +88,10 @@ impl Check for FrameRateCheck {
                 ));
             }
             Ok(Some(want)) if differs(want) && findings.is_empty() => {
-                findings.push(finding(want.to_string(), format!("the frame rate is {is}, its source declared {want}")));
+                findings.push(finding(
+                    want.to_string(),
+                    format!("the frame rate is {is}, its source declared {want}"),
+                ));
             }
             Ok(_) => {}
         }
@@ -90,7 +107,9 @@ fn varies(case: &Case<'_>) -> Result<bool, CheckOutcome> {
         return Ok(picture.odd_frames > 0 && picture.jitter > JITTER_MAX);
     }
     let (Some(base), Some(average)) = (video.base_rate, video.average_rate) else {
-        return Err(CheckOutcome::unknown("whether the rate is constant is not known"));
+        return Err(CheckOutcome::unknown(
+            "whether the rate is constant is not known",
+        ));
     };
     // Twice the rate is a count of fields.
     let ratio = base.per_second() / average.per_second();

@@ -36,8 +36,13 @@ impl Check for FreezeCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<FreezeCheck>() else { return CheckOutcome::NotApplicable };
-        let (video, seen) = match case.picture().and_then(|video| Ok((video, case.measured_picture()?))) {
+        let Some(check) = case.limits::<FreezeCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
+        let (video, seen) = match case
+            .picture()
+            .and_then(|video| Ok((video, case.measured_picture()?)))
+        {
             Ok(both) => both,
             Err(outcome) => return outcome,
         };

@@ -27,12 +27,16 @@ impl Check for GamutCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<GamutCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<GamutCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let seen = match case.measured_picture() {
             Ok(seen) => seen,
             Err(outcome) => return outcome,
         };
-        let Some(gamut) = &seen.gamut else { return CheckOutcome::unknown("the gamut could not be measured") };
+        let Some(gamut) = &seen.gamut else {
+            return CheckOutcome::unknown("the gamut could not be measured");
+        };
         let max = check.illegal_pixels_max.0;
         if gamut.share <= max {
             return CheckOutcome::fine();

@@ -21,12 +21,18 @@ impl Check for LayoutCheck {
     const SCOPE: Scope = Scope::File;
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<LayoutCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<LayoutCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if let Err(outcome) = case.sound() {
             return outcome;
         }
-        let declared =
-            case.media.meta.get("channel_layout").map(|layout| layout.trim()).filter(|layout| !layout.is_empty());
+        let declared = case
+            .media
+            .meta
+            .get("channel_layout")
+            .map(|layout| layout.trim())
+            .filter(|layout| !layout.is_empty());
         let mut findings = Vec::new();
         for stream in &case.facts.audio {
             let Some(is) = stream.layout.as_deref().or(declared) else {

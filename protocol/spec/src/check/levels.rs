@@ -32,12 +32,16 @@ impl Check for LevelsCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<LevelsCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<LevelsCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let seen = match case.measured_picture() {
             Ok(seen) => seen,
             Err(outcome) => return outcome,
         };
-        let Some(levels) = &seen.levels else { return CheckOutcome::unknown("levels could not be measured") };
+        let Some(levels) = &seen.levels else {
+            return CheckOutcome::unknown("levels could not be measured");
+        };
         let max = check.illegal_pixels_max.0;
         if levels.share <= max {
             return CheckOutcome::fine();
@@ -61,7 +65,12 @@ pub(super) fn outside(case: &Case<'_>, levels: &Levels, max: f64, message: Strin
         }
     }
     ranges.truncate(RANGES_MAX);
-    let mut finding = case.finding(rounded(levels.share * 100.0), rounded(max * 100.0), "%", message);
+    let mut finding = case.finding(
+        rounded(levels.share * 100.0),
+        rounded(max * 100.0),
+        "%",
+        message,
+    );
     finding.ranges = ranges;
     finding
 }

@@ -32,10 +32,14 @@ impl Check for LoudnessCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<LoudnessCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<LoudnessCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let (target, tolerance) = (check.target.0, check.tolerance.0);
         if check.gate == LoudnessGate::Dialogue {
-            return CheckOutcome::unknown("not_measurable: telling speech apart needs a licensed meter");
+            return CheckOutcome::unknown(
+                "not_measurable: telling speech apart needs a licensed meter",
+            );
         }
         outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
@@ -47,7 +51,9 @@ impl Check for LoudnessCheck {
                     ));
                 };
                 if (is - target).abs() > tolerance + 0.001 {
-                    let message = format!("loudness is {is:.1} LUFS, {target} LUFS ± {tolerance} LU is demanded");
+                    let message = format!(
+                        "loudness is {is:.1} LUFS, {target} LUFS ± {tolerance} LU is demanded"
+                    );
                     let mut finding = case.finding(rounded(is), rounded(target), "LUFS", message);
                     finding.stream = programme.streams.first().copied();
                     findings.push(finding);

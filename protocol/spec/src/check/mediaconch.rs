@@ -21,23 +21,41 @@ impl Check for MediaConchCheck {
     const SCOPE: Scope = Scope::File;
 
     fn needs(asked: &Asked<'_>, needs: &mut Needs) {
-        needs.mediaconch = asked.limits::<MediaConchCheck>().map(|limits| limits.policy.clone());
+        needs.mediaconch = asked
+            .limits::<MediaConchCheck>()
+            .map(|limits| limits.policy.clone());
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<MediaConchCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<MediaConchCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let answer = case.facts.mediaconch.as_ref().filter(|answer| answer.policy == check.policy);
-        let Some(answer) = answer else { return CheckOutcome::unknown("MediaConch was not asked") };
+        let answer = case
+            .facts
+            .mediaconch
+            .as_ref()
+            .filter(|answer| answer.policy == check.policy);
+        let Some(answer) = answer else {
+            return CheckOutcome::unknown("MediaConch was not asked");
+        };
         if let Some(why) = &answer.trouble {
             return CheckOutcome::unknown(format!("MediaConch: {why}"));
         }
         if answer.failed.is_empty() {
             return CheckOutcome::fine();
         }
-        let message = format!("not conformant to the MediaConch policy: {}", answer.failed.join("; "));
-        CheckOutcome::Judged(vec![case.finding(answer.failed.len().into(), 0.into(), "rules", message)])
+        let message = format!(
+            "not conformant to the MediaConch policy: {}",
+            answer.failed.join("; ")
+        );
+        CheckOutcome::Judged(vec![case.finding(
+            answer.failed.len().into(),
+            0.into(),
+            "rules",
+            message,
+        )])
     }
 }

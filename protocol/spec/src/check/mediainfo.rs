@@ -27,11 +27,15 @@ impl Check for MediaInfoCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<MediaInfoCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<MediaInfoCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         if !case.role.is_timed_media() {
             return CheckOutcome::NotApplicable;
         }
-        let Some(answer) = &case.facts.mediainfo else { return CheckOutcome::unknown("MediaInfo was not asked") };
+        let Some(answer) = &case.facts.mediainfo else {
+            return CheckOutcome::unknown("MediaInfo was not asked");
+        };
         if let Some(why) = &answer.trouble {
             return CheckOutcome::unknown(format!("MediaInfo: {why}"));
         }
@@ -39,7 +43,11 @@ impl Check for MediaInfoCheck {
         for (field, allowed) in &check.facts {
             let is = answer.facts.get(field).map_or("absent", String::as_str);
             if !allowed.has(is) {
-                findings.push(case.differs(&format!("MediaInfo's {field}"), is, &allowed.0.join(" or ")));
+                findings.push(case.differs(
+                    &format!("MediaInfo's {field}"),
+                    is,
+                    &allowed.0.join(" or "),
+                ));
             }
         }
         CheckOutcome::Judged(findings)

@@ -27,7 +27,15 @@ impl Check for MomentaryCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<MomentaryCheck>() else { return CheckOutcome::NotApplicable };
-        outcome(short_term::highest(case, "momentary", 0.4, check.max.0, |programme| programme.momentary))
+        let Some(check) = case.limits::<MomentaryCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
+        outcome(short_term::highest(
+            case,
+            "momentary",
+            0.4,
+            check.max.0,
+            |programme| programme.momentary,
+        ))
     }
 }

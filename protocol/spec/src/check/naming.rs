@@ -21,16 +21,27 @@ impl Check for NamingCheck {
     const SCOPE: Scope = Scope::File;
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<NamingCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<NamingCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let pattern = match Regex::new(&format!("^(?:{})$", check.pattern)) {
             Ok(pattern) => pattern,
-            Err(error) => return CheckOutcome::unknown(format!("the pattern is not a regular expression: {error}")),
+            Err(error) => {
+                return CheckOutcome::unknown(format!(
+                    "the pattern is not a regular expression: {error}"
+                ));
+            }
         };
         let name = case.media.name();
         if pattern.is_match(name) {
             return CheckOutcome::fine();
         }
         let message = format!("the name {name} does not match {}", check.pattern);
-        CheckOutcome::Judged(vec![case.finding(name.into(), check.pattern.as_str().into(), "", message)])
+        CheckOutcome::Judged(vec![case.finding(
+            name.into(),
+            check.pattern.as_str().into(),
+            "",
+            message,
+        )])
     }
 }

@@ -20,7 +20,10 @@ pub struct PhaseCheck {
 
 impl Default for PhaseCheck {
     fn default() -> PhaseCheck {
-        PhaseCheck { severity: Severity::Mandatory, longest: Span(Duration::from_secs(2)) }
+        PhaseCheck {
+            severity: Severity::Mandatory,
+            longest: Span(Duration::from_secs(2)),
+        }
     }
 }
 
@@ -32,21 +35,29 @@ impl Check for PhaseCheck {
     }
 
     fn needs(asked: &Asked<'_>, needs: &mut Needs) {
-        needs.phase = asked.limits::<PhaseCheck>().map(|limits| shortest(limits.longest));
+        needs.phase = asked
+            .limits::<PhaseCheck>()
+            .map(|limits| shortest(limits.longest));
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<PhaseCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<PhaseCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let longest = check.longest.0.as_secs_f64();
         outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();
-            for programme in programmes.iter().filter(|programme| programme.channels >= 2) {
+            for programme in programmes
+                .iter()
+                .filter(|programme| programme.channels >= 2)
+            {
                 let Some(stretches) = &programme.out_of_phase else {
                     return Err(CheckOutcome::unknown("phase could not be measured"));
                 };
                 let found = longer_than(stretches, longest);
                 if !found.is_empty() {
-                    let mut finding = case.too_long("left and right cancel each other from", &found, longest);
+                    let mut finding =
+                        case.too_long("left and right cancel each other from", &found, longest);
                     finding.stream = programme.streams.first().copied();
                     findings.push(finding);
                 }

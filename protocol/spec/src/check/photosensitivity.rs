@@ -40,5 +40,9 @@ impl Check for PhotosensitivityCheck {
 
 /// The certificate the source declares.
 pub(crate) fn certificate(media: &MediaUnderTest) -> Option<&str> {
-    media.meta.get(COLUMN).map(|number| number.trim()).filter(|number| !number.is_empty())
+    media
+        .meta
+        .get(COLUMN)
+        .map(|number| number.trim())
+        .filter(|number| !number.is_empty())
 }

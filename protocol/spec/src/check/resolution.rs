@@ -30,16 +30,22 @@ impl Check for ResolutionCheck {
         let check = case.limits::<ResolutionCheck>();
         let demanded = (
             format.and_then(|f| f.width).or(check.and_then(|c| c.width)),
-            format.and_then(|f| f.height).or(check.and_then(|c| c.height)),
+            format
+                .and_then(|f| f.height)
+                .or(check.and_then(|c| c.height)),
         );
         let declared = (case.media.width, case.media.height);
-        let stated = [demanded, declared].iter().any(|(width, height)| width.is_some() || height.is_some());
+        let stated = [demanded, declared]
+            .iter()
+            .any(|(width, height)| width.is_some() || height.is_some());
         // Stills have a size, too.
         let applies = case.role.has_picture() || case.role == Role::Artwork;
         if !applies || !stated {
             return CheckOutcome::NotApplicable;
         }
-        let Some(video) = &case.facts.video else { return CheckOutcome::unknown("there is no picture in it") };
+        let Some(video) = &case.facts.video else {
+            return CheckOutcome::unknown("there is no picture in it");
+        };
         let is = format!("{}x{}", video.width, video.height);
         let differs = |(width, height): (Option<u32>, Option<u32>)| {
             width.is_some_and(|w| w != video.width) || height.is_some_and(|h| h != video.height)
@@ -52,7 +58,10 @@ impl Check for ResolutionCheck {
         if differs(demanded) {
             findings.push(case.differs("the picture", &is, &text(demanded)));
         } else if differs(declared) {
-            let message = format!("the picture is {is}, its source declared {}", text(declared));
+            let message = format!(
+                "the picture is {is}, its source declared {}",
+                text(declared)
+            );
             findings.push(case.finding(is.into(), text(declared).into(), "px", message));
         }
         CheckOutcome::Judged(findings)

@@ -28,11 +28,19 @@ impl Check for SampleRateCheck {
             return CheckOutcome::NotApplicable;
         };
         outcome(case.sound().map(|()| {
-            let wrong = case.facts.audio.iter().filter(|stream| stream.sample_rate != want);
+            let wrong = case
+                .facts
+                .audio
+                .iter()
+                .filter(|stream| stream.sample_rate != want);
             wrong
                 .map(|stream| {
-                    let message = format!("the sample rate is {} Hz, {want} Hz is demanded", stream.sample_rate);
-                    let mut finding = case.finding(stream.sample_rate.into(), want.into(), "Hz", message);
+                    let message = format!(
+                        "the sample rate is {} Hz, {want} Hz is demanded",
+                        stream.sample_rate
+                    );
+                    let mut finding =
+                        case.finding(stream.sample_rate.into(), want.into(), "Hz", message);
                     finding.stream = Some(stream.index);
                     finding
                 })

@@ -28,8 +28,12 @@ impl Check for ShortTermCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<ShortTermCheck>() else { return CheckOutcome::NotApplicable };
-        outcome(highest(case, "short-term", 3.0, check.max.0, |programme| programme.short_term))
+        let Some(check) = case.limits::<ShortTermCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
+        outcome(highest(case, "short-term", 3.0, check.max.0, |programme| {
+            programme.short_term
+        }))
     }
 }
 
@@ -55,8 +59,10 @@ pub(super) fn highest(
             )));
         };
         if peak.value > max + 0.001 {
-            let message =
-                format!("{name} loudness reaches {:.1} LUFS at {:.1} s, {max} LUFS is allowed", peak.value, peak.at);
+            let message = format!(
+                "{name} loudness reaches {:.1} LUFS at {:.1} s, {max} LUFS is allowed",
+                peak.value, peak.at
+            );
             let mut finding = case.finding(rounded(peak.value), rounded(max), "LUFS", message);
             // A value is about the window that ends with it.
             finding.ranges = vec![[round((peak.at - seconds).max(0.0)), round(peak.at)]];

@@ -35,11 +35,15 @@ impl Check for SilenceCheck {
     const SCOPE: Scope = Scope::Sound;
 
     fn needs(asked: &Asked<'_>, needs: &mut Needs) {
-        needs.silence = asked.limits::<SilenceCheck>().map(|limits| (limits.noise.0, shortest(limits.longest)));
+        needs.silence = asked
+            .limits::<SilenceCheck>()
+            .map(|limits| (limits.noise.0, shortest(limits.longest)));
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<SilenceCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<SilenceCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let programmes = match case.measured_audio() {
             Ok(programmes) => programmes,
             Err(outcome) => return outcome,
@@ -52,13 +56,25 @@ impl Check for SilenceCheck {
             };
             let dead = match programme.dead_channels(check.noise.0) {
                 Some(dead) => dead,
-                None => return CheckOutcome::unknown("the level of the channels could not be measured"),
+                None => {
+                    return CheckOutcome::unknown("the level of the channels could not be measured");
+                }
             };
             // A dead channel is silent throughout: it does not show when the others are, unless all of them are dead.
-            let living: Vec<Vec<Stretch>> =
-                channels.iter().zip(&dead).filter(|(_, dead)| !**dead).map(|(silence, _)| silence.clone()).collect();
-            let all =
-                if living.is_empty() { vec![Stretch { start: 0.0, end: programme.end }] } else { common(&living) };
+            let living: Vec<Vec<Stretch>> = channels
+                .iter()
+                .zip(&dead)
+                .filter(|(_, dead)| !**dead)
+                .map(|(silence, _)| silence.clone())
+                .collect();
+            let all = if living.is_empty() {
+                vec![Stretch {
+                    start: 0.0,
+                    end: programme.end,
+                }]
+            } else {
+                common(&living)
+            };
             let found = longer_than(&all, longest);
             if !found.is_empty() {
                 let mut finding = case.too_long("silence from", &found, longest);
@@ -68,11 +84,19 @@ impl Check for SilenceCheck {
             if !check.per_channel || living.is_empty() {
                 continue;
             }
-            for (n, silence) in channels.iter().enumerate().filter(|(n, _)| !dead.get(*n).copied().unwrap_or(false)) {
+            for (n, silence) in channels
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| !dead.get(*n).copied().unwrap_or(false))
+            {
                 let found = longer_than(&subtract(silence, &all, SLACK), longest);
                 if !found.is_empty() {
                     let channel = programme.first_channel + u32::try_from(n).unwrap_or(0);
-                    let mut finding = case.too_long(&format!("channel {channel} is silent from"), &found, longest);
+                    let mut finding = case.too_long(
+                        &format!("channel {channel} is silent from"),
+                        &found,
+                        longest,
+                    );
                     finding.channel = Some(channel);
                     findings.push(finding);
                 }

@@ -24,6 +24,8 @@ impl Check for SlateCheck {
         if case.limits::<SlateCheck>().is_none() || !case.role.has_picture() {
             return CheckOutcome::NotApplicable;
         }
-        CheckOutcome::unknown("not_measurable: no machine here reads slates; a person has to look and waive it")
+        CheckOutcome::unknown(
+            "not_measurable: no machine here reads slates; a person has to look and waive it",
+        )
     }
 }

@@ -22,7 +22,12 @@ pub struct StreamsCheck {
 
 impl Default for StreamsCheck {
     fn default() -> StreamsCheck {
-        StreamsCheck { severity: Severity::Mandatory, video: Some(Count::exactly(1)), audio: None, subtitle: None }
+        StreamsCheck {
+            severity: Severity::Mandatory,
+            video: Some(Count::exactly(1)),
+            audio: None,
+            subtitle: None,
+        }
     }
 }
 
@@ -42,11 +47,22 @@ impl Check for StreamsCheck {
         // check has anything to find in what is not there.
         let missing = case.role.has_picture() && pictures == 0 && case.facts.container.is_some();
         let asked = case.limits::<StreamsCheck>();
-        if missing && !asked.and_then(|check| check.video).is_some_and(|want| want.has(0)) {
+        if missing
+            && !asked
+                .and_then(|check| check.video)
+                .is_some_and(|want| want.has(0))
+        {
             let message = format!("there is no picture in it, and a {} has one", case.role);
-            return CheckOutcome::Judged(vec![case.finding(0.into(), 1.into(), "streams", message)]);
+            return CheckOutcome::Judged(vec![case.finding(
+                0.into(),
+                1.into(),
+                "streams",
+                message,
+            )]);
         }
-        let Some(check) = asked else { return CheckOutcome::NotApplicable };
+        let Some(check) = asked else {
+            return CheckOutcome::NotApplicable;
+        };
         if case.facts.container.is_none() {
             return CheckOutcome::unknown("its streams are not known");
         }
@@ -61,7 +77,11 @@ impl Check for StreamsCheck {
         for (kind, want, is) in counts {
             if let Some(want) = want.filter(|want| !want.has(is)) {
                 let message = format!("{is} {kind} streams, {want} demanded");
-                let limit = if want.min == want.max { want.min.into() } else { want.to_string().into() };
+                let limit = if want.min == want.max {
+                    want.min.into()
+                } else {
+                    want.to_string().into()
+                };
                 findings.push(case.finding(is.into(), limit, "streams", message));
             }
         }

@@ -38,7 +38,9 @@ impl Check for TimecodeCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(limits) = case.limits::<TimecodeCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(limits) = case.limits::<TimecodeCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         outcome(case.picture().and_then(|video| {
             // The material package of an MXF file speaks for the file; QuickTime carries its timecode with the picture.
             let container = case.facts.container.as_ref().and_then(|container| container.timecode.as_deref());
@@ -66,12 +68,18 @@ impl Check for TimecodeCheck {
 }
 
 fn counting(drop_frame: bool) -> &'static str {
-    if drop_frame { "drop-frame" } else { "non-drop-frame" }
+    if drop_frame {
+        "drop-frame"
+    } else {
+        "non-drop-frame"
+    }
 }
 
 /// Whether SMPTE ST 12-1 defines drop-frame counting for a rate. Some containers round the rate.
 fn drops_frames(rate: FrameRate) -> bool {
-    [30_000.0 / 1001.0, 60_000.0 / 1001.0].iter().any(|ntsc| (rate.per_second() / ntsc - 1.0).abs() < 1e-4)
+    [30_000.0 / 1001.0, 60_000.0 / 1001.0]
+        .iter()
+        .any(|ntsc| (rate.per_second() / ntsc - 1.0).abs() < 1e-4)
 }
 
 /// A timecode (SMPTE ST 12-1): `10:00:00:00`, or `01:00:00;00` when frame numbers are dropped.
@@ -86,18 +94,37 @@ pub struct Timecode {
 impl Timecode {
     /// Reads `10:00:00:00` or `01:00:00;00`.
     pub fn parse(text: &str) -> Result<Timecode, String> {
-        let wrong = || format!("{text:?} is not a timecode: write 10:00:00:00, or 01:00:00;00 for drop-frame");
+        let wrong = || {
+            format!("{text:?} is not a timecode: write 10:00:00:00, or 01:00:00;00 for drop-frame")
+        };
         let (clock, frames, drop_frame) = match text.trim().rsplit_once([';', '.']) {
             Some((clock, frames)) => (clock, frames, true),
-            None => text.trim().rsplit_once(':').map(|(clock, frames)| (clock, frames, false)).ok_or_else(wrong)?,
+            None => text
+                .trim()
+                .rsplit_once(':')
+                .map(|(clock, frames)| (clock, frames, false))
+                .ok_or_else(wrong)?,
         };
-        let two_digits = |text: &str| text.parse::<u8>().ok().filter(|_| text.len() == 2 && !text.starts_with('+'));
-        let mut fields: Vec<u8> = clock.split(':').map(two_digits).collect::<Option<_>>().ok_or_else(wrong)?;
+        let two_digits = |text: &str| {
+            text.parse::<u8>()
+                .ok()
+                .filter(|_| text.len() == 2 && !text.starts_with('+'))
+        };
+        let mut fields: Vec<u8> = clock
+            .split(':')
+            .map(two_digits)
+            .collect::<Option<_>>()
+            .ok_or_else(wrong)?;
         fields.push(two_digits(frames).ok_or_else(wrong)?);
         let fields: [u8; 4] = fields.try_into().map_err(|_| wrong())?;
         // 60 frames a second are the most that a timecode counts; beyond, it counts pairs.
-        let in_range = fields.iter().zip([24, 60, 60, 60]).all(|(field, end)| *field < end);
-        in_range.then_some(Timecode { fields, drop_frame }).ok_or_else(wrong)
+        let in_range = fields
+            .iter()
+            .zip([24, 60, 60, 60])
+            .all(|(field, end)| *field < end);
+        in_range
+            .then_some(Timecode { fields, drop_frame })
+            .ok_or_else(wrong)
     }
 }
 
@@ -105,11 +132,19 @@ impl fmt::Display for Timecode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [hours, minutes, seconds, frames] = self.fields;
         let separator = if self.drop_frame { ';' } else { ':' };
-        write!(f, "{hours:02}:{minutes:02}:{seconds:02}{separator}{frames:02}")
+        write!(
+            f,
+            "{hours:02}:{minutes:02}:{seconds:02}{separator}{frames:02}"
+        )
     }
 }
 
-quantity_format!(Timecode, "Timecode", r"^[0-9]{2}:[0-9]{2}:[0-9]{2}[:;.][0-9]{2}$", "10:00:00:00");
+quantity_format!(
+    Timecode,
+    "Timecode",
+    r"^[0-9]{2}:[0-9]{2}:[0-9]{2}[:;.][0-9]{2}$",
+    "10:00:00:00"
+);
 
 #[cfg(test)]
 mod tests {
@@ -119,14 +154,32 @@ mod tests {
     use protocol::media::asset::Role;
     use protocol::model::qc::{Report, Verdict};
 
-    fn judged(limits: &str, rate: (u32, u32), container: Option<&str>, picture: Option<&str>) -> Report {
-        let spec: DeliverySpec =
-            protocol::yaml::read("s.yaml", &format!("spec: s\nqc: {{ timecode: {{ {limits} }} }}\n"))
-                .unwrap_or_else(|problem| panic!("{problem}"));
+    fn judged(
+        limits: &str,
+        rate: (u32, u32),
+        container: Option<&str>,
+        picture: Option<&str>,
+    ) -> Report {
+        let spec: DeliverySpec = protocol::yaml::read(
+            "s.yaml",
+            &format!("spec: s\nqc: {{ timecode: {{ {limits} }} }}\n"),
+        )
+        .unwrap_or_else(|problem| panic!("{problem}"));
         let base_rate = FrameRate::reduced(rate.0, rate.1);
-        let video = VideoStream { base_rate, timecode: picture.map(str::to_owned), ..VideoStream::default() };
-        let container = Container { timecode: container.map(str::to_owned), ..Container::default() };
-        let facts = FactSheet { container: Some(container), video: Some(video), ..FactSheet::default() };
+        let video = VideoStream {
+            base_rate,
+            timecode: picture.map(str::to_owned),
+            ..VideoStream::default()
+        };
+        let container = Container {
+            timecode: container.map(str::to_owned),
+            ..Container::default()
+        };
+        let facts = FactSheet {
+            container: Some(container),
+            video: Some(video),
+            ..FactSheet::default()
+        };
         judge(&facts, &spec, &MediaUnderTest::default(), Role::Master)
     }
 
@@ -154,27 +207,56 @@ mod tests {
             ((25, 1), Verdict::Fail),
             ((30, 1), Verdict::Fail),
         ] {
-            assert_eq!(judged("", rate, None, Some("01:00:00;02")).verdict, verdict, "{rate:?}");
+            assert_eq!(
+                judged("", rate, None, Some("01:00:00;02")).verdict,
+                verdict,
+                "{rate:?}"
+            );
         }
     }
 
     #[test]
     fn missing_or_malformed_timecode_is_not_measured() {
-        for code in [None, Some("10:00"), Some("25:00:00:00"), Some("aa:bb:cc:dd"), Some("")] {
+        for code in [
+            None,
+            Some("10:00"),
+            Some("25:00:00:00"),
+            Some("aa:bb:cc:dd"),
+            Some(""),
+        ] {
             let report = judged("", (25, 1), code, None);
-            assert_eq!((report.verdict, report.not_measured.len()), (Verdict::ToolError, 1), "{code:?}");
+            assert_eq!(
+                (report.verdict, report.not_measured.len()),
+                (Verdict::ToolError, 1),
+                "{code:?}"
+            );
         }
         // The container speaks for the file.
-        let report = judged("start: '10:00:00:00'", (25, 1), Some("10:00:00:00"), Some("00:00:00:00"));
+        let report = judged(
+            "start: '10:00:00:00'",
+            (25, 1),
+            Some("10:00:00:00"),
+            Some("00:00:00:00"),
+        );
         assert_eq!(report.verdict, Verdict::Pass, "{report:?}");
     }
 
     #[test]
     fn written_timecode_reads_back() {
         for text in ["10:00:00:00", "01:00:00;29"] {
-            assert_eq!(Timecode::parse(text).map(|code| code.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                Timecode::parse(text).map(|code| code.to_string()),
+                Ok(text.to_owned())
+            );
         }
-        for wrong in ["1:00:00:00", "10:00:00:60", "10:60:00:00", "10:00:00", "+1:00:00:00", "10:00:00:00:00"] {
+        for wrong in [
+            "1:00:00:00",
+            "10:00:00:60",
+            "10:60:00:00",
+            "10:00:00",
+            "+1:00:00:00",
+            "10:00:00:00:00",
+        ] {
             assert!(Timecode::parse(wrong).is_err(), "{wrong}");
         }
     }

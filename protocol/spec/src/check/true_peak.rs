@@ -26,7 +26,9 @@ impl Check for TruePeakCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let Some(check) = case.limits::<TruePeakCheck>() else { return CheckOutcome::NotApplicable };
+        let Some(check) = case.limits::<TruePeakCheck>() else {
+            return CheckOutcome::NotApplicable;
+        };
         let max = check.max.0;
         outcome(case.measured_audio().and_then(|programmes| {
             let mut findings = Vec::new();

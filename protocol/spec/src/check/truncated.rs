@@ -27,11 +27,17 @@ impl Check for TruncatedCheck {
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
         // A file that ends early does not decode to its end, so asking for the one asks for the other.
-        let (own, decode) = (case.limits::<TruncatedCheck>(), case.limits::<DecodeCheck>());
+        let (own, decode) = (
+            case.limits::<TruncatedCheck>(),
+            case.limits::<DecodeCheck>(),
+        );
         if !case.role.is_timed_media() || (own.is_none() && decode.is_none()) {
             return CheckOutcome::NotApplicable;
         }
-        let severity = own.map(|check| check.severity).or(decode.map(|check| check.severity)).unwrap_or_default();
+        let severity = own
+            .map(|check| check.severity)
+            .or(decode.map(|check| check.severity))
+            .unwrap_or_default();
         let why = match &case.facts.structure {
             // The boxes can be whole while their header claims hours that are not there. A failed decode proves neither.
             Structure::Whole => match too_short(case) {
@@ -46,10 +52,9 @@ impl Check for TruncatedCheck {
             },
         };
         // The demuxer reported samples that its index lists and the file lacks: `decode` reports that loss, once.
-        let reported =
-            case.facts.pass.as_ref().is_some_and(|pass| {
-                pass.missing_bytes && decode.is_some_and(|d| pass.errors > u64::from(d.errors_max))
-            });
+        let reported = case.facts.pass.as_ref().is_some_and(|pass| {
+            pass.missing_bytes && decode.is_some_and(|d| pass.errors > u64::from(d.errors_max))
+        });
         if reported {
             return CheckOutcome::fine();
         }
@@ -64,9 +69,15 @@ impl Check for TruncatedCheck {
 fn too_short(case: &Case<'_>) -> Result<Option<String>, CheckOutcome> {
     let pass = case.trusted()?;
     let Some(declared) = case.facts.container.as_ref().and_then(|c| c.duration) else {
-        return Err(CheckOutcome::unknown("its format says nothing about where it ends"));
+        return Err(CheckOutcome::unknown(
+            "its format says nothing about where it ends",
+        ));
     };
-    let ends = pass.video.iter().map(|v| v.end).chain(pass.audio.iter().map(|a| a.end));
+    let ends = pass
+        .video
+        .iter()
+        .map(|v| v.end)
+        .chain(pass.audio.iter().map(|a| a.end));
     let is = ends.fold(0.0, f64::max);
     Ok((is < declared * SHARE_MIN)
         .then(|| format!("{is:.2} s could be decoded and the container says {declared:.2} s")))

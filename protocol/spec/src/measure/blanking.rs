@@ -40,13 +40,21 @@ impl PictureMeasure for Detector {
 
     fn filter(&self, _settings: &Value, _video: &VideoStream) -> String {
         // `reset=0` keeps the largest area that was not black in any picture; `skip=0` also looks at the first ones.
-        format!("select='not(mod(n,{EVERY}))',metadata=mode=delete,cropdetect=round=2:skip=0:reset=0")
+        format!(
+            "select='not(mod(n,{EVERY}))',metadata=mode=delete,cropdetect=round=2:skip=0:reset=0"
+        )
     }
 
     fn read(&self, marks: &str, video: &VideoStream) -> Option<Value> {
         let last = |key: &str| -> Option<u32> {
             let prefix = format!("lavfi.cropdetect.{key}=");
-            marks.lines().rev().find_map(|line| line.strip_prefix(&prefix))?.trim().parse().ok()
+            marks
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix(&prefix))?
+                .trim()
+                .parse()
+                .ok()
         };
         let (x1, x2, y1, y2) = (last("x1")?, last("x2")?, last("y1")?, last("y2")?);
         // Where nothing but black was seen, the area has no inside.
@@ -68,8 +76,14 @@ mod tests {
     use super::*;
 
     fn read(marks: &str) -> Option<Blanking> {
-        let video = VideoStream { width: 320, height: 180, ..VideoStream::default() };
-        Detector.read(marks, &video).and_then(|value| serde_json::from_value(value).ok())
+        let video = VideoStream {
+            width: 320,
+            height: 180,
+            ..VideoStream::default()
+        };
+        Detector
+            .read(marks, &video)
+            .and_then(|value| serde_json::from_value(value).ok())
     }
 
     #[test]
@@ -77,15 +91,28 @@ mod tests {
         let marks = "frame:0 pts:0 pts_time:0\nlavfi.cropdetect.x1=319\nlavfi.cropdetect.x2=0\nlavfi.cropdetect.y1=179\n\
                      lavfi.cropdetect.y2=0\nframe:1 pts:10 pts_time:0.4\nlavfi.cropdetect.x1=0\nlavfi.cropdetect.x2=315\n\
                      lavfi.cropdetect.y1=20\nlavfi.cropdetect.y2=159\nlavfi.cropdetect.w=316\n";
-        assert_eq!(read(marks), Some(Blanking { top: 20, bottom: 20, left: 0, right: 4 }));
+        assert_eq!(
+            read(marks),
+            Some(Blanking {
+                top: 20,
+                bottom: 20,
+                left: 0,
+                right: 4
+            })
+        );
     }
 
     #[test]
     fn black_or_torn_marks_are_no_measurement() {
         let black = "lavfi.cropdetect.x1=319\nlavfi.cropdetect.x2=0\nlavfi.cropdetect.y1=179\nlavfi.cropdetect.y2=0\n";
         let outside = "lavfi.cropdetect.x1=0\nlavfi.cropdetect.x2=999\nlavfi.cropdetect.y1=0\nlavfi.cropdetect.y2=9\n";
-        for marks in ["", "lavfi.cropdetect.x1=-1\n", "lavfi.cropdetect.x1=0\nlavfi.cropdetect.x2=9\n", black, outside]
-        {
+        for marks in [
+            "",
+            "lavfi.cropdetect.x1=-1\n",
+            "lavfi.cropdetect.x1=0\nlavfi.cropdetect.x2=9\n",
+            black,
+            outside,
+        ] {
             assert_eq!(read(marks), None, "{marks}");
         }
     }

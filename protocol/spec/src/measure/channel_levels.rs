@@ -20,7 +20,12 @@ impl ChannelLevels {
     /// Takes a line of the meter's summary. True when a second summary begins after a complete one: the stream has changed
     /// its format.
     pub(crate) fn read_line(&mut self, text: &str) -> bool {
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        let number = |text: &str| {
+            text.trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|number| number.is_finite())
+        };
         if text == "Channel: 1" {
             self.rms.clear();
             self.dc_offset.clear();

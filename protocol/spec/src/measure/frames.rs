@@ -22,11 +22,20 @@ pub(crate) fn read_line(text: &str) -> Option<Frames> {
     let (counts, _) = text.split_once('(')?.1.split_once(')')?;
     let (odd, even) = counts.split_once('/')?;
     let (odd, even) = (odd.parse::<u64>().ok()?, even.parse::<u64>().ok()?);
-    let decoded = odd.checked_add(even)?.checked_add(1).filter(|decoded| *decoded > 1)?;
+    let decoded = odd
+        .checked_add(even)?
+        .checked_add(1)
+        .filter(|decoded| *decoded > 1)?;
     let word = |name: &str| {
         let (_, rest) = text.split_once(name)?;
         rest.split_whitespace().next()?.parse::<u64>().ok()
     };
-    let spread = word("max:").unwrap_or(0).saturating_sub(word("min:").unwrap_or(0));
-    Some(Frames { decoded, odd, spread })
+    let spread = word("max:")
+        .unwrap_or(0)
+        .saturating_sub(word("min:").unwrap_or(0));
+    Some(Frames {
+        decoded,
+        odd,
+        spread,
+    })
 }

@@ -9,5 +9,10 @@ pub(crate) fn filter(n: usize, (noise, seconds): (f64, f64)) -> String {
 
 /// Still stretches; `end` is where the picture ends.
 pub fn read(text: &str, end: f64) -> Vec<Stretch> {
-    stretches(text, "lavfi.freezedetect.freeze_start", "lavfi.freezedetect.freeze_end", end)
+    stretches(
+        text,
+        "lavfi.freezedetect.freeze_start",
+        "lavfi.freezedetect.freeze_end",
+        end,
+    )
 }

@@ -7,7 +7,11 @@ use crate::streams::VideoStream;
 /// A conversion to RGB cuts off what it should show. Luma and colour differences are therefore halved around their middle
 /// first: the matrix is linear, so -5 % and 105 % come out as 22.5 % and 77.5 % and nothing is cut off.
 pub(crate) fn filter(n: usize, video: &VideoStream) -> String {
-    let range = if video.range.as_deref() == Some("pc") { "pc" } else { "tv" };
+    let range = if video.range.as_deref() == Some("pc") {
+        "pc"
+    } else {
+        "tv"
+    };
     // Where luma of 10 bits begins, and half its span.
     let (black, quarter) = if range == "pc" { (0, 256) } else { (64, 219) };
     let matrix = match video.matrix.as_deref() {

@@ -27,12 +27,22 @@ pub(crate) fn filter(n: usize, video: &VideoStream) -> String {
 /// What one 8-bit step is worth in this picture's own depth; 0 for formats without a luma plane, which are converted.
 fn scale(video: &VideoStream) -> u32 {
     let planar = video.pix_fmt.as_deref().is_some_and(|format| {
-        ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"].iter().any(|known| {
+        [
+            "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p",
+        ]
+        .iter()
+        .any(|known| {
             // 16-bit luma is beyond what signalstats takes.
-            format.strip_prefix(known).is_some_and(|depth| matches!(depth, "" | "9le" | "10le" | "12le"))
+            format
+                .strip_prefix(known)
+                .is_some_and(|depth| matches!(depth, "" | "9le" | "10le" | "12le"))
         })
     });
-    if planar { 1 << (video.bit_depth().unwrap_or(8) - 8) } else { 0 }
+    if planar {
+        1 << (video.bit_depth().unwrap_or(8) - 8)
+    } else {
+        0
+    }
 }
 
 /// The share of marked luma in the sampled pictures.
@@ -55,7 +65,10 @@ pub(super) fn share_of_marked(text: &str, white: f64) -> Option<Levels> {
             }
         }
     }
-    (count > 0).then(|| Levels { share: sum / count as f64, pictures })
+    (count > 0).then(|| Levels {
+        share: sum / count as f64,
+        pictures,
+    })
 }
 
 #[cfg(test)]
@@ -66,8 +79,11 @@ mod tests {
     fn torn_and_strange_lines_are_no_levels() {
         assert_eq!(share_of_marked("", 255.0), None);
         assert_eq!(share_of_marked("lavfi.signalstats.YAVG=nan\n", 255.0), None);
-        let sheet =
-            share_of_marked("frame:0 pts:0 pts_time:0.4\nlavfi.signalstats.YAVG=25.5\n", 255.0).expect("measured");
+        let sheet = share_of_marked(
+            "frame:0 pts:0 pts_time:0.4\nlavfi.signalstats.YAVG=25.5\n",
+            255.0,
+        )
+        .expect("measured");
         assert_eq!((sheet.share, sheet.pictures), (0.1, vec![(0.4, 0.1)]));
     }
 }

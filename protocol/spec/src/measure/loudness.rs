@@ -13,7 +13,8 @@ pub struct Loudness {
 
 /// The meter. `framelog=quiet` does not exist in ffmpeg 5.1; at `verbose` the frames stay out of our level of the log.
 pub(crate) fn filter(n: usize) -> String {
-    let mut chain = format!(",ametadata=mode=delete,ebur128@a{n}=peak=true:framelog=verbose:metadata=1");
+    let mut chain =
+        format!(",ametadata=mode=delete,ebur128@a{n}=peak=true:framelog=verbose:metadata=1");
     for (key, file) in [("S", "short"), ("M", "momentary")] {
         chain += &format!(",ametadata=mode=print:key=lavfi.r128.{key}:file={file}{n}");
     }
@@ -26,7 +27,12 @@ impl Loudness {
     pub(crate) fn read_line(&mut self, line: &str) {
         let value = |unit: &str| {
             let (_, rest) = line.split_once(':')?;
-            rest.trim().strip_suffix(unit)?.trim().parse::<f64>().ok().filter(|v| v.is_finite())
+            rest.trim()
+                .strip_suffix(unit)?
+                .trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|v| v.is_finite())
         };
         if line.starts_with("I:") {
             self.integrated = value("LUFS");

@@ -39,7 +39,10 @@ pub struct LoudnessCurve {
 impl LoudnessCurve {
     /// Reads `frame:… pts_time:SECONDS` and `KEY=VALUE` by turns.
     pub fn read(lines: impl BufRead) -> LoudnessCurve {
-        let mut curve = LoudnessCurve { step: 1.0, ..LoudnessCurve::default() };
+        let mut curve = LoudnessCurve {
+            step: 1.0,
+            ..LoudnessCurve::default()
+        };
         let mut at = 0.0_f64;
         for line in lines.split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
@@ -47,7 +50,11 @@ impl LoudnessCurve {
                 at = time.trim().parse().unwrap_or(at);
             } else if let Some((key, value)) = line.split_once('=')
                 && key.starts_with("lavfi.r128.")
-                && let Some(value) = value.trim().parse::<f64>().ok().filter(|value| value.is_finite())
+                && let Some(value) = value
+                    .trim()
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|value| value.is_finite())
             {
                 curve.take(at, value);
             }
@@ -62,7 +69,11 @@ impl LoudnessCurve {
         // A time stamp far away must not make a curve of that length.
         while at / self.step >= VALUES_MAX as f64 && self.step < 1e6 {
             self.step *= 2.0;
-            self.bins = self.bins.chunks(2).map(|pair| pair.iter().copied().fold(LOWEST, f64::max)).collect();
+            self.bins = self
+                .bins
+                .chunks(2)
+                .map(|pair| pair.iter().copied().fold(LOWEST, f64::max))
+                .collect();
         }
         let bin = ((at.max(0.0) / self.step) as usize).min(VALUES_MAX - 1);
         if self.bins.len() <= bin {
@@ -73,8 +84,15 @@ impl LoudnessCurve {
 
     /// The curve measured so far, with values rounded to a tenth.
     pub fn curve(&self) -> Curve {
-        let values = self.bins.iter().map(|value| (value * 10.0).round() / 10.0).collect();
-        Curve { step: self.step, values }
+        let values = self
+            .bins
+            .iter()
+            .map(|value| (value * 10.0).round() / 10.0)
+            .collect();
+        Curve {
+            step: self.step,
+            values,
+        }
     }
 }
 
@@ -83,24 +101,44 @@ mod tests {
     use super::*;
 
     fn read(values: impl Iterator<Item = (f64, f64)>) -> LoudnessCurve {
-        let text: String =
-            values.map(|(at, value)| format!("frame:1 pts:1 pts_time:{at}\nlavfi.r128.S={value}\n")).collect();
+        let text: String = values
+            .map(|(at, value)| format!("frame:1 pts:1 pts_time:{at}\nlavfi.r128.S={value}\n"))
+            .collect();
         LoudnessCurve::read(text.as_bytes())
     }
 
     #[test]
     fn the_maximum_has_its_time_and_silence_has_none() {
         let curve = read([(0.0, -120.7), (0.1, -30.04), (1.2, -18.5), (1.3, -40.0)].into_iter());
-        assert_eq!(curve.peak, Some(Peak { at: 1.2, value: -18.5 }));
-        assert_eq!(curve.curve(), Curve { step: 1.0, values: vec![-30.0, -18.5] });
+        assert_eq!(
+            curve.peak,
+            Some(Peak {
+                at: 1.2,
+                value: -18.5
+            })
+        );
+        assert_eq!(
+            curve.curve(),
+            Curve {
+                step: 1.0,
+                values: vec![-30.0, -18.5]
+            }
+        );
         assert_eq!(read([(0.0, -120.7)].into_iter()).peak, None);
-        assert_eq!(LoudnessCurve::read(&b"frame:0 pts_time:x\nlavfi.r128.S=nan\nlavfi.r128.S\n\xff\n"[..]).peak, None);
+        assert_eq!(
+            LoudnessCurve::read(&b"frame:0 pts_time:x\nlavfi.r128.S=nan\nlavfi.r128.S\n\xff\n"[..])
+                .peak,
+            None
+        );
     }
 
     #[test]
     fn a_curve_is_bounded_and_keeps_its_highest_point() {
-        let curve =
-            read((0..50_000).map(|n| (f64::from(n), if n == 30_000 { -5.0 } else { -23.0 })).chain([(1e12, -20.0)]));
+        let curve = read(
+            (0..50_000)
+                .map(|n| (f64::from(n), if n == 30_000 { -5.0 } else { -23.0 }))
+                .chain([(1e12, -20.0)]),
+        );
         let curve = curve.curve();
         assert!(curve.values.len() <= VALUES_MAX && curve.values.contains(&-5.0));
     }

@@ -7,10 +7,18 @@ use crate::stretch::Stretch;
 /// It counts a sample of exact zero as in phase, so a pure tone that is wholly inverted reads about -0.92; 120 degrees asks
 /// for a correlation below -0.5.
 pub(crate) fn filter(n: usize, seconds: f64, channels: u32) -> String {
-    let stereo = if channels > 2 { ",pan=stereo|c0=c0|c1=c1" } else { "" };
-    let mut chain = format!("{stereo},ametadata=mode=delete,aphasemeter=video=0:phasing=1:angle=120:d={seconds}");
+    let stereo = if channels > 2 {
+        ",pan=stereo|c0=c0|c1=c1"
+    } else {
+        ""
+    };
+    let mut chain = format!(
+        "{stereo},ametadata=mode=delete,aphasemeter=video=0:phasing=1:angle=120:d={seconds}"
+    );
     for mark in ["start", "end"] {
-        chain += &format!(",ametadata=mode=print:key=lavfi.aphasemeter.out_phase_{mark}:file=phase{n}{mark}");
+        chain += &format!(
+            ",ametadata=mode=print:key=lavfi.aphasemeter.out_phase_{mark}:file=phase{n}{mark}"
+        );
     }
     chain
 }
@@ -18,7 +26,12 @@ pub(crate) fn filter(n: usize, seconds: f64, channels: u32) -> String {
 /// Stretches out of phase; `end` is where the sound ends.
 pub fn read(starts: &str, ends: &str, end: f64) -> Vec<Stretch> {
     let both = interleaved(starts, ends);
-    stretches(&both, "lavfi.aphasemeter.out_phase_start", "lavfi.aphasemeter.out_phase_end", end)
+    stretches(
+        &both,
+        "lavfi.aphasemeter.out_phase_start",
+        "lavfi.aphasemeter.out_phase_end",
+        end,
+    )
 }
 
 /// Start and end marks in turns: they come from two files.
@@ -45,6 +58,9 @@ mod tests {
             "lavfi.aphasemeter.out_phase_end=4\n",
             9.0,
         );
-        assert_eq!(found.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(), [(1.0, 4.0), (7.0, 9.0)]);
+        assert_eq!(
+            found.iter().map(|s| (s.start, s.end)).collect::<Vec<_>>(),
+            [(1.0, 4.0), (7.0, 9.0)]
+        );
     }
 }

@@ -4,7 +4,9 @@ use crate::stretch::Stretch;
 
 /// The detector, for silence of each channel: noise in dB, shortest stretch in seconds.
 pub(crate) fn filter(n: usize, (noise, seconds): (f64, f64)) -> String {
-    format!(",ametadata=mode=delete,silencedetect=n={noise}dB:d={seconds}:m=1,ametadata=mode=print:file=silence{n}")
+    format!(
+        ",ametadata=mode=delete,silencedetect=n={noise}dB:d={seconds}:m=1,ametadata=mode=print:file=silence{n}"
+    )
 }
 
 /// Silence of each channel; the marks count channels from 1.

@@ -20,7 +20,9 @@ pub fn compare(own: &str, found: Option<&str>) -> Ownership {
     match found {
         None => Ownership::Unmarked,
         Some(found) if found == own => Ownership::Own,
-        Some(found) => Ownership::Foreign { found: found.to_owned() },
+        Some(found) => Ownership::Foreign {
+            found: found.to_owned(),
+        },
     }
 }
 
@@ -32,7 +34,15 @@ mod tests {
     fn a_transport_without_a_mark_is_free_and_one_with_another_is_foreign() {
         assert_eq!(compare("a", None), Ownership::Unmarked);
         assert_eq!(compare("a", Some("a")), Ownership::Own);
-        assert_eq!(compare("a", Some("")), Ownership::Foreign { found: String::new() });
-        assert_eq!(compare("a", Some("b")), Ownership::Foreign { found: "b".into() });
+        assert_eq!(
+            compare("a", Some("")),
+            Ownership::Foreign {
+                found: String::new()
+            }
+        );
+        assert_eq!(
+            compare("a", Some("b")),
+            Ownership::Foreign { found: "b".into() }
+        );
     }
 }

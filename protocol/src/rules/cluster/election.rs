@@ -84,7 +84,13 @@ pub struct Elector {
 impl Elector {
     /// A coordinator that has just started, with its first action.
     pub fn new(limits: ElectionLimits) -> (Elector, Duty) {
-        (Elector { limits, stand: Stand::Standby }, Duty::Ask(Duration::ZERO))
+        (
+            Elector {
+                limits,
+                stand: Stand::Standby,
+            },
+            Duty::Ask(Duration::ZERO),
+        )
     }
 
     /// The generation of its present term.
@@ -104,19 +110,31 @@ impl Elector {
             (Stand::Standby, Event::Stop) => (Stand::Ended, Duty::End),
             (Stand::Standby, _) => (Stand::Standby, Duty::Ask(self.limits.ask_every)),
             // The leader need not know whether another one leads: every write checks the generation.
-            (Stand::Leading(_), Event::Unanswered) => (self.stand, Duty::Renew(self.limits.ask_every)),
-            (Stand::Leading(_), Event::Lost) => (Stand::SteppingDown { stopping: false }, Duty::EndTerm),
-            (Stand::Leading(_), Event::Stop) => (Stand::SteppingDown { stopping: true }, Duty::EndTerm),
+            (Stand::Leading(_), Event::Unanswered) => {
+                (self.stand, Duty::Renew(self.limits.ask_every))
+            }
+            (Stand::Leading(_), Event::Lost) => {
+                (Stand::SteppingDown { stopping: false }, Duty::EndTerm)
+            }
+            (Stand::Leading(_), Event::Stop) => {
+                (Stand::SteppingDown { stopping: true }, Duty::EndTerm)
+            }
             // The tasks ended by themselves: their memory cannot be trusted, although the lease may still be valid.
-            (Stand::Leading(_), Event::TermEnded) => (Stand::Standby, Duty::Ask(self.limits.ask_every)),
+            (Stand::Leading(_), Event::TermEnded) => {
+                (Stand::Standby, Duty::Ask(self.limits.ask_every))
+            }
             (Stand::Leading(_), Event::Asked(_) | Event::Renewed | Event::Released) => {
                 (self.stand, Duty::Renew(self.limits.renew_every))
             }
             (Stand::SteppingDown { stopping: false }, Event::TermEnded) => {
                 (Stand::Standby, Duty::Ask(self.limits.ask_every))
             }
-            (Stand::SteppingDown { stopping: true }, Event::TermEnded) => (Stand::Releasing, Duty::Release),
-            (Stand::SteppingDown { .. }, Event::Stop) => (Stand::SteppingDown { stopping: true }, Duty::EndTerm),
+            (Stand::SteppingDown { stopping: true }, Event::TermEnded) => {
+                (Stand::Releasing, Duty::Release)
+            }
+            (Stand::SteppingDown { .. }, Event::Stop) => {
+                (Stand::SteppingDown { stopping: true }, Duty::EndTerm)
+            }
             (Stand::SteppingDown { .. }, _) => (self.stand, Duty::EndTerm),
             (Stand::Releasing | Stand::Ended, _) => (Stand::Ended, Duty::End),
         };
@@ -165,7 +183,10 @@ mod tests {
     #[test]
     fn a_standby_leads_in_time_and_one_late_renewal_costs_nothing() {
         let limits = ElectionLimits::default();
-        assert!(limits.lease + limits.ask_every < Duration::from_secs(5), "the promised failover");
+        assert!(
+            limits.lease + limits.ask_every < Duration::from_secs(5),
+            "the promised failover"
+        );
         assert!(limits.renew_every * 3 <= limits.lease);
     }
 

@@ -14,7 +14,11 @@ pub struct ReportReadLimits {
 
 impl Default for ReportReadLimits {
     fn default() -> ReportReadLimits {
-        ReportReadLimits { first: 16, entries_max: 128, bytes_max: 16 << 20 }
+        ReportReadLimits {
+            first: 16,
+            entries_max: 128,
+            bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -28,8 +32,14 @@ pub struct ReportReply {
 }
 
 /// Entries that the next read asks for, after one that asked for `asked`; `None` when its reply did not come in time.
-pub fn entries_of_next_read(asked: usize, reply: Option<ReportReply>, limits: &ReportReadLimits) -> usize {
-    let Some(ReportReply { entries, bytes }) = reply else { return 1 };
+pub fn entries_of_next_read(
+    asked: usize,
+    reply: Option<ReportReply>,
+    limits: &ReportReadLimits,
+) -> usize {
+    let Some(ReportReply { entries, bytes }) = reply else {
+        return 1;
+    };
     let most = asked.saturating_mul(2).min(limits.entries_max).max(1);
     match bytes.div_ceil(entries.max(1)) {
         0 => asked.clamp(1, most),
@@ -44,16 +54,33 @@ mod tests {
     #[test]
     fn reads_grow_with_small_entries_and_shrink_with_large_ones() {
         let limits = ReportReadLimits::default();
-        let reply = |entries, each| Some(ReportReply { entries, bytes: entries * each });
+        let reply = |entries, each| {
+            Some(ReportReply {
+                entries,
+                bytes: entries * each,
+            })
+        };
         let mut asked = limits.first;
         for expected in [32, 64, 128, 128] {
             asked = entries_of_next_read(asked, reply(asked, 1_000), &limits);
             assert_eq!(asked, expected);
         }
         assert_eq!(entries_of_next_read(asked, reply(128, 4 << 20), &limits), 4);
-        assert_eq!(entries_of_next_read(4, reply(1, 64 << 20), &limits), 1, "one at least");
-        assert_eq!(entries_of_next_read(32, reply(0, 0), &limits), 32, "silence says nothing");
-        assert_eq!(entries_of_next_read(128, None, &limits), 1, "a reply that is too long never comes");
+        assert_eq!(
+            entries_of_next_read(4, reply(1, 64 << 20), &limits),
+            1,
+            "one at least"
+        );
+        assert_eq!(
+            entries_of_next_read(32, reply(0, 0), &limits),
+            32,
+            "silence says nothing"
+        );
+        assert_eq!(
+            entries_of_next_read(128, None, &limits),
+            1,
+            "a reply that is too long never comes"
+        );
         assert_eq!(entries_of_next_read(0, reply(0, 0), &limits), 1);
     }
 }

@@ -53,13 +53,18 @@ pub fn aging_time(
     (began, lasted): (Timestamp, Duration),
     now: Timestamp,
 ) -> Timestamp {
-    let doubted = known.filter(|known| began > known.after(limits.jump_max) && lasted < limits.trusted_after);
+    let doubted =
+        known.filter(|known| began > known.after(limits.jump_max) && lasted < limits.trusted_after);
     lived(doubted.unwrap_or(began), lasted, now)
 }
 
 /// Pause after a transaction that removed this number of rows.
 pub fn pause(limits: &RetentionLimits, removed: u64) -> Duration {
-    if removed > 0 { limits.pause } else { limits.look_every }
+    if removed > 0 {
+        limits.pause
+    } else {
+        limits.look_every
+    }
 }
 
 #[cfg(test)]
@@ -82,8 +87,15 @@ mod tests {
     #[test]
     fn clock_set_ahead_ages_nothing() {
         let (began, hour) = (Timestamp(1_000_000), Duration::from_secs(3_600));
-        assert_eq!(lived(began, hour, began.after(hour * 24 * 365)), began.after(hour));
-        assert_eq!(lived(began, hour, began.after(hour / 2)), began.after(hour / 2), "the clock is behind");
+        assert_eq!(
+            lived(began, hour, began.after(hour * 24 * 365)),
+            began.after(hour)
+        );
+        assert_eq!(
+            lived(began, hour, began.after(hour / 2)),
+            began.after(hour / 2),
+            "the clock is behind"
+        );
     }
 
     #[test]
@@ -91,12 +103,30 @@ mod tests {
         let limits = RetentionLimits::keeping(Duration::from_secs(90 * 86_400));
         let (known, hour) = (Timestamp(1_000_000_000_000), Duration::from_secs(3_600));
         let year = known.after(hour * 24 * 365);
-        let at = |began: Timestamp, lasted| aging_time(&limits, Some(known), (began, lasted), began.after(lasted));
+        let at = |began: Timestamp, lasted| {
+            aging_time(&limits, Some(known), (began, lasted), began.after(lasted))
+        };
         assert_eq!(at(year, hour / 2), known.after(hour / 2));
-        assert_eq!(at(year, hour), year.after(hour), "a cluster that was off for a year");
-        assert_eq!(at(known.after(hour * 8), hour / 2), known.after(hour * 8 + hour / 2), "a night without a leader");
-        assert_eq!(aging_time(&limits, None, (year, hour), year), year, "a new database has nothing to forget");
-        assert_eq!(aging_time(&limits, Some(year), (known, hour), known), known, "the clock was set back");
+        assert_eq!(
+            at(year, hour),
+            year.after(hour),
+            "a cluster that was off for a year"
+        );
+        assert_eq!(
+            at(known.after(hour * 8), hour / 2),
+            known.after(hour * 8 + hour / 2),
+            "a night without a leader"
+        );
+        assert_eq!(
+            aging_time(&limits, None, (year, hour), year),
+            year,
+            "a new database has nothing to forget"
+        );
+        assert_eq!(
+            aging_time(&limits, Some(year), (known, hour), known),
+            known,
+            "the clock was set back"
+        );
     }
 
     #[test]

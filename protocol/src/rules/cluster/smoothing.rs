@@ -24,7 +24,11 @@ impl Rate {
             return;
         };
         if total < self.total {
-            *self = Rate { total, per_second: 0.0, looked_at: Some(now) };
+            *self = Rate {
+                total,
+                per_second: 0.0,
+                looked_at: Some(now),
+            };
             return;
         }
         let seconds = now.since(before).as_secs_f64();

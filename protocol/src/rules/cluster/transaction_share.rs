@@ -58,12 +58,22 @@ mod tests {
     fn share_falls_at_once_and_rises_in_steps() {
         let long = Duration::from_secs(1);
         let halved = Share::default().after(long);
-        assert_eq!((halved.of(4_096), halved.after(long).of(4_096)), (2_048, 1_024));
-        assert_eq!(halved.after(Duration::from_millis(100)), halved, "neither long nor short");
+        assert_eq!(
+            (halved.of(4_096), halved.after(long).of(4_096)),
+            (2_048, 1_024)
+        );
+        assert_eq!(
+            halved.after(Duration::from_millis(100)),
+            halved,
+            "neither long nor short"
+        );
         let calm = (0..16).fold(halved, |share, _| share.after(Duration::from_millis(5)));
         assert_eq!(calm, Share::default());
         let least = (0..20).fold(Share::default(), |share, _| share.after(long));
-        assert_eq!((least.parts(), least.of(4_096), least.of(400), least.of(3)), (1, 64, 6, 1));
+        assert_eq!(
+            (least.parts(), least.of(4_096), least.of(400), least.of(3)),
+            (1, 64, 6, 1)
+        );
     }
 
     proptest! {

@@ -14,7 +14,10 @@ pub struct ListingLimits {
 
 impl Default for ListingLimits {
     fn default() -> ListingLimits {
-        ListingLimits { backoff_min: Duration::from_millis(500), backoff_max: Duration::from_secs(60) }
+        ListingLimits {
+            backoff_min: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -62,16 +65,25 @@ pub fn decide(listing: &Listing, limits: &ListingLimits, now: Timestamp) -> List
         Some(last) if listing.pages <= last.pages => last.fruitless.saturating_add(1),
         _ => 0,
     };
-    let paused = listing.last.filter(|_| fruitless > 0).map(|last| last.at.after(pause(fruitless, limits)));
+    let paused = listing
+        .last
+        .filter(|_| fruitless > 0)
+        .map(|last| last.at.after(pause(fruitless, limits)));
     let due = paused.max(listing.due).filter(|due| *due > now);
     match due {
         Some(due) => ListingDecision::Wait(due),
-        None => ListingDecision::Claim(Attempt { at: now, pages: listing.pages, fruitless }),
+        None => ListingDecision::Claim(Attempt {
+            at: now,
+            pages: listing.pages,
+            fruitless,
+        }),
     }
 }
 
 fn pause(fruitless: u32, limits: &ListingLimits) -> Duration {
-    let doubled = limits.backoff_min.saturating_mul(1u32 << fruitless.saturating_sub(1).min(20));
+    let doubled = limits
+        .backoff_min
+        .saturating_mul(1u32 << fruitless.saturating_sub(1).min(20));
     doubled.min(limits.backoff_max)
 }
 
@@ -81,27 +93,56 @@ mod tests {
     use proptest::prelude::*;
 
     fn listing(pages: u64, last: Option<Attempt>) -> Listing {
-        Listing { in_flight: false, pages, last, due: None }
+        Listing {
+            in_flight: false,
+            pages,
+            last,
+            due: None,
+        }
     }
 
     #[test]
     fn a_listing_in_flight_is_left_alone() {
-        let listing = Listing { in_flight: true, ..listing(3, None) };
-        assert_eq!(decide(&listing, &ListingLimits::default(), Timestamp(5)), ListingDecision::Leave);
+        let listing = Listing {
+            in_flight: true,
+            ..listing(3, None)
+        };
+        assert_eq!(
+            decide(&listing, &ListingLimits::default(), Timestamp(5)),
+            ListingDecision::Leave
+        );
     }
 
     #[test]
     fn a_listing_that_yielded_a_page_is_claimed_at_once() {
-        let last = Attempt { at: Timestamp(9), pages: 3, fruitless: 7 };
-        let again = Attempt { at: Timestamp(10), pages: 4, fruitless: 0 };
-        let decided = decide(&listing(4, Some(last)), &ListingLimits::default(), Timestamp(10));
+        let last = Attempt {
+            at: Timestamp(9),
+            pages: 3,
+            fruitless: 7,
+        };
+        let again = Attempt {
+            at: Timestamp(10),
+            pages: 4,
+            fruitless: 0,
+        };
+        let decided = decide(
+            &listing(4, Some(last)),
+            &ListingLimits::default(),
+            Timestamp(10),
+        );
         assert_eq!(decided, ListingDecision::Claim(again));
     }
 
     #[test]
     fn a_failed_scan_waits_for_its_pause_whatever_it_yielded() {
-        let listing = Listing { due: Some(Timestamp(50)), ..listing(4, None) };
-        assert_eq!(decide(&listing, &ListingLimits::default(), Timestamp(49)), ListingDecision::Wait(Timestamp(50)));
+        let listing = Listing {
+            due: Some(Timestamp(50)),
+            ..listing(4, None)
+        };
+        assert_eq!(
+            decide(&listing, &ListingLimits::default(), Timestamp(49)),
+            ListingDecision::Wait(Timestamp(50))
+        );
         let decided = decide(&listing, &ListingLimits::default(), Timestamp(50));
         assert!(matches!(decided, ListingDecision::Claim(_)), "{decided:?}");
     }

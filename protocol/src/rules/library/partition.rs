@@ -69,12 +69,20 @@ impl PartitionLimits {
 impl Partitioner {
     /// A partitioner without an open partition.
     pub fn new(limits: PartitionLimits) -> Partitioner {
-        Partitioner { limits, open: None, row_bytes: 0 }
+        Partitioner {
+            limits,
+            open: None,
+            row_bytes: 0,
+        }
     }
 
     /// Adds the next member; returns the partition that it closes, if any.
     pub fn push(&mut self, member: Member) -> Option<PlannedPartition> {
-        let title = if self.limits.by_title { member.title } else { String::new() };
+        let title = if self.limits.by_title {
+            member.title
+        } else {
+            String::new()
+        };
         if let Some(open) = &mut self.open {
             let fits = open.title == title
                 && open.assets < self.limits.assets_max.max(1)
@@ -90,7 +98,13 @@ impl Partitioner {
         }
         let first = member.id.clone();
         self.row_bytes = member.row_bytes;
-        self.open.replace(PlannedPartition { title, first, last: member.id, assets: 1, bytes: member.bytes })
+        self.open.replace(PlannedPartition {
+            title,
+            first,
+            last: member.id,
+            assets: 1,
+            bytes: member.bytes,
+        })
     }
 
     /// Closes the last partition.
@@ -107,7 +121,10 @@ pub fn partition(mut members: Vec<Member>, limits: PartitionLimits) -> Vec<Plann
         members.sort_by(|a, b| a.id.cmp(&b.id));
     }
     let mut cutter = Partitioner::new(limits);
-    let mut cuts: Vec<PlannedPartition> = members.into_iter().filter_map(|member| cutter.push(member)).collect();
+    let mut cuts: Vec<PlannedPartition> = members
+        .into_iter()
+        .filter_map(|member| cutter.push(member))
+        .collect();
     cuts.extend(cutter.finish());
     cuts
 }
@@ -119,23 +136,43 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn members() -> impl Strategy<Value = Vec<Member>> {
-        prop::collection::btree_map("[a-f]{1,3}", ("[x-z]", 0u64..100), 0..40).prop_map(|map: BTreeMap<_, _>| {
-            map.into_iter().map(|(id, (title, bytes))| Member { title, id, bytes, row_bytes: bytes << 15 }).collect()
-        })
+        prop::collection::btree_map("[a-f]{1,3}", ("[x-z]", 0u64..100), 0..40).prop_map(
+            |map: BTreeMap<_, _>| {
+                map.into_iter()
+                    .map(|(id, (title, bytes))| Member {
+                        title,
+                        id,
+                        bytes,
+                        row_bytes: bytes << 15,
+                    })
+                    .collect()
+            },
+        )
     }
 
     fn limits() -> impl Strategy<Value = PartitionLimits> {
-        (any::<bool>(), 0u32..6, 0u64..250).prop_map(|(by_title, assets_max, bytes_max)| PartitionLimits {
-            by_title,
-            assets_max,
-            bytes_max,
+        (any::<bool>(), 0u32..6, 0u64..250).prop_map(|(by_title, assets_max, bytes_max)| {
+            PartitionLimits {
+                by_title,
+                assets_max,
+                bytes_max,
+            }
         })
     }
 
     #[test]
     fn one_large_asset_is_a_partition_of_its_own() {
-        let limits = PartitionLimits { by_title: false, assets_max: 10, bytes_max: 10 };
-        let one = |id: &str, bytes| Member { title: "t".into(), id: id.into(), bytes, row_bytes: 1 };
+        let limits = PartitionLimits {
+            by_title: false,
+            assets_max: 10,
+            bytes_max: 10,
+        };
+        let one = |id: &str, bytes| Member {
+            title: "t".into(),
+            id: id.into(),
+            bytes,
+            row_bytes: 1,
+        };
         let cuts = partition(vec![one("a", 3), one("b", 99), one("c", 3)], limits);
         assert_eq!(cuts.iter().map(|c| c.assets).collect::<Vec<_>>(), [1, 1, 1]);
     }
@@ -143,13 +180,33 @@ mod tests {
     /// What a unit carries is sent in one message: rows with long columns make small partitions.
     #[test]
     fn long_rows_make_partitions_that_can_be_sent() {
-        let limits = PartitionLimits { by_title: false, assets_max: 1_000, bytes_max: u64::MAX };
-        let members =
-            (0..100).map(|n| Member { title: "t".into(), id: format!("{n:03}"), bytes: 1, row_bytes: 100_000 });
+        let limits = PartitionLimits {
+            by_title: false,
+            assets_max: 1_000,
+            bytes_max: u64::MAX,
+        };
+        let members = (0..100).map(|n| Member {
+            title: "t".into(),
+            id: format!("{n:03}"),
+            bytes: 1,
+            row_bytes: 100_000,
+        });
         let cuts = partition(members.collect(), limits);
-        assert_eq!(cuts.iter().map(|cut| cut.assets).collect::<Vec<_>>(), [20, 20, 20, 20, 20]);
-        let longer = Member { title: "t".into(), id: "a".into(), bytes: 1, row_bytes: 9 << 20 };
-        assert_eq!(partition(vec![longer], limits).len(), 1, "one that is too long by itself is refused elsewhere");
+        assert_eq!(
+            cuts.iter().map(|cut| cut.assets).collect::<Vec<_>>(),
+            [20, 20, 20, 20, 20]
+        );
+        let longer = Member {
+            title: "t".into(),
+            id: "a".into(),
+            bytes: 1,
+            row_bytes: 9 << 20,
+        };
+        assert_eq!(
+            partition(vec![longer], limits).len(),
+            1,
+            "one that is too long by itself is refused elsewhere"
+        );
     }
 
     proptest! {

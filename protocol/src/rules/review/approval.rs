@@ -49,14 +49,19 @@ impl Condition {
     /// Reads `asset.role == 'master' && asset.language != 'de' || …`; `&&` binds closer than `||`.
     pub fn parse(text: &str) -> Result<Condition, Unreadable> {
         let alternatives = split(text, "||").into_iter().map(|alternative| {
-            split(&alternative, "&&").iter().map(|comparison| parse_comparison(comparison)).collect()
+            split(&alternative, "&&")
+                .iter()
+                .map(|comparison| parse_comparison(comparison))
+                .collect()
         });
         alternatives.collect::<Result<_, _>>().map(Condition)
     }
 
     /// Whether the condition is true for an asset. An undeclared field equals the empty text.
     pub fn holds(&self, asset: &Asset) -> bool {
-        self.0.iter().any(|all| all.iter().all(|comparison| comparison.holds(asset)))
+        self.0
+            .iter()
+            .any(|all| all.iter().all(|comparison| comparison.holds(asset)))
     }
 }
 
@@ -96,7 +101,10 @@ fn split(text: &str, separator: &str) -> Vec<String> {
 
 fn parse_comparison(text: &str) -> Result<Comparison, Unreadable> {
     let text = text.trim();
-    let wrong = |hint: String| Unreadable { at: text.to_owned(), hint };
+    let wrong = |hint: String| Unreadable {
+        at: text.to_owned(),
+        hint,
+    };
     let form = || wrong("write asset.role == 'master', joined by && and ||".to_owned());
     let (at, equal) = match (text.find("=="), text.find("!=")) {
         (Some(at), None) => (at, true),
@@ -106,12 +114,23 @@ fn parse_comparison(text: &str) -> Result<Comparison, Unreadable> {
     };
     let name = text[..at].trim();
     let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) else {
-        return Err(wrong(crate::yaml::suggest(name, &FIELDS.map(|(known, _)| known))));
+        return Err(wrong(crate::yaml::suggest(
+            name,
+            &FIELDS.map(|(known, _)| known),
+        )));
     };
     let value = text[at + 2..].trim();
-    let inner = ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-    let inner = inner.filter(|inner| !inner.contains(['\'', '"', '\\'])).ok_or_else(form)?;
-    Ok(Comparison { field: *field, equal, text: inner.to_owned() })
+    let inner = ['\'', '"']
+        .iter()
+        .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    let inner = inner
+        .filter(|inner| !inner.contains(['\'', '"', '\\']))
+        .ok_or_else(form)?;
+    Ok(Comparison {
+        field: *field,
+        equal,
+        text: inner.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -134,24 +153,49 @@ mod tests {
     }
 
     fn holds(text: &str, asset: &Asset) -> bool {
-        Condition::parse(text).unwrap_or_else(|error| panic!("{error}")).holds(asset)
+        Condition::parse(text)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .holds(asset)
     }
 
     #[test]
     fn comparisons_are_joined_as_written() {
         let (master, audio) = (asset("a", Role::Master), asset("b || c", Role::Audio));
-        assert!(holds("asset.role == 'master'", &master) && !holds("asset.role == 'master'", &audio));
-        assert!(holds("asset.role != \"master\" && asset.language == ''", &audio));
-        assert!(holds("asset.role == 'master' || asset.id == 'b || c'", &audio));
-        assert!(holds("asset.title == 'x' && asset.role == 'audio' || asset.role == 'master'", &master));
+        assert!(
+            holds("asset.role == 'master'", &master) && !holds("asset.role == 'master'", &audio)
+        );
+        assert!(holds(
+            "asset.role != \"master\" && asset.language == ''",
+            &audio
+        ));
+        assert!(holds(
+            "asset.role == 'master' || asset.id == 'b || c'",
+            &audio
+        ));
+        assert!(holds(
+            "asset.title == 'x' && asset.role == 'audio' || asset.role == 'master'",
+            &master
+        ));
     }
 
     #[test]
     fn malformed_condition_names_its_part() {
-        for wrong in ["", "true", "asset.role", "asset.rol == 'x'", "asset.role == master", "asset.role == 'a' &&"] {
+        for wrong in [
+            "",
+            "true",
+            "asset.role",
+            "asset.rol == 'x'",
+            "asset.role == master",
+            "asset.role == 'a' &&",
+        ] {
             assert!(Condition::parse(wrong).is_err(), "{wrong}");
         }
-        assert!(Condition::parse("asset.rol == 'x'").expect_err("unknown").hint.contains("asset.role"));
+        assert!(
+            Condition::parse("asset.rol == 'x'")
+                .expect_err("unknown")
+                .hint
+                .contains("asset.role")
+        );
     }
 
     proptest! {

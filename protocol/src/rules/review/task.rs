@@ -47,8 +47,13 @@ pub enum TaskState {
 
 impl TaskState {
     /// Every state of a task.
-    pub const ALL: [TaskState; 5] =
-        [TaskState::Open, TaskState::Rejected, TaskState::Approved, TaskState::Waived, TaskState::Closed];
+    pub const ALL: [TaskState; 5] = [
+        TaskState::Open,
+        TaskState::Rejected,
+        TaskState::Approved,
+        TaskState::Waived,
+        TaskState::Closed,
+    ];
 
     /// Spelling in SQL, API and CLI.
     pub fn as_str(self) -> &'static str {
@@ -63,7 +68,9 @@ impl TaskState {
 
     /// Reads the spelling of [`TaskState::as_str`].
     pub fn parse(text: &str) -> Option<TaskState> {
-        TaskState::ALL.into_iter().find(|state| state.as_str() == text)
+        TaskState::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
     }
 
     /// Whether a decision or a redelivery is outstanding.
@@ -110,13 +117,19 @@ pub enum DecisionError {
 }
 
 /// The state of a task after a decision.
-pub fn decide(kind: TaskKind, state: TaskState, decision: Decision) -> Result<TaskState, DecisionError> {
+pub fn decide(
+    kind: TaskKind,
+    state: TaskState,
+    decision: Decision,
+) -> Result<TaskState, DecisionError> {
     if !state.is_pending(kind) {
         return Err(DecisionError::AlreadyDecided(state));
     }
     match (kind, decision) {
         (TaskKind::Rework, Decision::Approve) => Err(DecisionError::NotApproved),
-        (_, Decision::Reject) if state == TaskState::Rejected => Err(DecisionError::AlreadyRejected),
+        (_, Decision::Reject) if state == TaskState::Rejected => {
+            Err(DecisionError::AlreadyRejected)
+        }
         (_, Decision::Approve) => Ok(TaskState::Approved),
         (_, Decision::Reject) => Ok(TaskState::Rejected),
         (_, Decision::Waive) => Ok(TaskState::Waived),
@@ -169,7 +182,9 @@ pub fn rework(pending: Option<PendingRework<'_>>, judged: Judgement<'_>) -> Rewo
         (None, true) => Rework::Nothing,
         (None, false) if judged.asks => Rework::Open,
         (None, false) => Rework::Nothing,
-        (Some(known), true) => Rework::Close { redelivered: other(known.hash) },
+        (Some(known), true) => Rework::Close {
+            redelivered: other(known.hash),
+        },
         (Some(known), false) if other(known.hash) && !known.hash.is_empty() => Rework::NextRound,
         (Some(_), false) => Rework::Renew,
     }
@@ -203,10 +218,22 @@ mod tests {
     #[test]
     fn failed_delivery_is_never_approved_and_rejected_one_can_be_waived() {
         use TaskState as S;
-        assert_eq!(decide(TaskKind::Rework, S::Open, Decision::Approve), Err(DecisionError::NotApproved));
-        assert_eq!(decide(TaskKind::Rework, S::Rejected, Decision::Waive), Ok(S::Waived));
-        assert_eq!(decide(TaskKind::Rework, S::Rejected, Decision::Reject), Err(DecisionError::AlreadyRejected));
-        assert_eq!(decide(TaskKind::Approval, S::Open, Decision::Approve), Ok(S::Approved));
+        assert_eq!(
+            decide(TaskKind::Rework, S::Open, Decision::Approve),
+            Err(DecisionError::NotApproved)
+        );
+        assert_eq!(
+            decide(TaskKind::Rework, S::Rejected, Decision::Waive),
+            Ok(S::Waived)
+        );
+        assert_eq!(
+            decide(TaskKind::Rework, S::Rejected, Decision::Reject),
+            Err(DecisionError::AlreadyRejected)
+        );
+        assert_eq!(
+            decide(TaskKind::Approval, S::Open, Decision::Approve),
+            Ok(S::Approved)
+        );
         assert_eq!(
             decide(TaskKind::Approval, S::Rejected, Decision::Approve),
             Err(DecisionError::AlreadyDecided(S::Rejected))
@@ -221,11 +248,19 @@ mod tests {
     }
 
     fn look() -> impl Strategy<Value = Look> {
-        (0u8..4, any::<bool>(), any::<bool>()).prop_map(|(hash, passes, asks)| Look { hash, passes, asks })
+        (0u8..4, any::<bool>(), any::<bool>()).prop_map(|(hash, passes, asks)| Look {
+            hash,
+            passes,
+            asks,
+        })
     }
 
     fn name(hash: u8) -> String {
-        if hash == 0 { String::new() } else { format!("xxh128:{hash}") }
+        if hash == 0 {
+            String::new()
+        } else {
+            format!("xxh128:{hash}")
+        }
     }
 
     proptest! {

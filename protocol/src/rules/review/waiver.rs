@@ -23,7 +23,10 @@ pub struct Scope {
 impl Scope {
     /// The waiver of a cause.
     pub fn of_cause(cause: &str) -> Scope {
-        Scope { cause: Some(cause.to_owned()), ..Scope::default() }
+        Scope {
+            cause: Some(cause.to_owned()),
+            ..Scope::default()
+        }
     }
 
     fn terms(&self) -> [(&'static str, &Option<String>); 5] {
@@ -42,7 +45,9 @@ impl Scope {
             return cause.clone();
         }
         let terms = self.terms();
-        let set = terms.iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?))));
+        let set = terms
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?))));
         set.collect::<Vec<_>>().join("\n")
     }
 
@@ -64,7 +69,8 @@ impl Scope {
 
     /// Whether a check of judged content is covered.
     pub fn covers(&self, check: &str, delivery: &JudgedContent<'_>) -> bool {
-        let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        let fits =
+            |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
         // A waiver names its check, so that it never covers a check that was not considered.
         self.cause.is_none()
             && self.check.as_deref() == Some(check)
@@ -82,7 +88,9 @@ impl fmt::Display for Scope {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+    text.replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
 }
 
 fn unescaped(text: &str) -> String {
@@ -136,9 +144,21 @@ pub fn waived<'w, W>(
     of: impl Fn(&W) -> Waiver,
     now: Timestamp,
 ) -> Vec<(String, &'w W)> {
-    let holding: Vec<(&W, Waiver)> = waivers.iter().map(|w| (w, of(w))).filter(|(_, w)| w.holds(now)).collect();
-    let covering = |check: &String| holding.iter().find(|(_, w)| w.scope.covers(check, delivery)).map(|(w, _)| *w);
-    checks.iter().filter_map(|check| Some((check.clone(), covering(check)?))).collect()
+    let holding: Vec<(&W, Waiver)> = waivers
+        .iter()
+        .map(|w| (w, of(w)))
+        .filter(|(_, w)| w.holds(now))
+        .collect();
+    let covering = |check: &String| {
+        holding
+            .iter()
+            .find(|(_, w)| w.scope.covers(check, delivery))
+            .map(|(w, _)| *w)
+    };
+    checks
+        .iter()
+        .filter_map(|check| Some((check.clone(), covering(check)?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -147,39 +167,77 @@ mod tests {
     use proptest::prelude::*;
 
     fn delivery() -> JudgedContent<'static> {
-        JudgedContent { asset: "a", title: "t", policy: "p", hash: "xxh128:1" }
+        JudgedContent {
+            asset: "a",
+            title: "t",
+            policy: "p",
+            hash: "xxh128:1",
+        }
     }
 
     fn waiver(scope: Scope, until: Option<i64>) -> Waiver {
-        Waiver { scope, until: until.map(Timestamp) }
+        Waiver {
+            scope,
+            until: until.map(Timestamp),
+        }
     }
 
     fn scope() -> impl Strategy<Value = Scope> {
         let term = || proptest::option::of("[a-d=\\\\\n\r]{0,4}");
-        (term(), term(), term(), term(), term()).prop_map(|(check, asset, title, policy, hash)| Scope {
-            cause: None,
-            check,
-            asset,
-            title,
-            policy,
-            hash,
+        (term(), term(), term(), term(), term()).prop_map(|(check, asset, title, policy, hash)| {
+            Scope {
+                cause: None,
+                check,
+                asset,
+                title,
+                policy,
+                hash,
+            }
         })
     }
 
     #[test]
     fn a_waiver_is_about_its_check_and_what_narrows_it() {
-        let black = Scope { check: Some("black".into()), ..Scope::default() };
+        let black = Scope {
+            check: Some("black".into()),
+            ..Scope::default()
+        };
         assert!(black.covers("black", &delivery()) && !black.covers("freeze", &delivery()));
-        assert!(!Scope { asset: Some("b".into()), ..black.clone() }.covers("black", &delivery()));
-        assert!(!Scope { hash: Some("xxh128:2".into()), ..black.clone() }.covers("black", &delivery()));
-        assert!(Scope { title: Some("t".into()), policy: Some("p".into()), ..black }.covers("black", &delivery()));
-        assert!(!Scope::default().covers("black", &delivery()), "no waiver is about everything");
+        assert!(
+            !Scope {
+                asset: Some("b".into()),
+                ..black.clone()
+            }
+            .covers("black", &delivery())
+        );
+        assert!(
+            !Scope {
+                hash: Some("xxh128:2".into()),
+                ..black.clone()
+            }
+            .covers("black", &delivery())
+        );
+        assert!(
+            Scope {
+                title: Some("t".into()),
+                policy: Some("p".into()),
+                ..black
+            }
+            .covers("black", &delivery())
+        );
+        assert!(
+            !Scope::default().covers("black", &delivery()),
+            "no waiver is about everything"
+        );
         assert!(!Scope::of_cause("black").covers("black", &delivery()));
     }
 
     #[test]
     fn a_cause_reads_back() {
-        assert_eq!(Scope::parse(&Scope::of_cause("0a1b").key()), Scope::of_cause("0a1b"));
+        assert_eq!(
+            Scope::parse(&Scope::of_cause("0a1b").key()),
+            Scope::of_cause("0a1b")
+        );
     }
 
     proptest! {

@@ -20,7 +20,12 @@ pub struct Window {
 
 /// Units that may be dispatched at once: twice the slots, or one eighth above the slots for long units.
 pub fn window(window: Window) -> u32 {
-    let Window { slots, floor, typical, .. } = window;
+    let Window {
+        slots,
+        floor,
+        typical,
+        ..
+    } = window;
     if slots == 0 {
         return 0;
     }
@@ -52,7 +57,15 @@ mod tests {
 
     #[test]
     fn without_workers_nothing_is_published() {
-        assert_eq!(room(Window { slots: 0, out: 0, floor: 1000, typical: None }), 0);
+        assert_eq!(
+            room(Window {
+                slots: 0,
+                out: 0,
+                floor: 1000,
+                typical: None
+            }),
+            0
+        );
     }
 
     /// Case 56: a worker that leaves soon.

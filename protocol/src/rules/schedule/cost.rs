@@ -14,8 +14,13 @@ const MEASURES_MIN: u64 = 5;
 /// The size class of a unit: the next power of two of its bytes, or of its assets where bytes are unknown. Classes by assets
 /// are above those by bytes.
 pub fn bucket(bytes: u64, assets: u32) -> u8 {
-    let log = |n: u64| u8::try_from(u64::BITS - n.max(1).saturating_sub(1).leading_zeros()).unwrap_or(64);
-    if bytes > 0 { log(bytes) } else { 100 + log(u64::from(assets)) }
+    let log =
+        |n: u64| u8::try_from(u64::BITS - n.max(1).saturating_sub(1).leading_zeros()).unwrap_or(64);
+    if bytes > 0 {
+        log(bytes)
+    } else {
+        100 + log(u64::from(assets))
+    }
 }
 
 /// Durations on a logarithmic scale.
@@ -82,7 +87,9 @@ impl Sketch {
             seen += u64::from(*n);
             seen >= wanted
         })?;
-        Some(Duration::from_micros((place as f64 / STEPS_AN_OCTAVE).exp2().round() as u64))
+        Some(Duration::from_micros(
+            (place as f64 / STEPS_AN_OCTAVE).exp2().round() as u64,
+        ))
     }
 }
 
@@ -93,7 +100,15 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_two() {
-        assert_eq!([bucket(1, 1), bucket(1024, 9), bucket(1025, 9), bucket(u64::MAX, 1)], [0, 10, 11, 64]);
+        assert_eq!(
+            [
+                bucket(1, 1),
+                bucket(1024, 9),
+                bucket(1025, 9),
+                bucket(u64::MAX, 1)
+            ],
+            [0, 10, 11, 64]
+        );
         assert_eq!([bucket(0, 1), bucket(0, 100)], [100, 107]);
     }
 
@@ -102,7 +117,13 @@ mod tests {
         let mut sketch = Sketch::default();
         (0..10_000).for_each(|_| sketch.note(1_000_000));
         (0..10_000).for_each(|_| sketch.note(1_000));
-        assert!(sketch.quantile(0.5).is_some_and(|p50| p50 < Duration::from_millis(2)), "{:?}", sketch.quantile(0.5));
+        assert!(
+            sketch
+                .quantile(0.5)
+                .is_some_and(|p50| p50 < Duration::from_millis(2)),
+            "{:?}",
+            sketch.quantile(0.5)
+        );
         assert!(sketch.count <= MEASURES_MAX);
     }
 

@@ -82,11 +82,21 @@ pub struct Desired {
 }
 
 /// Decides for one kind at `now`.
-pub fn decide(demand: &Demand, limits: WorkerLimits, before: LastRequest, now: Timestamp) -> Desired {
+pub fn decide(
+    demand: &Demand,
+    limits: WorkerLimits,
+    before: LastRequest,
+    now: Timestamp,
+) -> Desired {
     let max = limits.max.max(limits.min);
     let hold = |why: &str| {
         let workers = before.workers.max(demand.workers).clamp(limits.min, max);
-        Desired { workers, why: format!("{workers}: {why}; hold"), held: true, asked: before }
+        Desired {
+            workers,
+            why: format!("{workers}: {why}; hold"),
+            held: true,
+            asked: before,
+        }
     };
     let (Some(ready), Some(out)) = (demand.ready, demand.out) else {
         return hold("how much waits is unknown");
@@ -112,7 +122,12 @@ pub fn decide(demand: &Demand, limits: WorkerLimits, before: LastRequest, now: T
         n if n > bounded => why.push(format!("on the way down to {bounded}")),
         _ => {}
     }
-    Desired { workers, why: format!("{workers}: {}", why.join("; ")), held: false, asked }
+    Desired {
+        workers,
+        why: format!("{workers}: {}", why.join("; ")),
+        held: false,
+        asked,
+    }
 }
 
 /// Workers needed, independent of the present number, with reasons.
@@ -128,14 +143,19 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
     let backlog = match demand.mean {
         Some(mean) => {
             let all = u128::from(waiting) * mean.as_micros();
-            let rounds = all.div_ceil(PATIENCE.as_micros().max(1)).div_ceil(u128::from(slots));
+            let rounds = all
+                .div_ceil(PATIENCE.as_micros().max(1))
+                .div_ceil(u128::from(slots));
             u64::try_from(rounds).unwrap_or(u64::MAX).clamp(1, useful)
         }
         // Without a measurement one worker starts, to get one.
         None => 1,
     };
     let mut need = backlog;
-    why.push(format!("{ready} ready and {out} out need {backlog} within {} min", PATIENCE.as_secs() / 60));
+    why.push(format!(
+        "{ready} ready and {out} out need {backlog} within {} min",
+        PATIENCE.as_secs() / 60
+    ));
     let mut due = demand.due.clone();
     due.sort_by_key(|work| work.due);
     let (mut units, mut service) = (0u64, Duration::ZERO);
@@ -146,7 +166,10 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
         // Overdue work is done as soon as possible.
         let wanted = match left {
             0 => u128::from(useful),
-            left => service.as_micros().div_ceil(left).div_ceil(u128::from(slots)),
+            left => service
+                .as_micros()
+                .div_ceil(left)
+                .div_ceil(u128::from(slots)),
         };
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).min(useful);
         if wanted > need {
@@ -158,7 +181,9 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
         let usable = u64::from(units).div_ceil(slots).max(1);
         if usable < need {
             need = usable;
-            why.push(format!("endpoints take {units} units at once, enough for {usable}"));
+            why.push(format!(
+                "endpoints take {units} units at once, enough for {usable}"
+            ));
         }
     }
     (u32::try_from(need).unwrap_or(u32::MAX), why)
@@ -170,17 +195,45 @@ fn paced(wanted: u32, before: LastRequest, now: Timestamp) -> (u32, LastRequest)
     if wanted >= before.workers {
         let step = before.workers.saturating_mul(UP_FACTOR).max(1);
         let may = before.workers == 0 || since >= UP_EVERY;
-        let workers = if may { wanted.min(step) } else { before.workers };
-        let changed_at = if workers == before.workers { before.changed_at } else { now };
-        return (workers, LastRequest { workers, changed_at, low_since: None });
+        let workers = if may {
+            wanted.min(step)
+        } else {
+            before.workers
+        };
+        let changed_at = if workers == before.workers {
+            before.changed_at
+        } else {
+            now
+        };
+        return (
+            workers,
+            LastRequest {
+                workers,
+                changed_at,
+                low_since: None,
+            },
+        );
     }
     let low_since = before.low_since.unwrap_or(now);
     let may = now.since(low_since) >= DOWN_AFTER && since >= DOWN_EVERY;
     if !may {
-        return (before.workers, LastRequest { low_since: Some(low_since), ..before });
+        return (
+            before.workers,
+            LastRequest {
+                low_since: Some(low_since),
+                ..before
+            },
+        );
     }
     let workers = wanted.max(before.workers - before.workers.div_ceil(4));
-    (workers, LastRequest { workers, changed_at: now, low_since: Some(low_since) })
+    (
+        workers,
+        LastRequest {
+            workers,
+            changed_at: now,
+            low_since: Some(low_since),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -211,51 +264,127 @@ mod tests {
     /// Case 73: an unknown value keeps the number.
     #[test]
     fn unknown_holds() {
-        let asked = LastRequest { workers: 7, ..LastRequest::default() };
-        let got = decide(&Demand { ready: None, workers: 7, ..demand(0, 0) }, LIMITS, asked, at(9_999));
+        let asked = LastRequest {
+            workers: 7,
+            ..LastRequest::default()
+        };
+        let got = decide(
+            &Demand {
+                ready: None,
+                workers: 7,
+                ..demand(0, 0)
+            },
+            LIMITS,
+            asked,
+            at(9_999),
+        );
         assert_eq!((got.workers, got.held), (7, true));
-        assert!(got.why.contains("unknown") && got.why.contains("hold"), "{}", got.why);
+        assert!(
+            got.why.contains("unknown") && got.why.contains("hold"),
+            "{}",
+            got.why
+        );
         // Neither has a coordinator that has just started forgotten who lives.
-        let got = decide(&Demand { out: None, workers: 4, ..demand(0, 0) }, LIMITS, LastRequest::default(), at(0));
+        let got = decide(
+            &Demand {
+                out: None,
+                workers: 4,
+                ..demand(0, 0)
+            },
+            LIMITS,
+            LastRequest::default(),
+            at(0),
+        );
         assert_eq!(got.workers, 4);
     }
 
     /// Case 74: busy workers stay.
     #[test]
     fn busy_workers_stay() {
-        let idle = Demand { workers: 6, busy_workers: 3, ..demand(0, 3) };
-        let mut asked = LastRequest { workers: 6, ..LastRequest::default() };
+        let idle = Demand {
+            workers: 6,
+            busy_workers: 3,
+            ..demand(0, 3)
+        };
+        let mut asked = LastRequest {
+            workers: 6,
+            ..LastRequest::default()
+        };
         for second in (0..10_000).step_by(15) {
             let got = decide(&idle, LIMITS, asked, at(second));
             assert!(got.workers >= 3, "{}", got.why);
             asked = got.asked;
         }
         assert_eq!(asked.workers, 3);
-        let done = Demand { busy_workers: 0, ..demand(0, 0) };
-        (0..10_000).step_by(15).for_each(|second| asked = decide(&done, LIMITS, asked, at(20_000 + second)).asked);
+        let done = Demand {
+            busy_workers: 0,
+            ..demand(0, 0)
+        };
+        (0..10_000)
+            .step_by(15)
+            .for_each(|second| asked = decide(&done, LIMITS, asked, at(20_000 + second)).asked);
         assert_eq!(asked.workers, 0);
     }
 
     /// Case 75: one unit needs one worker.
     #[test]
     fn one_unit_wakes_one_worker() {
-        for mean in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(86_400))] {
-            let got = decide(&Demand { mean, ..demand(1, 0) }, LIMITS, LastRequest::default(), at(0));
+        for mean in [
+            None,
+            Some(Duration::from_millis(1)),
+            Some(Duration::from_secs(86_400)),
+        ] {
+            let got = decide(
+                &Demand {
+                    mean,
+                    ..demand(1, 0)
+                },
+                LIMITS,
+                LastRequest::default(),
+                at(0),
+            );
             assert_eq!(got.workers, 1, "{}", got.why);
         }
     }
 
     #[test]
     fn deadlines_ask_for_more_and_say_so() {
-        let due = DueWork { due: at(3_720), units: 412, service: Duration::from_secs(412 * 600) };
-        let busy = Demand { due: vec![due], ..demand(412, 0) };
-        let asked = LastRequest { workers: 8, ..LastRequest::default() };
+        let due = DueWork {
+            due: at(3_720),
+            units: 412,
+            service: Duration::from_secs(412 * 600),
+        };
+        let busy = Demand {
+            due: vec![due],
+            ..demand(412, 0)
+        };
+        let asked = LastRequest {
+            workers: 8,
+            ..LastRequest::default()
+        };
         let got = decide(&busy, LIMITS, asked, at(0).after(Duration::from_secs(60)));
         // 247,200 s of work on 8 slots a worker within 3,540 s.
         assert_eq!(got.workers, 9, "{}", got.why);
-        assert!(got.why.contains("412 units due by 1970-01-01T01:02:00Z need 9"), "{}", got.why);
-        let capped = decide(&Demand { endpoint_units: Some(16), ..busy.clone() }, LIMITS, asked, at(60));
-        assert!(capped.why.contains("endpoints take 16 units"), "{}", capped.why);
+        assert!(
+            got.why
+                .contains("412 units due by 1970-01-01T01:02:00Z need 9"),
+            "{}",
+            got.why
+        );
+        let capped = decide(
+            &Demand {
+                endpoint_units: Some(16),
+                ..busy.clone()
+            },
+            LIMITS,
+            asked,
+            at(60),
+        );
+        assert!(
+            capped.why.contains("endpoints take 16 units"),
+            "{}",
+            capped.why
+        );
         let bounded = decide(&busy, WorkerLimits { min: 0, max: 5 }, asked, at(60));
         assert!(bounded.why.contains("capped at 5"), "{}", bounded.why);
     }
@@ -276,7 +405,11 @@ mod tests {
             asked = decide(&demand(0, 0), LIMITS, asked, at(10_000 + second)).asked;
             seen.push(asked.workers);
         }
-        assert_eq!(seen[..20], [20; 20], "five minutes of lower demand before a worker leaves");
+        assert_eq!(
+            seen[..20],
+            [20; 20],
+            "five minutes of lower demand before a worker leaves"
+        );
         seen.dedup();
         assert_eq!(seen, [20, 15, 11, 8, 6, 4, 3, 2, 1, 0]);
     }

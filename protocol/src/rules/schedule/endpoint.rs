@@ -26,23 +26,33 @@ pub struct EndpointLimit {
 impl EndpointLimit {
     /// Reads `s3://partner-a=8,20/s`: a number is units at once, a number with `/s` starts a second.
     pub fn parse(text: &str) -> Result<EndpointLimit, String> {
-        let wrong = |why: &str| format!("limit {text:?}: {why}; write it as s3://partner-a=8 or s3://partner-a=8,20/s");
+        let wrong = |why: &str| {
+            format!("limit {text:?}: {why}; write it as s3://partner-a=8 or s3://partner-a=8,20/s")
+        };
         let (prefix, limits) = text.rsplit_once('=').ok_or_else(|| wrong("no = in it"))?;
         let prefix = prefix.trim().to_owned();
         if prefix.is_empty() {
             return Err(wrong("no location before ="));
         }
-        let mut limit = EndpointLimit { prefix, concurrency: None, rate: None };
+        let mut limit = EndpointLimit {
+            prefix,
+            concurrency: None,
+            rate: None,
+        };
         for part in limits.split(',').map(str::trim) {
             match part.strip_suffix("/s") {
                 Some(rate) => {
-                    let rate: Option<f64> = split(rate).filter(|(_, unit)| unit.is_empty()).map(|(n, _)| n);
+                    let rate: Option<f64> = split(rate)
+                        .filter(|(_, unit)| unit.is_empty())
+                        .map(|(n, _)| n);
                     let usable = rate.filter(|n| n.is_finite() && *n > 0.0);
-                    limit.rate = Some(usable.ok_or_else(|| wrong("the rate is no number above 0"))?);
+                    limit.rate =
+                        Some(usable.ok_or_else(|| wrong("the rate is no number above 0"))?);
                 }
                 None => {
                     let count = part.parse().ok().filter(|n| *n > 0);
-                    limit.concurrency = Some(count.ok_or_else(|| wrong("the number of units is none above 0"))?);
+                    limit.concurrency =
+                        Some(count.ok_or_else(|| wrong("the number of units is none above 0"))?);
                 }
             }
         }
@@ -54,10 +64,17 @@ impl EndpointLimit {
 pub fn endpoint_of(limits: &[EndpointLimit], location: &str) -> Option<usize> {
     let matches = |limit: &EndpointLimit| {
         let rest = location.strip_prefix(limit.prefix.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || limit.prefix.ends_with(['/', ':']))
+        rest.is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with('/') || limit.prefix.ends_with(['/', ':'])
+        })
     };
-    let found = limits.iter().enumerate().filter(|(_, limit)| matches(limit));
-    found.max_by_key(|(_, limit)| limit.prefix.len()).map(|(at, _)| at)
+    let found = limits
+        .iter()
+        .enumerate()
+        .filter(|(_, limit)| matches(limit));
+    found
+        .max_by_key(|(_, limit)| limit.prefix.len())
+        .map(|(at, _)| at)
 }
 
 /// State of an endpoint between dispatches.
@@ -88,7 +105,12 @@ impl EndpointState {
     /// The initial state. A starting coordinator does not know the starts of the last second, so the bucket is empty and the
     /// limit is never exceeded.
     pub fn new(now: Timestamp) -> EndpointState {
-        EndpointState { tokens: 0.0, counted_at: now, closed_until: None, throttled: 0 }
+        EndpointState {
+            tokens: 0.0,
+            counted_at: now,
+            closed_until: None,
+            throttled: 0,
+        }
     }
 
     /// Units that may start at `now`, when `busy` units use the endpoint.
@@ -96,11 +118,15 @@ impl EndpointState {
         if let Some(until) = self.closed_until.filter(|until| *until > now) {
             return EndpointRoom::Closed(until);
         }
-        let free = limit.concurrency.map_or(u32::MAX, |most| most.saturating_sub(busy));
+        let free = limit
+            .concurrency
+            .map_or(u32::MAX, |most| most.saturating_sub(busy));
         if free == 0 {
             return EndpointRoom::Full(None);
         }
-        let Some(rate) = limit.rate else { return EndpointRoom::Units(free) };
+        let Some(rate) = limit.rate else {
+            return EndpointRoom::Units(free);
+        };
         let gained = now.since(self.counted_at).as_secs_f64() * rate;
         self.tokens = (self.tokens + gained).min((rate * BURST).max(1.0));
         self.counted_at = self.counted_at.max(now);
@@ -125,7 +151,9 @@ impl EndpointState {
         if fresh {
             self.throttled = (self.throttled + 1).min(DOUBLINGS_MAX);
         }
-        let own = BACKOFF_MIN.saturating_mul(1 << self.throttled.saturating_sub(1)).min(BACKOFF_MAX);
+        let own = BACKOFF_MIN
+            .saturating_mul(1 << self.throttled.saturating_sub(1))
+            .min(BACKOFF_MAX);
         let until = now.after(retry_after.unwrap_or(own));
         self.closed_until = Some(self.closed_until.map_or(until, |known| known.max(until)));
     }
@@ -149,11 +177,31 @@ mod tests {
 
     #[test]
     fn limit_notation_is_parsed() {
-        assert_eq!(limit("s3://a=8"), EndpointLimit { prefix: "s3://a".into(), concurrency: Some(8), rate: None });
+        assert_eq!(
+            limit("s3://a=8"),
+            EndpointLimit {
+                prefix: "s3://a".into(),
+                concurrency: Some(8),
+                rate: None
+            }
+        );
         assert_eq!(limit("s3://a=8, 0.5/s").rate, Some(0.5));
         assert_eq!(limit("https://x/?a=b=3/s").prefix, "https://x/?a=b");
-        for wrong in ["s3://a", "=8", "s3://a=", "s3://a=0", "s3://a=x/s", "s3://a=-1/s", "s3://a=1e999/s"] {
-            assert!(EndpointLimit::parse(wrong).expect_err(wrong).contains("s3://partner-a=8"), "{wrong}");
+        for wrong in [
+            "s3://a",
+            "=8",
+            "s3://a=",
+            "s3://a=0",
+            "s3://a=x/s",
+            "s3://a=-1/s",
+            "s3://a=1e999/s",
+        ] {
+            assert!(
+                EndpointLimit::parse(wrong)
+                    .expect_err(wrong)
+                    .contains("s3://partner-a=8"),
+                "{wrong}"
+            );
         }
     }
 
@@ -162,7 +210,12 @@ mod tests {
         let limits = [limit("s3://a=1"), limit("s3://a/b=2"), limit("file:=3")];
         let of = |location| endpoint_of(&limits, location);
         assert_eq!(
-            [of("s3://a/x"), of("s3://a/b/x"), of("s3://a/bc"), of("s3://ab/x")],
+            [
+                of("s3://a/x"),
+                of("s3://a/b/x"),
+                of("s3://a/bc"),
+                of("s3://ab/x")
+            ],
             [Some(0), Some(1), Some(0), None]
         );
         assert_eq!(of("file:/m/x"), Some(2));

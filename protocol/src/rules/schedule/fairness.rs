@@ -71,10 +71,20 @@ mod tests {
 
     #[test]
     fn single_tenant_is_never_above_its_share() {
-        let all = Usage { out: 9, busy_us: 1 << 40 };
+        let all = Usage {
+            out: 9,
+            busy_us: 1 << 40,
+        };
         assert!(!is_above_share(all, all, 1));
         assert!(is_above_share(all, all, 2));
-        assert!(!is_above_share(Usage { busy_us: all.busy_us / 2, ..all }, all, 2));
+        assert!(!is_above_share(
+            Usage {
+                busy_us: all.busy_us / 2,
+                ..all
+            },
+            all,
+            2
+        ));
     }
 
     proptest! {

@@ -51,7 +51,10 @@ pub fn forecast(steps: &[Remaining], slots: &BTreeMap<Kind, u32>) -> Option<Fore
         tail.p90 = tail.p90.saturating_add(p90.max(p50));
     }
     let slowest = load.into_values().max().unwrap_or_default();
-    Some(Forecast { p50: slowest.saturating_add(tail.p50), p90: slowest.saturating_add(tail.p90) })
+    Some(Forecast {
+        p50: slowest.saturating_add(tail.p50),
+        p90: slowest.saturating_add(tail.p90),
+    })
 }
 
 /// State of a deadline.
@@ -87,18 +90,30 @@ impl DeadlineState {
 }
 
 /// The state of a deadline at `now`.
-pub fn deadline_state(deadline: Option<Timestamp>, remaining: Option<Forecast>, now: Timestamp) -> DeadlineState {
-    let Some(deadline) = deadline else { return DeadlineState::None };
+pub fn deadline_state(
+    deadline: Option<Timestamp>,
+    remaining: Option<Forecast>,
+    now: Timestamp,
+) -> DeadlineState {
+    let Some(deadline) = deadline else {
+        return DeadlineState::None;
+    };
     if now > deadline {
         return DeadlineState::Missed;
     }
-    let Some(remaining) = remaining else { return DeadlineState::Unknown };
+    let Some(remaining) = remaining else {
+        return DeadlineState::Unknown;
+    };
     let finish = now.after(remaining.p90);
     if finish > deadline {
         return DeadlineState::Late;
     }
     let wanted = SLACK_MIN.max(remaining.p90 / 4);
-    if deadline.since(finish) < wanted { DeadlineState::AtRisk } else { DeadlineState::OnTrack }
+    if deadline.since(finish) < wanted {
+        DeadlineState::AtRisk
+    } else {
+        DeadlineState::OnTrack
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +123,13 @@ mod tests {
 
     fn step(kind: Kind, units: u64, seconds: u64) -> Remaining {
         let one = Duration::from_secs(seconds);
-        Remaining { kind, units, mean: Some(one), p50: Some(one), p90: Some(one * 2) }
+        Remaining {
+            kind,
+            units,
+            mean: Some(one),
+            p50: Some(one),
+            p90: Some(one * 2),
+        }
     }
 
     #[test]
@@ -117,16 +138,37 @@ mod tests {
         let steps = [step(Kind::Transfer, 81, 10), step(Kind::Qc, 81, 10)];
         let got = forecast(&steps, &slots).expect("known");
         assert_eq!((got.p50.as_secs(), got.p90.as_secs()), (400 + 20, 400 + 40));
-        assert_eq!(forecast(&steps, &BTreeMap::from([(Kind::Transfer, 8)])), None, "no slots for qc");
-        let unmeasured = Remaining { mean: None, ..steps[0] };
+        assert_eq!(
+            forecast(&steps, &BTreeMap::from([(Kind::Transfer, 8)])),
+            None,
+            "no slots for qc"
+        );
+        let unmeasured = Remaining {
+            mean: None,
+            ..steps[0]
+        };
         assert_eq!(forecast(&[unmeasured], &slots), None);
-        assert_eq!(forecast(&[Remaining { units: 0, ..unmeasured }], &slots), Some(Forecast::default()));
+        assert_eq!(
+            forecast(
+                &[Remaining {
+                    units: 0,
+                    ..unmeasured
+                }],
+                &slots
+            ),
+            Some(Forecast::default())
+        );
     }
 
     #[test]
     fn deadlines_turn_from_on_track_to_missed() {
         let at = |h: i64| Timestamp(h * 3_600_000_000);
-        let hours = |h: u64| Some(Forecast { p50: Duration::ZERO, p90: Duration::from_secs(h * 3600) });
+        let hours = |h: u64| {
+            Some(Forecast {
+                p50: Duration::ZERO,
+                p90: Duration::from_secs(h * 3600),
+            })
+        };
         let state = |now, remaining| deadline_state(Some(at(10)), remaining, at(now));
         assert_eq!(state(0, hours(4)), DeadlineState::OnTrack);
         assert_eq!(state(5, hours(4)), DeadlineState::AtRisk);

@@ -72,13 +72,25 @@ pub struct HandOut {
 
 /// The latest start that meets the deadline, when `remaining` is the p90 of the remaining work. The least slack (deadline − now
 /// − remaining) has the earliest latest start.
-pub fn latest_start(deadline: Option<Timestamp>, submitted: Timestamp, remaining: Duration) -> Timestamp {
+pub fn latest_start(
+    deadline: Option<Timestamp>,
+    submitted: Timestamp,
+    remaining: Duration,
+) -> Timestamp {
     let due = deadline.unwrap_or_else(|| submitted.after(PATIENCE));
-    Timestamp(due.0.saturating_sub(i64::try_from(remaining.as_micros()).unwrap_or(i64::MAX)))
+    Timestamp(
+        due.0
+            .saturating_sub(i64::try_from(remaining.as_micros()).unwrap_or(i64::MAX)),
+    )
 }
 
 /// Grants `pool.room` units of one kind. `usage` is the usage of each tenant, by number.
-pub fn hand_out(pool: Pool, claimants: &[Claimant], usage: &[Usage], credits: &mut Credits) -> HandOut {
+pub fn hand_out(
+    pool: Pool,
+    claimants: &[Claimant],
+    usage: &[Usage],
+    credits: &mut Credits,
+) -> HandOut {
     let mut round = Round::new(pool, claimants, usage);
     let waits = |class: Priority| claimants.iter().any(|c| c.class == class && c.wanted > 0);
     let higher = |class: Priority| claimants.iter().any(|c| c.class < class && c.wanted > 0);
@@ -116,7 +128,9 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn new(pool: Pool, claimants: &'a [Claimant], usage: &[Usage]) -> Round<'a> {
-        let mut order: Vec<usize> = (0..claimants.len()).filter(|i| claimants[*i].wanted > 0).collect();
+        let mut order: Vec<usize> = (0..claimants.len())
+            .filter(|i| claimants[*i].wanted > 0)
+            .collect();
         order.sort_by_key(|i| (claimants[*i].latest_start, claimants[*i].place));
         Round {
             claimants,
@@ -144,14 +158,27 @@ impl<'a> Round<'a> {
                 if budget == 0 {
                     break;
                 }
-                if claimant.class != class || (pass < 2 && shares.above(&self.usage, claimant.tenant)) {
+                if claimant.class != class
+                    || (pass < 2 && shares.above(&self.usage, claimant.tenant))
+                {
                     continue;
                 }
                 let held = self.usage[claimant.tenant].out;
-                let share = if pass == 0 { shares.out_max.saturating_sub(held) } else { u64::MAX };
-                let heavy = if claimant.heavy { self.heavy_left } else { u32::MAX };
+                let share = if pass == 0 {
+                    shares.out_max.saturating_sub(held)
+                } else {
+                    u64::MAX
+                };
+                let heavy = if claimant.heavy {
+                    self.heavy_left
+                } else {
+                    u32::MAX
+                };
                 let wanted = claimant.wanted - self.given[i];
-                let units = wanted.min(budget).min(heavy).min(u32::try_from(share).unwrap_or(u32::MAX));
+                let units = wanted
+                    .min(budget)
+                    .min(heavy)
+                    .min(u32::try_from(share).unwrap_or(u32::MAX));
                 if units == 0 {
                     continue;
                 }
@@ -179,14 +206,30 @@ impl<'a> Round<'a> {
     /// The shares of the tenants with waiting units of a class; other tenants do not count.
     fn shares(&self, class: Priority) -> Shares {
         let mut wants = vec![false; self.usage.len()];
-        self.claimants.iter().filter(|c| c.class == class && c.wanted > 0).for_each(|c| wants[c.tenant] = true);
+        self.claimants
+            .iter()
+            .filter(|c| c.class == class && c.wanted > 0)
+            .for_each(|c| wants[c.tenant] = true);
         let tenants = wants.iter().filter(|wants| **wants).count() as u64;
-        let busy = self.usage.iter().zip(&wants).filter(|(_, wants)| **wants).map(|(own, _)| own.busy_us);
-        Shares { tenants, all: Usage { out: 0, busy_us: busy.sum() }, out_max: out_max(self.window, tenants) }
+        let busy = self
+            .usage
+            .iter()
+            .zip(&wants)
+            .filter(|(_, wants)| **wants)
+            .map(|(own, _)| own.busy_us);
+        Shares {
+            tenants,
+            all: Usage {
+                out: 0,
+                busy_us: busy.sum(),
+            },
+            out_max: out_max(self.window, tenants),
+        }
     }
 
     fn finish(mut self) -> HandOut {
-        let classes = [Priority::Urgent, Priority::Normal, Priority::Bulk].map(|class| (class, self.shares(class)));
+        let classes = [Priority::Urgent, Priority::Normal, Priority::Bulk]
+            .map(|class| (class, self.shares(class)));
         let shares: BTreeMap<Priority, Shares> = classes.into_iter().collect();
         let got: Vec<bool> = self.given.iter().map(|n| *n > 0).collect();
         for i in std::mem::take(&mut self.order) {
@@ -195,7 +238,10 @@ impl<'a> Round<'a> {
                 continue;
             }
             let took = |filter: &dyn Fn(&Claimant) -> bool| {
-                self.claimants.iter().zip(&got).any(|(other, got)| *got && filter(other))
+                self.claimants
+                    .iter()
+                    .zip(&got)
+                    .any(|(other, got)| *got && filter(other))
             };
             self.withheld[i] = Some(if claimant.heavy && self.heavy_left == 0 && self.left > 0 {
                 WaitReason::ClassShare
@@ -209,7 +255,10 @@ impl<'a> Round<'a> {
                 WaitReason::NoSlot
             });
         }
-        HandOut { grants: self.granted, withheld: self.withheld }
+        HandOut {
+            grants: self.granted,
+            withheld: self.withheld,
+        }
     }
 }
 

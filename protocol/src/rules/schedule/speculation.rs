@@ -46,14 +46,37 @@ mod tests {
         };
         assert!(should_speculate(&straggler));
         let not = [
-            Straggler { running: Duration::from_secs(29), ..straggler },
-            Straggler { running: Duration::from_secs(4), p90: Some(Duration::from_millis(1)), ..straggler },
-            Straggler { p90: None, ..straggler },
-            Straggler { idempotent: false, ..straggler },
-            Straggler { others_wait: true, ..straggler },
-            Straggler { free_slots: 0, ..straggler },
-            Straggler { workers: 1, ..straggler },
+            Straggler {
+                running: Duration::from_secs(29),
+                ..straggler
+            },
+            Straggler {
+                running: Duration::from_secs(4),
+                p90: Some(Duration::from_millis(1)),
+                ..straggler
+            },
+            Straggler {
+                p90: None,
+                ..straggler
+            },
+            Straggler {
+                idempotent: false,
+                ..straggler
+            },
+            Straggler {
+                others_wait: true,
+                ..straggler
+            },
+            Straggler {
+                free_slots: 0,
+                ..straggler
+            },
+            Straggler {
+                workers: 1,
+                ..straggler
+            },
         ];
-        not.iter().for_each(|facts| assert!(!should_speculate(facts), "{facts:?}"));
+        not.iter()
+            .for_each(|facts| assert!(!should_speculate(facts), "{facts:?}"));
     }
 }

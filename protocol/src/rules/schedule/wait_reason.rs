@@ -106,7 +106,9 @@ impl WaitReason {
 
     /// Reads the spelling of [`WaitReason::as_str`].
     pub fn parse(text: &str) -> Option<WaitReason> {
-        WaitReason::ALL.into_iter().find(|reason| reason.as_str() == text)
+        WaitReason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
     }
 }
 
@@ -150,7 +152,9 @@ pub struct WaitFacts {
 /// The one reason. Ends and executions come first, then what a person did, then what is missing, then capacity.
 pub fn reason(facts: &WaitFacts) -> WaitReason {
     match facts.state {
-        Some(UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled) => return WaitReason::Ended,
+        Some(UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled) => {
+            return WaitReason::Ended;
+        }
         // Leased without a worker: its slices are with workers.
         Some(UnitState::Leased) if facts.slices_open => return WaitReason::SlicesOpen,
         Some(UnitState::Leased) => return WaitReason::Running,
@@ -159,18 +163,30 @@ pub fn reason(facts: &WaitFacts) -> WaitReason {
     let ordered = [
         (facts.cancelled, WaitReason::JobCancelled),
         (facts.paused, WaitReason::JobPaused),
-        (facts.state == Some(UnitState::Retrying) && facts.restoring, WaitReason::Restoring),
-        (facts.state == Some(UnitState::Retrying), WaitReason::Backoff),
+        (
+            facts.state == Some(UnitState::Retrying) && facts.restoring,
+            WaitReason::Restoring,
+        ),
+        (
+            facts.state == Some(UnitState::Retrying),
+            WaitReason::Backoff,
+        ),
         (!facts.scanned, WaitReason::Scanning),
         (!facts.planned, WaitReason::Planning),
-        (facts.task_open && (facts.step_failed || facts.approval), WaitReason::TaskOpen),
+        (
+            facts.task_open && (facts.step_failed || facts.approval),
+            WaitReason::TaskOpen,
+        ),
         (facts.step_failed, WaitReason::NeedsFailed),
         (facts.barrier_held, WaitReason::BarrierHeld),
         (facts.step_open, WaitReason::NeedsStep),
         (facts.barrier_open, WaitReason::BarrierWaiting),
         (facts.slots == Some(0), WaitReason::NoWorker),
     ];
-    let missing = ordered.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason);
+    let missing = ordered
+        .into_iter()
+        .find(|(holds, _)| *holds)
+        .map(|(_, reason)| reason);
     missing.or(facts.withheld).unwrap_or(WaitReason::NoSlot)
 }
 
@@ -180,27 +196,114 @@ mod tests {
 
     #[test]
     fn the_nearest_cause_is_named() {
-        let ready = WaitFacts { state: Some(UnitState::Ready), scanned: true, planned: true, ..WaitFacts::default() };
+        let ready = WaitFacts {
+            state: Some(UnitState::Ready),
+            scanned: true,
+            planned: true,
+            ..WaitFacts::default()
+        };
         assert_eq!(reason(&ready), WaitReason::NoSlot);
-        assert_eq!(reason(&WaitFacts { slots: Some(0), ..ready }), WaitReason::NoWorker);
-        assert_eq!(reason(&WaitFacts { paused: true, ..ready }), WaitReason::JobPaused);
-        assert_eq!(reason(&WaitFacts { barrier_held: true, barrier_open: true, ..ready }), WaitReason::BarrierHeld);
-        assert_eq!(reason(&WaitFacts { state: Some(UnitState::Dead), paused: true, ..ready }), WaitReason::Ended);
+        assert_eq!(
+            reason(&WaitFacts {
+                slots: Some(0),
+                ..ready
+            }),
+            WaitReason::NoWorker
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                paused: true,
+                ..ready
+            }),
+            WaitReason::JobPaused
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                barrier_held: true,
+                barrier_open: true,
+                ..ready
+            }),
+            WaitReason::BarrierHeld
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                state: Some(UnitState::Dead),
+                paused: true,
+                ..ready
+            }),
+            WaitReason::Ended
+        );
         assert_eq!(reason(&WaitFacts::default()), WaitReason::Scanning);
-        let leased = WaitFacts { state: Some(UnitState::Leased), ..ready };
+        let leased = WaitFacts {
+            state: Some(UnitState::Leased),
+            ..ready
+        };
         assert_eq!(reason(&leased), WaitReason::Running);
-        assert_eq!(reason(&WaitFacts { slices_open: true, ..leased }), WaitReason::SlicesOpen);
-        let pausing = WaitFacts { state: Some(UnitState::Retrying), ..ready };
+        assert_eq!(
+            reason(&WaitFacts {
+                slices_open: true,
+                ..leased
+            }),
+            WaitReason::SlicesOpen
+        );
+        let pausing = WaitFacts {
+            state: Some(UnitState::Retrying),
+            ..ready
+        };
         assert_eq!(reason(&pausing), WaitReason::Backoff);
-        assert_eq!(reason(&WaitFacts { restoring: true, ..pausing }), WaitReason::Restoring);
-        assert_eq!(reason(&WaitFacts { restoring: true, ..ready }), WaitReason::NoSlot);
-        let failed = WaitFacts { state: Some(UnitState::Planned), step_failed: true, ..ready };
+        assert_eq!(
+            reason(&WaitFacts {
+                restoring: true,
+                ..pausing
+            }),
+            WaitReason::Restoring
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                restoring: true,
+                ..ready
+            }),
+            WaitReason::NoSlot
+        );
+        let failed = WaitFacts {
+            state: Some(UnitState::Planned),
+            step_failed: true,
+            ..ready
+        };
         assert_eq!(reason(&failed), WaitReason::NeedsFailed);
-        assert_eq!(reason(&WaitFacts { task_open: true, ..failed }), WaitReason::TaskOpen);
-        assert_eq!(reason(&WaitFacts { task_open: true, approval: true, ..ready }), WaitReason::TaskOpen);
-        assert_eq!(reason(&WaitFacts { task_open: true, ..ready }), WaitReason::NoSlot);
-        let withheld = WaitFacts { withheld: Some(WaitReason::TenantShare), ..ready };
+        assert_eq!(
+            reason(&WaitFacts {
+                task_open: true,
+                ..failed
+            }),
+            WaitReason::TaskOpen
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                task_open: true,
+                approval: true,
+                ..ready
+            }),
+            WaitReason::TaskOpen
+        );
+        assert_eq!(
+            reason(&WaitFacts {
+                task_open: true,
+                ..ready
+            }),
+            WaitReason::NoSlot
+        );
+        let withheld = WaitFacts {
+            withheld: Some(WaitReason::TenantShare),
+            ..ready
+        };
         assert_eq!(reason(&withheld), WaitReason::TenantShare);
-        assert_eq!(reason(&WaitFacts { slots: Some(0), ..withheld }), WaitReason::NoWorker);
+        assert_eq!(
+            reason(&WaitFacts {
+                slots: Some(0),
+                ..withheld
+            }),
+            WaitReason::NoWorker
+        );
     }
 }

@@ -48,14 +48,25 @@ pub fn wanted_slices(crowd: TransferLoad) -> Option<u32> {
     if crowd.workers < 2 || crowd.units >= crowd.workers {
         return None;
     }
-    Some(crowd.slots.saturating_mul(2).max(crowd.workers.saturating_mul(FOR_EACH_WORKER)).min(WANTED_MAX))
+    Some(
+        crowd
+            .slots
+            .saturating_mul(2)
+            .max(crowd.workers.saturating_mul(FOR_EACH_WORKER))
+            .min(WANTED_MAX),
+    )
 }
 
 /// The size of the slices of an asset of `bytes`: whole parts of `part_bytes`, about `wanted` of them.
 pub fn slice_bytes(bytes: u64, part_bytes: u64, wanted: u32, bytes_min: u64) -> u64 {
     let part = part_bytes.max(1);
-    let usual = bytes.div_ceil(u64::from(wanted.max(1))).clamp(bytes_min.min(BYTES_MAX), BYTES_MAX);
-    usual.max(bytes.div_ceil(OF_ONE_MAX)).div_ceil(part).saturating_mul(part)
+    let usual = bytes
+        .div_ceil(u64::from(wanted.max(1)))
+        .clamp(bytes_min.min(BYTES_MAX), BYTES_MAX);
+    usual
+        .max(bytes.div_ceil(OF_ONE_MAX))
+        .div_ceil(part)
+        .saturating_mul(part)
 }
 
 /// A large asset that is transferred in slices. Sizes are in bytes.
@@ -96,13 +107,18 @@ pub struct PlannedSlice {
 /// Plans the slices of a unit. Slices for hashes come first, since they take longest. `None` for impossible sizes.
 pub fn plan_slices(larges: &[LargeAsset]) -> Option<Vec<PlannedSlice>> {
     let sound = |large: &LargeAsset| {
-        let parts = large.part_bytes > 0 && large.slice_bytes > 0 && large.slice_bytes.is_multiple_of(large.part_bytes);
+        let parts = large.part_bytes > 0
+            && large.slice_bytes > 0
+            && large.slice_bytes.is_multiple_of(large.part_bytes);
         parts && large.bytes > 0 && large.bytes.div_ceil(large.slice_bytes) <= OF_ONE_MAX
     };
     if !larges.iter().all(sound) {
         return None;
     }
-    let measured = larges.iter().enumerate().filter(|(_, large)| large.measured);
+    let measured = larges
+        .iter()
+        .enumerate()
+        .filter(|(_, large)| large.measured);
     let measured = measured.map(|(of, large)| (of, 0, large.bytes, true));
     let sent = larges.iter().enumerate().flat_map(|(of, large)| {
         let firsts = (0..large.bytes.div_ceil(large.slice_bytes)).map(|n| n * large.slice_bytes);
@@ -112,7 +128,11 @@ pub fn plan_slices(larges: &[LargeAsset]) -> Option<Vec<PlannedSlice>> {
     let portions: Vec<PlannedSlice> = numbered
         .map(|(number, (of, first, bytes, measures))| PlannedSlice {
             of,
-            slice: Slice { number, first, bytes },
+            slice: Slice {
+                number,
+                first,
+                bytes,
+            },
             measures,
         })
         .collect();
@@ -128,10 +148,22 @@ mod tests {
 
     #[test]
     fn asset_is_divided_when_workers_would_be_idle() {
-        let crowd = |workers, slots, units| wanted_slices(TransferLoad { workers, slots, units });
+        let crowd = |workers, slots, units| {
+            wanted_slices(TransferLoad {
+                workers,
+                slots,
+                units,
+            })
+        };
         assert_eq!(crowd(1, 8, 1), None);
-        assert_eq!((crowd(2, 2, 1), crowd(2, 16, 1), crowd(4, 32, 1)), (Some(8), Some(32), Some(64)));
-        assert_eq!((crowd(2, 16, 2), crowd(4, 32, 3), crowd(4, 32, 4)), (None, Some(64), None));
+        assert_eq!(
+            (crowd(2, 2, 1), crowd(2, 16, 1), crowd(4, 32, 1)),
+            (Some(8), Some(32), Some(64))
+        );
+        assert_eq!(
+            (crowd(2, 16, 2), crowd(4, 32, 3), crowd(4, 32, 4)),
+            (None, Some(64), None)
+        );
         assert_eq!(crowd(500, 4_000, 1), Some(256));
     }
 

@@ -23,8 +23,14 @@ pub struct PartRules {
 /// The part size for content of `bytes`; `None` above the limit of the destination. It depends on nothing else, so that a
 /// resumed upload has the same part boundaries.
 pub fn part_bytes(bytes: u64, rules: &PartRules) -> Option<u64> {
-    let least = bytes.div_ceil(u64::from(rules.count_max.max(1))).max(rules.bytes_min).max(PART_BYTES);
-    let size = least.div_ceil(MIB).saturating_mul(MIB).min(rules.bytes_max.max(1));
+    let least = bytes
+        .div_ceil(u64::from(rules.count_max.max(1)))
+        .max(rules.bytes_min)
+        .max(PART_BYTES);
+    let size = least
+        .div_ceil(MIB)
+        .saturating_mul(MIB)
+        .min(rules.bytes_max.max(1));
     (bytes.div_ceil(size) <= u64::from(rules.count_max)).then_some(size)
 }
 
@@ -46,7 +52,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const S3: PartRules = PartRules { bytes_min: 5 * MIB, bytes_max: 5 << 30, count_max: 10_000 };
+    const S3: PartRules = PartRules {
+        bytes_min: 5 * MIB,
+        bytes_max: 5 << 30,
+        count_max: 10_000,
+    };
 
     #[test]
     fn parts_grow_only_where_there_would_be_too_many() {
@@ -54,7 +64,14 @@ mod tests {
         assert_eq!(part_bytes(78 << 30, &S3), Some(8 * MIB));
         assert_eq!(part_bytes(5 << 40, &S3), Some(525 * MIB));
         assert_eq!(part_bytes(u64::MAX, &S3), None);
-        assert_eq!((at_once(8 * MIB, 64 * MIB), at_once(32 * MIB, 64 * MIB), at_once(525 * MIB, 64 * MIB)), (6, 2, 1));
+        assert_eq!(
+            (
+                at_once(8 * MIB, 64 * MIB),
+                at_once(32 * MIB, 64 * MIB),
+                at_once(525 * MIB, 64 * MIB)
+            ),
+            (6, 2, 1)
+        );
     }
 
     proptest! {

@@ -42,11 +42,18 @@ pub enum PurgeDecision {
 
 /// Decides. Content is removed only when a copy with the same hash and size exists.
 pub fn decide(evidence: &Evidence) -> PurgeDecision {
-    let Some(keep) = &evidence.keep else { return PurgeDecision::NoCopy };
+    let Some(keep) = &evidence.keep else {
+        return PurgeDecision::NoCopy;
+    };
     if evidence.same_object {
         return PurgeDecision::SameObject;
     }
-    let undeclared = |seen: &ContentState| evidence.declared.as_ref().is_some_and(|declared| *declared != seen.hash);
+    let undeclared = |seen: &ContentState| {
+        evidence
+            .declared
+            .as_ref()
+            .is_some_and(|declared| *declared != seen.hash)
+    };
     match &evidence.of {
         None if undeclared(keep) => PurgeDecision::Differs,
         None => PurgeDecision::Gone,
@@ -63,8 +70,12 @@ mod tests {
 
     fn seen() -> impl Strategy<Value = Option<ContentState>> {
         prop::option::of(
-            (0u64..3, prop::sample::select(vec!["", "md5:0", "md5:1"]))
-                .prop_map(|(bytes, hash)| ContentState { bytes, hash: hash.to_owned() }),
+            (0u64..3, prop::sample::select(vec!["", "md5:0", "md5:1"])).prop_map(
+                |(bytes, hash)| ContentState {
+                    bytes,
+                    hash: hash.to_owned(),
+                },
+            ),
         )
     }
 
@@ -88,8 +99,17 @@ mod tests {
 
     #[test]
     fn each_decision_has_a_case() {
-        let seen = |hash: &str| Some(ContentState { bytes: 1, hash: hash.to_owned() });
-        let evidence = Evidence { of: seen("md5:0"), keep: seen("md5:0"), ..Evidence::default() };
+        let seen = |hash: &str| {
+            Some(ContentState {
+                bytes: 1,
+                hash: hash.to_owned(),
+            })
+        };
+        let evidence = Evidence {
+            of: seen("md5:0"),
+            keep: seen("md5:0"),
+            ..Evidence::default()
+        };
         let with = |change: fn(&mut Evidence)| {
             let mut evidence = evidence.clone();
             change(&mut evidence);
@@ -98,8 +118,17 @@ mod tests {
         assert_eq!(decide(&evidence), PurgeDecision::Remove);
         assert_eq!(with(|e| e.keep = None), PurgeDecision::NoCopy);
         assert_eq!(with(|e| e.same_object = true), PurgeDecision::SameObject);
-        assert_eq!(with(|e| e.keep = Some(ContentState { bytes: 2, hash: "md5:0".into() })), PurgeDecision::Differs);
-        assert_eq!(with(|e| e.declared = Some("md5:1".into())), PurgeDecision::NotDeclared);
+        assert_eq!(
+            with(|e| e.keep = Some(ContentState {
+                bytes: 2,
+                hash: "md5:0".into()
+            })),
+            PurgeDecision::Differs
+        );
+        assert_eq!(
+            with(|e| e.declared = Some("md5:1".into())),
+            PurgeDecision::NotDeclared
+        );
         assert_eq!(with(|e| e.of = None), PurgeDecision::Gone);
         assert_eq!(
             with(|e| {

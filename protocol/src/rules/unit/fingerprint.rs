@@ -21,12 +21,19 @@ fn of(reason: &str, class: ErrorClass, message: &str) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Whether a text can be a fingerprint.
 pub fn is_fingerprint(text: &str) -> bool {
-    text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 16
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// The message in lower case, with one placeholder for each run of numbers, paths, quoted names and ids.
@@ -86,10 +93,16 @@ fn blanked(word: &str) -> String {
     }
     let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '\\');
     let inner = bare.trim_matches(['/', '\\']);
-    let differs = bare.chars().any(|c| c.is_numeric() || matches!(c, '/' | '\\' | '@' | '_' | '='))
+    let differs = bare
+        .chars()
+        .any(|c| c.is_numeric() || matches!(c, '/' | '\\' | '@' | '_' | '='))
         || inner.contains('.')
         || inner.chars().count() > WORD_MAX;
-    if differs { BLANK.to_owned() } else { inner.to_owned() }
+    if differs {
+        BLANK.to_owned()
+    } else {
+        inner.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -104,12 +117,30 @@ mod tests {
     #[test]
     fn messages_about_different_assets_share_a_fingerprint() {
         for (a, b) in [
-            ("in/b.bin does not exist: deliver it", "in/deep/er/c.bin does not exist: deliver it"),
-            ("unit 1/0/7 failed on attempt 2, as asked", "unit 1/0/13 failed on attempt 0, as asked"),
-            ("asset \"trailer one\" is short", "asset \"feature\" is short"),
-            ("cannot open 'a b.mov': permission denied", "cannot open 'c.mov': permission denied"),
-            ("etag 9b2cf535f27731c974343645a3985328 differs", "etag d41d8cd98f00b204e9800998ecf8427e differs"),
-            ("measured -14.2 LUFS, limit -23", "measured -9 LUFS, limit -24"),
+            (
+                "in/b.bin does not exist: deliver it",
+                "in/deep/er/c.bin does not exist: deliver it",
+            ),
+            (
+                "unit 1/0/7 failed on attempt 2, as asked",
+                "unit 1/0/13 failed on attempt 0, as asked",
+            ),
+            (
+                "asset \"trailer one\" is short",
+                "asset \"feature\" is short",
+            ),
+            (
+                "cannot open 'a b.mov': permission denied",
+                "cannot open 'c.mov': permission denied",
+            ),
+            (
+                "etag 9b2cf535f27731c974343645a3985328 differs",
+                "etag d41d8cd98f00b204e9800998ecf8427e differs",
+            ),
+            (
+                "measured -14.2 LUFS, limit -23",
+                "measured -9 LUFS, limit -24",
+            ),
             ("s3://bucket/key: slow down", "s3://other/k/e/y: slow down"),
         ] {
             assert!(same(a, b), "{:?} and {:?}", normalised(a), normalised(b));
@@ -120,10 +151,22 @@ mod tests {
     fn different_causes_have_different_fingerprints() {
         assert!(!same("in/b.bin does not exist", "in/b.bin cannot be read"));
         assert!(!same("it's full", "it's away"));
-        assert_ne!(of("a", ErrorClass::Transient, "m"), of("b", ErrorClass::Transient, "m"));
-        assert_ne!(of("a", ErrorClass::Transient, "m"), of("a", ErrorClass::Permanent, "m"));
-        assert_ne!(of("ab", ErrorClass::Transient, ""), of("a", ErrorClass::Transient, "b"));
-        assert_eq!(normalised("No space on 10.0.0.7, free 3 GiB"), "no space on * free * gib");
+        assert_ne!(
+            of("a", ErrorClass::Transient, "m"),
+            of("b", ErrorClass::Transient, "m")
+        );
+        assert_ne!(
+            of("a", ErrorClass::Transient, "m"),
+            of("a", ErrorClass::Permanent, "m")
+        );
+        assert_ne!(
+            of("ab", ErrorClass::Transient, ""),
+            of("a", ErrorClass::Transient, "b")
+        );
+        assert_eq!(
+            normalised("No space on 10.0.0.7, free 3 GiB"),
+            "no space on * free * gib"
+        );
     }
 
     proptest! {

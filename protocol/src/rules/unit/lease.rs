@@ -14,7 +14,10 @@ pub struct LeaseLimits {
 
 impl Default for LeaseLimits {
     fn default() -> LeaseLimits {
-        LeaseLimits { silence_max: Duration::from_secs(15), unclaimed_max: Duration::from_secs(60) }
+        LeaseLimits {
+            silence_max: Duration::from_secs(15),
+            unclaimed_max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -40,13 +43,22 @@ pub enum LeaseDecision {
 
 /// Decides about a lease at `now`. Reports have been readable without a gap since `readable_since`. Silence before that time
 /// proves nothing, so no lease lapses while the coordinator cannot read (LEASE-1).
-pub fn decide(lease: &Lease, limits: &LeaseLimits, readable_since: Timestamp, now: Timestamp) -> LeaseDecision {
+pub fn decide(
+    lease: &Lease,
+    limits: &LeaseLimits,
+    readable_since: Timestamp,
+    now: Timestamp,
+) -> LeaseDecision {
     let (last, allowed) = match &lease.held {
         Some((_, heard)) => (*heard, limits.silence_max),
         None => (lease.published_at, limits.unclaimed_max),
     };
     let silence = now.since(last.max(readable_since));
-    if silence > allowed { LeaseDecision::Reclaim } else { LeaseDecision::Keep }
+    if silence > allowed {
+        LeaseDecision::Reclaim
+    } else {
+        LeaseDecision::Keep
+    }
 }
 
 /// Time step of leases after a batch that did not contain all reports.
@@ -55,7 +67,11 @@ const PARTIAL_STEP: Duration = Duration::from_secs(1);
 /// The time at which leases are evaluated after a batch that was read at `read_at`: later heartbeats are not known yet
 /// (LEASE-1). An incomplete batch (`whole` is false) advances this time only a little, since heartbeats may follow it.
 pub fn heard_until(before: Timestamp, read_at: Timestamp, whole: bool) -> Timestamp {
-    let latest = if whole { read_at } else { read_at.min(before.after(PARTIAL_STEP)) };
+    let latest = if whole {
+        read_at
+    } else {
+        read_at.min(before.after(PARTIAL_STEP))
+    };
     latest.max(before)
 }
 
@@ -94,8 +110,17 @@ mod tests {
 
     #[test]
     fn slots_beyond_belief_are_bounded() {
-        let said = [(Kind::Noop, 4, 3), (Kind::Qc, u32::MAX, u32::MAX), (Kind::Scan, 2, 9), (Kind::Noop, 9, 9)];
-        let counted = [(Kind::Noop, 4, 3), (Kind::Qc, SLOTS_MAX, SLOTS_MAX), (Kind::Scan, 2, 2)];
+        let said = [
+            (Kind::Noop, 4, 3),
+            (Kind::Qc, u32::MAX, u32::MAX),
+            (Kind::Scan, 2, 9),
+            (Kind::Noop, 9, 9),
+        ];
+        let counted = [
+            (Kind::Noop, 4, 3),
+            (Kind::Qc, SLOTS_MAX, SLOTS_MAX),
+            (Kind::Scan, 2, 2),
+        ];
         assert_eq!(plausible_slots(&said), counted);
     }
 
@@ -103,10 +128,22 @@ mod tests {
     fn silence_takes_back_and_signs_of_life_keep() {
         let limits = LeaseLimits::default();
         let at = |s: i64| Timestamp(s * 1_000_000);
-        assert_eq!(decide(&lease(0, Some(0)), &limits, at(0), at(15)), LeaseDecision::Keep);
-        assert_eq!(decide(&lease(0, Some(0)), &limits, at(0), at(16)), LeaseDecision::Reclaim);
-        assert_eq!(decide(&lease(0, None), &limits, at(0), at(16)), LeaseDecision::Keep);
-        assert_eq!(decide(&lease(0, None), &limits, at(0), at(61)), LeaseDecision::Reclaim);
+        assert_eq!(
+            decide(&lease(0, Some(0)), &limits, at(0), at(15)),
+            LeaseDecision::Keep
+        );
+        assert_eq!(
+            decide(&lease(0, Some(0)), &limits, at(0), at(16)),
+            LeaseDecision::Reclaim
+        );
+        assert_eq!(
+            decide(&lease(0, None), &limits, at(0), at(16)),
+            LeaseDecision::Keep
+        );
+        assert_eq!(
+            decide(&lease(0, None), &limits, at(0), at(61)),
+            LeaseDecision::Reclaim
+        );
     }
 
     #[test]
@@ -114,7 +151,10 @@ mod tests {
         let at = |s: i64| Timestamp(s * 1_000_000);
         assert_eq!(heard_until(at(10), at(30), true), at(30));
         assert_eq!(heard_until(at(10), at(30), false), at(11));
-        assert_eq!(heard_until(at(10), Timestamp(10_200_000), false), Timestamp(10_200_000));
+        assert_eq!(
+            heard_until(at(10), Timestamp(10_200_000), false),
+            Timestamp(10_200_000)
+        );
         assert_eq!(heard_until(at(10), at(5), true), at(10));
     }
 

@@ -7,10 +7,22 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// Units that may be redriven at `now`, at most `most`, and the time from which the next step is paced. Without a rate only
 /// `most` limits them.
-pub fn allowance(rate: Option<f64>, paced_at: Timestamp, now: Timestamp, most: u32) -> (u32, Timestamp) {
-    let Some(rate) = rate.filter(|rate| rate.is_finite() && *rate > 0.0) else { return (most, now) };
-    let from = paced_at.max(before(now, BURST.max(Duration::from_secs_f64((1.0 / rate).min(1e9)) + GRAIN * 2)));
-    let earned = (now.since(from).as_secs_f64() * rate).floor().min(f64::from(most));
+pub fn allowance(
+    rate: Option<f64>,
+    paced_at: Timestamp,
+    now: Timestamp,
+    most: u32,
+) -> (u32, Timestamp) {
+    let Some(rate) = rate.filter(|rate| rate.is_finite() && *rate > 0.0) else {
+        return (most, now);
+    };
+    let from = paced_at.max(before(
+        now,
+        BURST.max(Duration::from_secs_f64((1.0 / rate).min(1e9)) + GRAIN * 2),
+    ));
+    let earned = (now.since(from).as_secs_f64() * rate)
+        .floor()
+        .min(f64::from(most));
     let units = earned as u32;
     let spent = Duration::from_secs_f64(f64::from(units) / rate);
     (units, from.after(spent).min(now.max(from)))
@@ -19,7 +31,9 @@ pub fn allowance(rate: Option<f64>, paced_at: Timestamp, now: Timestamp, most: u
 /// Time at which the next unit may be redriven.
 pub fn next_at(rate: Option<f64>, paced_at: Timestamp) -> Timestamp {
     match rate.filter(|rate| rate.is_finite() && *rate > 0.0) {
-        Some(rate) => paced_at.after(Duration::from_secs_f64((1.0 / rate).min(1e9)).saturating_add(GRAIN)),
+        Some(rate) => {
+            paced_at.after(Duration::from_secs_f64((1.0 / rate).min(1e9)).saturating_add(GRAIN))
+        }
         None => paced_at,
     }
 }
@@ -28,7 +42,10 @@ pub fn next_at(rate: Option<f64>, paced_at: Timestamp) -> Timestamp {
 const GRAIN: Duration = Duration::from_micros(1);
 
 fn before(now: Timestamp, span: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    Timestamp(
+        now.0
+            .saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+    )
 }
 
 /// Minimum rate in units per second: one unit a year.
@@ -56,7 +73,9 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
     if is_rate(rate) {
         Ok(rate)
     } else {
-        Err(format!("a rate of {text} is not between one unit a year and 1,000,000/s"))
+        Err(format!(
+            "a rate of {text} is not between one unit a year and 1,000,000/s"
+        ))
     }
 }
 
@@ -70,14 +89,28 @@ mod tests {
         assert_eq!(parse_rate("50/s"), Ok(50.0));
         assert_eq!(parse_rate("30/m"), Ok(0.5));
         assert_eq!(parse_rate(" 7 "), Ok(7.0));
-        for wrong in ["", "fast", "-1/s", "0", "5/d", "inf", "NaN", "1e-300", "1e300", "2000000/s"] {
+        for wrong in [
+            "",
+            "fast",
+            "-1/s",
+            "0",
+            "5/d",
+            "inf",
+            "NaN",
+            "1e-300",
+            "1e300",
+            "2000000/s",
+        ] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn without_a_rate_a_batch_at_a_time() {
-        assert_eq!(allowance(None, Timestamp(0), Timestamp(9), 500), (500, Timestamp(9)));
+        assert_eq!(
+            allowance(None, Timestamp(0), Timestamp(9), 500),
+            (500, Timestamp(9))
+        );
     }
 
     proptest! {

@@ -34,7 +34,10 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The default of steps that measure content.
     pub fn measuring() -> RetryPolicy {
-        RetryPolicy { attempts_max: ATTEMPTS_MEASURING, ..RetryPolicy::default() }
+        RetryPolicy {
+            attempts_max: ATTEMPTS_MEASURING,
+            ..RetryPolicy::default()
+        }
     }
 }
 
@@ -51,15 +54,25 @@ pub enum RetryDecision {
 ///
 /// The backoff doubles from `backoff_min` to `backoff_max`. Its upper half is jittered, so that units that failed together
 /// are not retried together. The `Retry-After` of a throttling server is the minimum.
-pub fn decide(policy: &RetryPolicy, attempt: u32, class: ErrorClass, now: Timestamp, jitter: f64) -> RetryDecision {
+pub fn decide(
+    policy: &RetryPolicy,
+    attempt: u32,
+    class: ErrorClass,
+    now: Timestamp,
+    jitter: f64,
+) -> RetryDecision {
     if !class.retryable() || attempt >= policy.attempts_max.max(1) {
         return RetryDecision::GiveUp;
     }
-    let doubled = policy.backoff_min.saturating_mul(1u32 << attempt.saturating_sub(1).min(20));
+    let doubled = policy
+        .backoff_min
+        .saturating_mul(1u32 << attempt.saturating_sub(1).min(20));
     let ceiling = doubled.min(policy.backoff_max);
     let pause = ceiling.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
     let asked = match class {
-        ErrorClass::Throttled { retry_after_ms: Some(ms) } => Duration::from_millis(ms),
+        ErrorClass::Throttled {
+            retry_after_ms: Some(ms),
+        } => Duration::from_millis(ms),
         _ => Duration::ZERO,
     };
     RetryDecision::At(now.after(pause.max(asked)))
@@ -73,29 +86,50 @@ mod tests {
     #[test]
     fn permanent_failures_and_spent_attempts_give_up() {
         let policy = RetryPolicy::default();
-        assert_eq!(decide(&policy, 1, ErrorClass::Permanent, Timestamp(0), 0.5), RetryDecision::GiveUp);
-        assert_eq!(decide(&policy, 8, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
-        assert_ne!(decide(&policy, 7, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+        assert_eq!(
+            decide(&policy, 1, ErrorClass::Permanent, Timestamp(0), 0.5),
+            RetryDecision::GiveUp
+        );
+        assert_eq!(
+            decide(&policy, 8, ErrorClass::Transient, Timestamp(0), 0.5),
+            RetryDecision::GiveUp
+        );
+        assert_ne!(
+            decide(&policy, 7, ErrorClass::Transient, Timestamp(0), 0.5),
+            RetryDecision::GiveUp
+        );
         let measuring = RetryPolicy::measuring();
-        assert_eq!(decide(&measuring, 3, ErrorClass::Transient, Timestamp(0), 0.5), RetryDecision::GiveUp);
+        assert_eq!(
+            decide(&measuring, 3, ErrorClass::Transient, Timestamp(0), 0.5),
+            RetryDecision::GiveUp
+        );
     }
 
     #[test]
     fn default_policy_outlasts_a_restart_of_two_minutes() {
         for jitter in [0.0, 0.5, 1.0] {
             let (mut now, mut attempt) = (Timestamp(0), 1);
-            while let RetryDecision::At(at) =
-                decide(&RetryPolicy::default(), attempt, ErrorClass::Transient, now, jitter)
-            {
+            while let RetryDecision::At(at) = decide(
+                &RetryPolicy::default(),
+                attempt,
+                ErrorClass::Transient,
+                now,
+                jitter,
+            ) {
                 (now, attempt) = (at, attempt + 1);
             }
-            assert!(now.since(Timestamp(0)) >= Duration::from_secs(120), "{now:?} with jitter {jitter}");
+            assert!(
+                now.since(Timestamp(0)) >= Duration::from_secs(120),
+                "{now:?} with jitter {jitter}"
+            );
         }
     }
 
     #[test]
     fn a_throttling_server_is_obeyed() {
-        let class = ErrorClass::Throttled { retry_after_ms: Some(60_000) };
+        let class = ErrorClass::Throttled {
+            retry_after_ms: Some(60_000),
+        };
         let got = decide(&RetryPolicy::default(), 1, class, Timestamp(0), 0.0);
         assert_eq!(got, RetryDecision::At(Timestamp(60_000_000)));
     }

@@ -8,7 +8,9 @@ use crate::failure::ErrorClass;
 use crate::media::asset::Role;
 
 /// The keys a term may have.
-pub const KEYS: [&str; 8] = ["step", "reason", "class", "title", "role", "asset", "cause", "state"];
+pub const KEYS: [&str; 8] = [
+    "step", "reason", "class", "title", "role", "asset", "cause", "state",
+];
 
 /// A parsed selection. Empty lists match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,10 +74,16 @@ impl Selection {
                 ));
             }
             let Some((key, value)) = term.split_once('=') else {
-                return Err(bad(format!("filter {term:?} is not key=value"), "step=check"));
+                return Err(bad(
+                    format!("filter {term:?} is not key=value"),
+                    "step=check",
+                ));
             };
             if value.is_empty() {
-                return Err(bad(format!("filter {term:?} names nothing"), &format!("{key}=…")));
+                return Err(bad(
+                    format!("filter {term:?} names nothing"),
+                    &format!("{key}=…"),
+                ));
             }
             selection.add(key.trim(), value)?;
         }
@@ -87,7 +95,10 @@ impl Selection {
             if list.contains(&value) {
                 return Ok(());
             }
-            Err(bad(format!("unknown {key} {value:?}"), &crate::yaml::suggest(value, list)))
+            Err(bad(
+                format!("unknown {key} {value:?}"),
+                &crate::yaml::suggest(value, list),
+            ))
         };
         match key {
             "step" => self.steps.push(value.to_owned()),
@@ -113,7 +124,12 @@ impl Selection {
                 known(&[UnitState::Dead.as_str(), UnitState::Cancelled.as_str()])?;
                 self.states.extend(UnitState::parse(value));
             }
-            _ => return Err(bad(format!("unknown filter {key:?}"), &crate::yaml::suggest(key, &KEYS))),
+            _ => {
+                return Err(bad(
+                    format!("unknown filter {key:?}"),
+                    &crate::yaml::suggest(key, &KEYS),
+                ));
+            }
         }
         Ok(())
     }
@@ -125,15 +141,24 @@ impl Selection {
 
     /// Whether units in this state are selected.
     pub fn wants(&self, state: UnitState) -> bool {
-        if self.states.is_empty() { state == UnitState::Dead } else { self.states.contains(&state) }
+        if self.states.is_empty() {
+            state == UnitState::Dead
+        } else {
+            self.states.contains(&state)
+        }
     }
 
     /// Whether a unit matches every term.
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
-        let any = |list: &[String], value: &str| list.is_empty() || list.iter().any(|one| one == value);
-        let some = |list: &[String], value: Option<&str>| list.is_empty() || value.is_some_and(|v| any(list, v));
-        let of_asset = |asset: &(String, String)| any(&self.assets, &asset.0) && any(&self.roles, &asset.1);
-        let about = (self.assets.is_empty() && self.roles.is_empty()) || candidate.assets.iter().any(of_asset);
+        let any =
+            |list: &[String], value: &str| list.is_empty() || list.iter().any(|one| one == value);
+        let some = |list: &[String], value: Option<&str>| {
+            list.is_empty() || value.is_some_and(|v| any(list, v))
+        };
+        let of_asset =
+            |asset: &(String, String)| any(&self.assets, &asset.0) && any(&self.roles, &asset.1);
+        let about = (self.assets.is_empty() && self.roles.is_empty())
+            || candidate.assets.iter().any(of_asset);
         self.wants(candidate.state)
             && any(&self.steps, candidate.step)
             && any(&self.titles, candidate.title)
@@ -145,7 +170,10 @@ impl Selection {
 }
 
 fn bad(message: String, hint: &str) -> BadTerm {
-    BadTerm { message, hint: hint.to_owned() }
+    BadTerm {
+        message,
+        hint: hint.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -153,22 +181,46 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn candidate<'a>(step: &'a str, reason: &'a str, assets: &'a [(String, String)]) -> Candidate<'a> {
+    fn candidate<'a>(
+        step: &'a str,
+        reason: &'a str,
+        assets: &'a [(String, String)],
+    ) -> Candidate<'a> {
         let (state, title) = (UnitState::Dead, "t");
-        Candidate { step, state, reason: Some(reason), class: Some("transient"), cause: None, title, assets }
+        Candidate {
+            step,
+            state,
+            reason: Some(reason),
+            class: Some("transient"),
+            cause: None,
+            title,
+            assets,
+        }
     }
 
     #[test]
     fn terms_of_a_key_are_alternatives_and_keys_must_all_hold() {
-        let assets = [("a".to_owned(), "master".to_owned()), ("b".to_owned(), "audio".to_owned())];
-        let matches =
-            |terms: &[&str]| Selection::parse(terms).expect("reads").matches(&candidate("land", "r", &assets));
+        let assets = [
+            ("a".to_owned(), "master".to_owned()),
+            ("b".to_owned(), "audio".to_owned()),
+        ];
+        let matches = |terms: &[&str]| {
+            Selection::parse(terms)
+                .expect("reads")
+                .matches(&candidate("land", "r", &assets))
+        };
         assert!(matches(&["step=land", "step=check"]));
         assert!(!matches(&["step=land", "reason=q"]));
         assert!(matches(&["role=audio", "asset=b"]));
-        assert!(!matches(&["role=audio", "asset=a"]), "role and asset speak of one asset");
+        assert!(
+            !matches(&["role=audio", "asset=a"]),
+            "role and asset speak of one asset"
+        );
         assert!(!matches(&["state=cancelled"]) && matches(&["state=cancelled", "state=dead"]));
-        assert!(!matches(&["cause=0123456789abcdef"]), "what has no cause is not of this one");
+        assert!(
+            !matches(&["cause=0123456789abcdef"]),
+            "what has no cause is not of this one"
+        );
     }
 
     #[test]
@@ -185,7 +237,10 @@ mod tests {
             ("title=\u{85}", "control character"),
         ] {
             let bad = Selection::parse(&[term]).expect_err(term);
-            assert!(format!("{} {}", bad.message, bad.hint).contains(word), "{term}: {bad:?}");
+            assert!(
+                format!("{} {}", bad.message, bad.hint).contains(word),
+                "{term}: {bad:?}"
+            );
         }
         assert!(Selection::parse::<&str>(&[]).expect("reads").is_empty());
     }

@@ -48,7 +48,9 @@ pub enum DispatchScope {
 /// partitions of the job.
 pub fn is_possible(step: DispatchScope, unit: UnitId, parts: PartNo) -> bool {
     match (step, unit.of_slice()) {
-        (DispatchScope::Partitions, Some((of, number))) => number > 0 && (1..=parts).contains(&of.part),
+        (DispatchScope::Partitions, Some((of, number))) => {
+            number > 0 && (1..=parts).contains(&of.part)
+        }
         (DispatchScope::Partitions, None) => (1..=parts).contains(&unit.part),
         (DispatchScope::Once, None) => unit.part == 0,
         (DispatchScope::Once, Some(_)) | (DispatchScope::Nothing, _) => false,
@@ -97,7 +99,8 @@ pub enum Settlement {
 }
 
 /// Bounds of the pause between two checks of a waiting unit.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3_600));
+const LOOK_AGAIN: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(24 * 3_600));
 
 /// Decides the transition for a report of `epoch`. `jitter` is in 0..1.
 pub fn decide(
@@ -117,7 +120,9 @@ pub fn decide(
     let retry = |class: ErrorClass| decide_retry(policy, facts.attempt + 1, class, now, jitter);
     match reported {
         Reported::Returned => Settlement::Release,
-        Reported::Waiting(pause, what) => Settlement::Wait(now.after(pause.clamp(LOOK_AGAIN.0, LOOK_AGAIN.1)), what),
+        Reported::Waiting(pause, what) => {
+            Settlement::Wait(now.after(pause.clamp(LOOK_AGAIN.0, LOOK_AGAIN.1)), what)
+        }
         Reported::Failed(failure) => match retry(failure.class) {
             RetryDecision::At(at) => Settlement::Retry(at, failure),
             RetryDecision::GiveUp => Settlement::Die(vec![(String::new(), failure)]),
@@ -161,7 +166,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn facts(state: UnitState, epoch: u32, attempt: u32, assets: u32) -> UnitFacts {
-        UnitFacts { state, epoch, attempt, assets }
+        UnitFacts {
+            state,
+            epoch,
+            attempt,
+            assets,
+        }
     }
 
     fn failed(asset: &str, class: ErrorClass) -> (String, Failure) {
@@ -170,7 +180,11 @@ mod tests {
 
     #[test]
     fn units_that_cannot_be_out_are_not_possible() {
-        let unit = |part| UnitId { job: crate::id::JobNo(1), step: crate::id::StepNo(2), part };
+        let unit = |part| UnitId {
+            job: crate::id::JobNo(1),
+            step: crate::id::StepNo(2),
+            part,
+        };
         for (step, part, possible) in [
             (DispatchScope::Partitions, 1, true),
             (DispatchScope::Partitions, 7, true),
@@ -188,17 +202,34 @@ mod tests {
             (DispatchScope::Nothing, 0, false),
             (DispatchScope::Nothing, 1, false),
         ] {
-            assert_eq!(is_possible(step, unit(part), 7), possible, "{step:?} {part}");
+            assert_eq!(
+                is_possible(step, unit(part), 7),
+                possible,
+                "{step:?} {part}"
+            );
         }
-        assert_eq!((accountable_us(5), accountable_us(u64::MAX)), (5, EXECUTION_MAX_US));
+        assert_eq!(
+            (accountable_us(5), accountable_us(u64::MAX)),
+            (5, EXECUTION_MAX_US)
+        );
     }
 
     #[test]
     fn late_report_changes_nothing() {
         let leased = facts(UnitState::Leased, 4, 0, 1);
-        let got = decide(leased, 3, Reported::Finished(vec![]), &RetryPolicy::default(), Timestamp(0), 0.0);
+        let got = decide(
+            leased,
+            3,
+            Reported::Finished(vec![]),
+            &RetryPolicy::default(),
+            Timestamp(0),
+            0.0,
+        );
         assert_eq!(got, Settlement::Reject(Rejection::StaleEpoch));
-        for state in UnitState::ALL.into_iter().filter(|s| *s != UnitState::Leased) {
+        for state in UnitState::ALL
+            .into_iter()
+            .filter(|s| *s != UnitState::Leased)
+        {
             let got = decide(
                 facts(state, 4, 0, 1),
                 4,
@@ -221,14 +252,27 @@ mod tests {
             Timestamp(0),
             0.0,
         );
-        assert!(matches!(got, Settlement::Split { ref dead, retry: None } if dead.len() == 1), "{got:?}");
+        assert!(
+            matches!(got, Settlement::Split { ref dead, retry: None } if dead.len() == 1),
+            "{got:?}"
+        );
     }
 
     #[test]
     fn last_attempt_makes_the_unit_dead() {
         let last = facts(UnitState::Leased, 3, 2, 1);
-        let policy = RetryPolicy { attempts_max: 3, ..RetryPolicy::default() };
-        let got = decide(last, 3, Reported::Failed(Failure::transient("r", "m")), &policy, Timestamp(0), 0.0);
+        let policy = RetryPolicy {
+            attempts_max: 3,
+            ..RetryPolicy::default()
+        };
+        let got = decide(
+            last,
+            3,
+            Reported::Failed(Failure::transient("r", "m")),
+            &policy,
+            Timestamp(0),
+            0.0,
+        );
         assert!(matches!(got, Settlement::Die(_)), "{got:?}");
     }
 

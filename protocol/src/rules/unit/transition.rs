@@ -77,12 +77,18 @@ impl UnitState {
 
     /// Whether only a redrive can change this state.
     pub fn is_terminal(self) -> bool {
-        matches!(self, UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)
+        matches!(
+            self,
+            UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled
+        )
     }
 
     /// Whether the scheduler handles the unit: ready, leased or retrying.
     pub fn is_live(self) -> bool {
-        matches!(self, UnitState::Ready | UnitState::Leased | UnitState::Retrying)
+        matches!(
+            self,
+            UnitState::Ready | UnitState::Leased | UnitState::Retrying
+        )
     }
 }
 
@@ -98,7 +104,9 @@ pub fn next(state: UnitState, event: UnitEvent) -> Option<UnitState> {
     use UnitEvent as E;
     use UnitState as S;
     match (state, event) {
-        (S::Planned, E::NeedsMet) | (S::Retrying, E::RetryDue) | (S::Leased, E::TakeBack) => Some(S::Ready),
+        (S::Planned, E::NeedsMet) | (S::Retrying, E::RetryDue) | (S::Leased, E::TakeBack) => {
+            Some(S::Ready)
+        }
         (S::Ready, E::Lease) => Some(S::Leased),
         (S::Leased, E::Succeed) => Some(S::Succeeded),
         (S::Leased, E::FailRetryable) => Some(S::Retrying),

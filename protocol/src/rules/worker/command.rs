@@ -51,8 +51,14 @@ mod tests {
             CommandStep::SendRelease,
             "a drain may still be on its way"
         );
-        assert_eq!(next_command(DesiredMode::Work(at(10)), false, at(17)), CommandStep::Done);
-        assert_eq!(next_command(DesiredMode::Work(at(10)), true, at(99)), CommandStep::SendRelease);
+        assert_eq!(
+            next_command(DesiredMode::Work(at(10)), false, at(17)),
+            CommandStep::Done
+        );
+        assert_eq!(
+            next_command(DesiredMode::Work(at(10)), true, at(99)),
+            CommandStep::SendRelease
+        );
     }
 
     proptest! {

@@ -29,7 +29,11 @@ pub fn decide(seen: ConsumerSnapshot, idle_min: Duration) -> ConsumerDecision {
     if seen.alive || seen.idle < idle_min {
         return ConsumerDecision::Keep;
     }
-    if seen.pending == 0 { ConsumerDecision::Remove } else { ConsumerDecision::HandOver }
+    if seen.pending == 0 {
+        ConsumerDecision::Remove
+    } else {
+        ConsumerDecision::HandOver
+    }
 }
 
 #[cfg(test)]

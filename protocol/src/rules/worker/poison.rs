@@ -22,7 +22,10 @@ pub struct PoisonLimits {
 
 impl Default for PoisonLimits {
     fn default() -> PoisonLimits {
-        PoisonLimits { workers_max: 4, vanished_max: 12 }
+        PoisonLimits {
+            workers_max: 4,
+            vanished_max: 12,
+        }
     }
 }
 
@@ -59,7 +62,9 @@ pub enum Suspicion {
 pub fn assess(losses: &[Loss], limits: &PoisonLimits) -> Suspicion {
     let workers = |alone: bool| -> BTreeSet<&str> {
         let with = losses.iter().filter(|loss| !loss.worker.is_empty());
-        with.filter(|loss| loss.alone || !alone).map(|loss| loss.worker.as_str()).collect()
+        with.filter(|loss| loss.alone || !alone)
+            .map(|loss| loss.worker.as_str())
+            .collect()
     };
     let killed = u32::try_from(workers(false).len()).unwrap_or(u32::MAX);
     let proven = workers(true).len() >= PROOFS;
@@ -81,7 +86,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn loss(worker: &str, alone: bool) -> Loss {
-        Loss { worker: worker.into(), alone }
+        Loss {
+            worker: worker.into(),
+            alone,
+        }
     }
 
     #[test]
@@ -92,17 +100,28 @@ mod tests {
         losses.push(loss("b", false));
         assert_eq!(assess(&losses, &limits), Suspicion::RunAlone);
         losses.push(loss("c", false));
-        assert_eq!(assess(&losses, &limits), Suspicion::RunAlone, "in company it may have been another");
+        assert_eq!(
+            assess(&losses, &limits),
+            Suspicion::RunAlone,
+            "in company it may have been another"
+        );
         losses.push(loss("d", true));
         losses.push(loss("d", true));
-        assert_eq!(assess(&losses, &limits), Suspicion::RunAlone, "that one may have been about to die");
+        assert_eq!(
+            assess(&losses, &limits),
+            Suspicion::RunAlone,
+            "that one may have been about to die"
+        );
         losses.push(loss("e", true));
         assert_eq!(assess(&losses, &limits), Suspicion::Poison);
     }
 
     #[test]
     fn unit_that_vanishes_repeatedly_is_parked() {
-        let limits = PoisonLimits { vanished_max: 3, ..PoisonLimits::default() };
+        let limits = PoisonLimits {
+            vanished_max: 3,
+            ..PoisonLimits::default()
+        };
         let mut losses = vec![loss("", false), loss("a", false), loss("", false)];
         assert_eq!(assess(&losses, &limits), Suspicion::None);
         losses.push(loss("", false));

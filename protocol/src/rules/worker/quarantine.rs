@@ -17,7 +17,11 @@ pub struct QuarantineLimits {
 impl Default for QuarantineLimits {
     fn default() -> QuarantineLimits {
         // A worker of long units needs hours for twelve failures; yesterday's failures do not count.
-        QuarantineLimits { refuted_max: 4, barren_max: 12, failure_kept: Duration::from_secs(6 * 3_600) }
+        QuarantineLimits {
+            refuted_max: 4,
+            barren_max: 12,
+            failure_kept: Duration::from_secs(6 * 3_600),
+        }
     }
 }
 
@@ -76,9 +80,14 @@ pub fn assess(worker: &WorkerFacts, peers: &PeerFacts, limits: &QuarantineLimits
     }
     // A worker with mostly successes is healthy.
     let mostly_fails = worker.failed > worker.succeeded;
-    let refuted = worker.refuted >= limits.refuted_max.max(1) && peers.failed * 4 <= peers.succeeded;
+    let refuted =
+        worker.refuted >= limits.refuted_max.max(1) && peers.failed * 4 <= peers.succeeded;
     let barren = worker.succeeded == 0 && worker.alone >= limits.barren_max.max(1);
-    if (mostly_fails && refuted) || barren { Health::Sick } else { Health::Well }
+    if (mostly_fails && refuted) || barren {
+        Health::Sick
+    } else {
+        Health::Well
+    }
 }
 
 #[cfg(test)]
@@ -86,45 +95,143 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: QuarantineLimits =
-        QuarantineLimits { refuted_max: 3, barren_max: 12, failure_kept: Duration::from_secs(60) };
+    const LIMITS: QuarantineLimits = QuarantineLimits {
+        refuted_max: 3,
+        barren_max: 12,
+        failure_kept: Duration::from_secs(60),
+    };
 
     fn facts() -> impl Strategy<Value = (WorkerFacts, PeerFacts)> {
-        (0u32..40, 0u32..40, 0u32..3, 0u32..40, 0u32..3, 0u32..40, 0u32..40, any::<bool>()).prop_map(
-            |(failed, refuted, full, succeeded, workers, others_failed, others_succeeded, shared)| {
-                let (refuted, alone) = (refuted.min(failed), failed - refuted.min(failed));
-                let worker = WorkerFacts { failed, refuted, alone, full: full.min(failed), succeeded };
-                let peers = PeerFacts { workers, failed: others_failed, succeeded: others_succeeded, full: shared };
-                (worker, peers)
-            },
+        (
+            0u32..40,
+            0u32..40,
+            0u32..3,
+            0u32..40,
+            0u32..3,
+            0u32..40,
+            0u32..40,
+            any::<bool>(),
         )
+            .prop_map(
+                |(
+                    failed,
+                    refuted,
+                    full,
+                    succeeded,
+                    workers,
+                    others_failed,
+                    others_succeeded,
+                    shared,
+                )| {
+                    let (refuted, alone) = (refuted.min(failed), failed - refuted.min(failed));
+                    let worker = WorkerFacts {
+                        failed,
+                        refuted,
+                        alone,
+                        full: full.min(failed),
+                        succeeded,
+                    };
+                    let peers = PeerFacts {
+                        workers,
+                        failed: others_failed,
+                        succeeded: others_succeeded,
+                        full: shared,
+                    };
+                    (worker, peers)
+                },
+            )
     }
 
     #[test]
     fn worker_whose_failures_succeed_elsewhere_is_sick() {
-        let peers = PeerFacts { workers: 1, succeeded: 8, failed: 1, ..PeerFacts::default() };
-        let worker = WorkerFacts { failed: 3, refuted: 3, ..WorkerFacts::default() };
+        let peers = PeerFacts {
+            workers: 1,
+            succeeded: 8,
+            failed: 1,
+            ..PeerFacts::default()
+        };
+        let worker = WorkerFacts {
+            failed: 3,
+            refuted: 3,
+            ..WorkerFacts::default()
+        };
         assert_eq!(assess(&worker, &peers, &LIMITS), Health::Sick);
-        assert_eq!(assess(&WorkerFacts { refuted: 2, ..worker }, &peers, &LIMITS), Health::Well);
+        assert_eq!(
+            assess(
+                &WorkerFacts {
+                    refuted: 2,
+                    ..worker
+                },
+                &peers,
+                &LIMITS
+            ),
+            Health::Well
+        );
         let all_stumble = PeerFacts { failed: 6, ..peers };
-        assert_eq!(assess(&worker, &all_stumble, &LIMITS), Health::Well, "others do not do much better");
-        let full = WorkerFacts { failed: 1, full: 1, ..WorkerFacts::default() };
+        assert_eq!(
+            assess(&worker, &all_stumble, &LIMITS),
+            Health::Well,
+            "others do not do much better"
+        );
+        let full = WorkerFacts {
+            failed: 1,
+            full: 1,
+            ..WorkerFacts::default()
+        };
         assert_eq!(assess(&full, &peers, &LIMITS), Health::NoSpace);
-        assert_eq!(assess(&full, &PeerFacts { full: true, ..peers }, &LIMITS), Health::Well, "the destination is full");
+        assert_eq!(
+            assess(
+                &full,
+                &PeerFacts {
+                    full: true,
+                    ..peers
+                },
+                &LIMITS
+            ),
+            Health::Well,
+            "the destination is full"
+        );
     }
 
     #[test]
     fn worker_without_a_success_is_sick_where_others_do_well() {
-        let peers = PeerFacts { workers: 1, succeeded: 500, ..PeerFacts::default() };
-        let worker = WorkerFacts { failed: 4_000, alone: 12, ..WorkerFacts::default() };
+        let peers = PeerFacts {
+            workers: 1,
+            succeeded: 500,
+            ..PeerFacts::default()
+        };
+        let worker = WorkerFacts {
+            failed: 4_000,
+            alone: 12,
+            ..WorkerFacts::default()
+        };
         assert_eq!(assess(&worker, &peers, &LIMITS), Health::Sick);
         assert_eq!(
-            assess(&WorkerFacts { alone: 11, ..worker }, &peers, &LIMITS),
+            assess(
+                &WorkerFacts {
+                    alone: 11,
+                    ..worker
+                },
+                &peers,
+                &LIMITS
+            ),
             Health::Well,
             "their steps fail everywhere"
         );
-        assert_eq!(assess(&WorkerFacts { succeeded: 1, ..worker }, &peers, &LIMITS), Health::Well);
-        assert!(does_well(12, 1, &LIMITS) && !does_well(11, 0, &LIMITS) && !does_well(12, 2, &LIMITS));
+        assert_eq!(
+            assess(
+                &WorkerFacts {
+                    succeeded: 1,
+                    ..worker
+                },
+                &peers,
+                &LIMITS
+            ),
+            Health::Well
+        );
+        assert!(
+            does_well(12, 1, &LIMITS) && !does_well(11, 0, &LIMITS) && !does_well(12, 2, &LIMITS)
+        );
     }
 
     proptest! {

@@ -13,7 +13,10 @@ pub struct RestartBudget {
 
 impl Default for RestartBudget {
     fn default() -> RestartBudget {
-        RestartBudget { restarts_max: 5, window: Duration::from_secs(60) }
+        RestartBudget {
+            restarts_max: 5,
+            window: Duration::from_secs(60),
+        }
     }
 }
 
@@ -28,8 +31,15 @@ pub enum RestartDecision {
 
 /// Decides after a crash at `now`, given the earlier ones in any order.
 pub fn decide(budget: RestartBudget, earlier: &[Timestamp], now: Timestamp) -> RestartDecision {
-    let recent = earlier.iter().filter(|at| now.since(**at) < budget.window).count();
-    if recent >= budget.restarts_max { RestartDecision::GiveUp } else { RestartDecision::Restart }
+    let recent = earlier
+        .iter()
+        .filter(|at| now.since(**at) < budget.window)
+        .count();
+    if recent >= budget.restarts_max {
+        RestartDecision::GiveUp
+    } else {
+        RestartDecision::Restart
+    }
 }
 
 #[cfg(test)]
@@ -38,10 +48,19 @@ mod tests {
 
     #[test]
     fn a_crash_loop_gives_up_and_rare_crashes_do_not() {
-        let budget = RestartBudget { restarts_max: 2, window: Duration::from_secs(10) };
+        let budget = RestartBudget {
+            restarts_max: 2,
+            window: Duration::from_secs(10),
+        };
         let at = |s: i64| Timestamp(s * 1_000_000);
         assert_eq!(decide(budget, &[at(1)], at(2)), RestartDecision::Restart);
-        assert_eq!(decide(budget, &[at(1), at(2)], at(3)), RestartDecision::GiveUp);
-        assert_eq!(decide(budget, &[at(1), at(2)], at(20)), RestartDecision::Restart);
+        assert_eq!(
+            decide(budget, &[at(1), at(2)], at(3)),
+            RestartDecision::GiveUp
+        );
+        assert_eq!(
+            decide(budget, &[at(1), at(2)], at(20)),
+            RestartDecision::Restart
+        );
     }
 }

@@ -22,16 +22,26 @@ pub struct ApprovalFile {
 impl StepForm for ApprovalFile {
     fn compile(&self, file: &StepFile, compiler: &mut Compiler<'_>) -> Action {
         if file.needs.is_empty() {
-            let message = format!("approval {:?} needs nothing, so there is nothing to approve yet", file.id);
+            let message = format!(
+                "approval {:?} needs nothing, so there is nothing to approve yet",
+                file.id
+            );
             compiler.blame(&format!("id: {}", file.id), message, "add `needs: [step]`");
         }
         if self.role.trim().is_empty() {
-            compiler.blame("role", format!("approval {:?} names no role", file.id), "write `role: approver`");
+            compiler.blame(
+                "role",
+                format!("approval {:?} names no role", file.id),
+                "write `role: approver`",
+            );
         }
         if let Some(Err(wrong)) = self.when.as_deref().map(Condition::parse) {
             compiler.blame("when", wrong.to_string(), wrong.hint);
         }
-        Action::Approval { role: self.role.clone(), when: self.when.clone() }
+        Action::Approval {
+            role: self.role.clone(),
+            when: self.when.clone(),
+        }
     }
 
     fn due(&self) -> Option<Span> {

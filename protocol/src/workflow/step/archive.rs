@@ -36,8 +36,17 @@ impl StepForm for ArchiveFile {
     fn compile(&self, _: &StepFile, compiler: &mut Compiler<'_>) -> Action {
         if !CLASSES.contains(&self.class.as_str()) {
             let hint = yaml::suggest(&self.class, &CLASSES);
-            compiler.blame(&self.class, format!("{:?} is no storage class", self.class), hint);
+            compiler.blame(
+                &self.class,
+                format!("{:?} is no storage class", self.class),
+                hint,
+            );
         }
-        Action::units(Kind::Transfer, TaskSpec::Archive(ArchiveTask { class: self.class.clone() }))
+        Action::units(
+            Kind::Transfer,
+            TaskSpec::Archive(ArchiveTask {
+                class: self.class.clone(),
+            }),
+        )
     }
 }

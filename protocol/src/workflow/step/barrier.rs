@@ -37,21 +37,35 @@ impl StepForm for BarrierFile {
         if file.needs.is_empty() {
             compiler.blame(
                 &needle,
-                format!("barrier {:?} needs nothing, so it holds nothing together", file.id),
+                format!(
+                    "barrier {:?} needs nothing, so it holds nothing together",
+                    file.id
+                ),
                 "add `needs: [step]`",
             );
         }
         if let Require::Fraction(share) = self.require
             && !(0.0..=1.0).contains(&share)
         {
-            compiler.blame("fraction", format!("fraction {share} is not between 0 and 1"), "0.9 means nine in ten");
+            compiler.blame(
+                "fraction",
+                format!("fraction {share} is not between 0 and 1"),
+                "0.9 means nine in ten",
+            );
         }
         if self.batch_units == Some(0) {
-            compiler.blame("batch_units", "batch_units is 0".into(), "a batch has at least one unit");
+            compiler.blame(
+                "batch_units",
+                "batch_units is 0".into(),
+                "a batch has at least one unit",
+            );
         }
         let until = self.until.as_deref().and_then(|text| {
-            let moment =
-                Timestamp::parse(text).or_else(|| Span::parse(text).ok().map(|span| compiler.now.after(span.0)));
+            let moment = Timestamp::parse(text).or_else(|| {
+                Span::parse(text)
+                    .ok()
+                    .map(|span| compiler.now.after(span.0))
+            });
             if moment.is_none() {
                 compiler.blame(
                     text,
@@ -61,9 +75,20 @@ impl StepForm for BarrierFile {
             }
             moment
         });
-        let policy = BarrierPolicy { require: self.require.into(), budget: self.failure_budget.map(Into::into), until };
-        let deadline_us = self.deadline.map(|d| i64::try_from(d.0.as_micros()).unwrap_or(i64::MAX));
-        Action::Barrier { scope: self.scope, batch_units: self.batch_units.unwrap_or(BATCH_UNITS), policy, deadline_us }
+        let policy = BarrierPolicy {
+            require: self.require.into(),
+            budget: self.failure_budget.map(Into::into),
+            until,
+        };
+        let deadline_us = self
+            .deadline
+            .map(|d| i64::try_from(d.0.as_micros()).unwrap_or(i64::MAX));
+        Action::Barrier {
+            scope: self.scope,
+            batch_units: self.batch_units.unwrap_or(BATCH_UNITS),
+            policy,
+            deadline_us,
+        }
     }
 }
 
@@ -71,9 +96,12 @@ impl Compiler<'_> {
     /// A barrier over barriers must be at least as wide as what it holds.
     pub(in crate::workflow) fn check_barriers(&mut self, steps: &[Step]) {
         for step in steps {
-            let Action::Barrier { scope, .. } = &step.action else { continue };
+            let Action::Barrier { scope, .. } = &step.action else {
+                continue;
+            };
             for need in &step.needs {
-                let Some(Action::Barrier { scope: inner, .. }) = steps.get(usize::from(need.0)).map(|s| &s.action)
+                let Some(Action::Barrier { scope: inner, .. }) =
+                    steps.get(usize::from(need.0)).map(|s| &s.action)
                 else {
                     continue;
                 };
@@ -85,7 +113,11 @@ impl Compiler<'_> {
                         scope.as_str(),
                         inner.as_str()
                     );
-                    self.blame(&needle, message, "only a barrier of scope job can hold other barriers");
+                    self.blame(
+                        &needle,
+                        message,
+                        "only a barrier of scope job can hold other barriers",
+                    );
                 }
             }
         }

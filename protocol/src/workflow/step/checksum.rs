@@ -17,6 +17,11 @@ pub struct ChecksumFile {
 
 impl StepForm for ChecksumFile {
     fn compile(&self, _: &StepFile, _: &mut Compiler<'_>) -> Action {
-        Action::units(Kind::Transfer, TaskSpec::Checksum(ChecksumTask { algorithm: self.algorithm }))
+        Action::units(
+            Kind::Transfer,
+            TaskSpec::Checksum(ChecksumTask {
+                algorithm: self.algorithm,
+            }),
+        )
     }
 }

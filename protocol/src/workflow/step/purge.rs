@@ -60,11 +60,20 @@ impl Compiler<'_> {
         for (at, file) in files.iter().enumerate() {
             let Some(purge) = &file.purge else { continue };
             let keep = self.transfer_before(&purge.keep, "keep", at, steps);
-            let of = purge.of.as_ref().map(|of| self.transfer_before(of, "of", at, steps));
+            let of = purge
+                .of
+                .as_ref()
+                .map(|of| self.transfer_before(of, "of", at, steps));
             if purge.of.as_ref() == Some(&purge.keep) {
-                self.blame("keep", format!("step {:?} purges the copy it keeps", file.id), "keep another step's copy");
+                self.blame(
+                    "keep",
+                    format!("step {:?} purges the copy it keeps", file.id),
+                    "keep another step's copy",
+                );
             }
-            let (Some(keep), Some(of)) = (keep, of.map_or(Some(Vec::new()), |of| of)) else { continue };
+            let (Some(keep), Some(of)) = (keep, of.map_or(Some(Vec::new()), |of| of)) else {
+                continue;
+            };
             if let Action::Units { task, reads, .. } = &mut steps[at].action
                 && let TaskSpec::Purge(task) = Arc::make_mut(task)
             {
@@ -75,23 +84,49 @@ impl Compiler<'_> {
 
     /// Targets to the copy of the transfer called `id`, which the step at `at` must need, directly or through others:
     /// otherwise it might not be there yet.
-    fn transfer_before(&mut self, id: &str, word: &str, at: usize, steps: &[Step]) -> Option<Vec<String>> {
+    fn transfer_before(
+        &mut self,
+        id: &str,
+        word: &str,
+        at: usize,
+        steps: &[Step],
+    ) -> Option<Vec<String>> {
         let found = steps.iter().position(|step| step.id == id);
         let transfer = found.filter(|no| match &steps[*no].action {
             Action::Units { task, .. } => task.transfer().is_some(),
             _ => false,
         });
         let Some(no) = transfer else {
-            let known: Vec<&str> = steps.iter().filter(|step| is_transfer(step)).map(|step| step.id.as_str()).collect();
-            self.blame(id, format!("{word}: {id:?} is no transfer step"), yaml::suggest(id, &known));
+            let known: Vec<&str> = steps
+                .iter()
+                .filter(|step| is_transfer(step))
+                .map(|step| step.id.as_str())
+                .collect();
+            self.blame(
+                id,
+                format!("{word}: {id:?} is no transfer step"),
+                yaml::suggest(id, &known),
+            );
             return None;
         };
         if !is_needed(steps, at, no) {
-            let message = format!("step {:?} does not need {id:?}, whose copy it speaks of", steps[at].id);
-            self.blame(&format!("id: {}", steps[at].id), message, format!("add {id} to its needs"));
+            let message = format!(
+                "step {:?} does not need {id:?}, whose copy it speaks of",
+                steps[at].id
+            );
+            self.blame(
+                &format!("id: {}", steps[at].id),
+                message,
+                format!("add {id} to its needs"),
+            );
             return None;
         }
-        Some(targets(steps, StepNo(no as u16)).into_iter().map(str::to_owned).collect())
+        Some(
+            targets(steps, StepNo(no as u16))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        )
     }
 }
 

@@ -24,7 +24,10 @@ impl StepForm for QcFile {
         let path = compiler.absolute(&self.policy);
         let task = (compiler.policies)(&path).unwrap_or_else(|problem| {
             compiler.problems.push(problem);
-            QcTask { policy: String::new(), digest: String::new() }
+            QcTask {
+                policy: String::new(),
+                digest: String::new(),
+            }
         });
         Action::units(Kind::Qc, TaskSpec::Qc(task))
     }

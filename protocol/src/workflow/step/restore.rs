@@ -31,12 +31,24 @@ impl StepForm for RestoreFile {
     fn compile(&self, _: &StepFile, compiler: &mut Compiler<'_>) -> Action {
         let tier = self.tier.unwrap_or_default();
         if self.days == Some(0) {
-            compiler.blame("days", "days is 0".into(), "a readable copy is kept for at least a day");
+            compiler.blame(
+                "days",
+                "days is 0".into(),
+                "a readable copy is kept for at least a day",
+            );
         }
-        let usual = if tier == RestoreTier::Expedited { LOOK_EXPEDITED } else { LOOK };
+        let usual = if tier == RestoreTier::Expedited {
+            LOOK_EXPEDITED
+        } else {
+            LOOK
+        };
         let look = self.look.map_or(usual, |span| span.0);
         let look_again_us = u64::try_from(look.as_micros()).unwrap_or(u64::MAX);
-        let task = RestoreTask { days: self.days.unwrap_or(DAYS), tier, look_again_us };
+        let task = RestoreTask {
+            days: self.days.unwrap_or(DAYS),
+            tier,
+            look_again_us,
+        };
         Action::units(Kind::Transfer, TaskSpec::Restore(task))
     }
 }

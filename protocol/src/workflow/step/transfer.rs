@@ -53,9 +53,14 @@ impl<'de> Deserialize<'de> for Verify {
             return Ok(Verify(None));
         }
         let known = HashAlgorithm::ALL.map(HashAlgorithm::as_str);
-        HashAlgorithm::parse(&text).map(|a| Verify(Some(a))).ok_or_else(|| {
-            de::Error::custom(format!("unknown hash {text:?}: {} or none", crate::yaml::suggest(&text, &known)))
-        })
+        HashAlgorithm::parse(&text)
+            .map(|a| Verify(Some(a)))
+            .ok_or_else(|| {
+                de::Error::custom(format!(
+                    "unknown hash {text:?}: {} or none",
+                    crate::yaml::suggest(&text, &known)
+                ))
+            })
     }
 }
 
@@ -73,7 +78,9 @@ impl StepForm for TransferFile {
         let to = compiler.target(&self.to);
         compiler.outside_library(&self.to, &to);
         let verify = self.verify.map_or(Some(HashAlgorithm::Xxh128), |v| v.0);
-        if self.mhl && verify.is_none_or(|a| a == HashAlgorithm::Crc64nvme || a == HashAlgorithm::Sha256) {
+        if self.mhl
+            && verify.is_none_or(|a| a == HashAlgorithm::Crc64nvme || a == HashAlgorithm::Sha256)
+        {
             compiler.blame(
                 "mhl",
                 "mhl: true needs a verify hash that ASC MHL knows".into(),
@@ -81,7 +88,13 @@ impl StepForm for TransferFile {
             );
         }
         let (job, mhl, hashes) = (compiler.job_id.to_owned(), self.mhl, self.hashes.clone());
-        let task = TransferTask { to, verify, hashes, job, mhl };
+        let task = TransferTask {
+            to,
+            verify,
+            hashes,
+            job,
+            mhl,
+        };
         let task = match self.replace {
             None => TaskSpec::Transfer(task),
             Some(ReplaceFile::Versioned) => {
@@ -109,34 +122,63 @@ impl Compiler<'_> {
         if let Err(error) = template::check(to) {
             self.blame(to, error.to_string(), "write file:./landing/{title}/{file}");
         }
-        let Some((scheme, path)) = Scheme::split(to).filter(|(scheme, _)| scheme.is_writable()) else {
-            let hint = "write file:./landing/{title}/{file}, s3://bucket/{path} or gs://bucket/{path}";
-            self.blame(to, format!("target {to:?} is no place that can be written to"), hint);
+        let Some((scheme, path)) = Scheme::split(to).filter(|(scheme, _)| scheme.is_writable())
+        else {
+            let hint =
+                "write file:./landing/{title}/{file}, s3://bucket/{path} or gs://bucket/{path}";
+            self.blame(
+                to,
+                format!("target {to:?} is no place that can be written to"),
+                hint,
+            );
             return to.to_owned();
         };
         if !path.contains('{') {
-            self.blame(to, format!("target {to:?} is the same file for every asset"), "add {file} or {path}");
+            self.blame(
+                to,
+                format!("target {to:?} is the same file for every asset"),
+                "add {file} or {path}",
+            );
         }
-        if path.split('/').any(|part| part == "..") && path.find('{').is_some_and(|open| path[open..].contains("..")) {
-            self.blame(to, format!("target {to:?} climbs up after a placeholder"), "remove the ..");
+        if path.split('/').any(|part| part == "..")
+            && path
+                .find('{')
+                .is_some_and(|open| path[open..].contains(".."))
+        {
+            self.blame(
+                to,
+                format!("target {to:?} climbs up after a placeholder"),
+                "remove the ..",
+            );
         }
         if scheme.is_bucket() {
             let parts: Vec<&str> = path.split('/').collect();
             let named = parts[0].len() >= 3 && !parts[0].contains(['{', '}']);
-            if !named || parts.len() < 2 || parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
-                let hint =
-                    "write s3://bucket/prefix/{title}/{file}: the bucket itself, and keys without empty names or ..";
-                self.blame(to, format!("target {to:?} names no object of a bucket"), hint);
+            if !named
+                || parts.len() < 2
+                || parts.iter().any(|part| matches!(*part, "" | "." | ".."))
+            {
+                let hint = "write s3://bucket/prefix/{title}/{file}: the bucket itself, and keys without empty names or ..";
+                self.blame(
+                    to,
+                    format!("target {to:?} names no object of a bucket"),
+                    hint,
+                );
             }
             return to.to_owned();
         }
-        format!("file:{}", self.absolute(path.strip_prefix("//").unwrap_or(path)))
+        format!(
+            "file:{}",
+            self.absolute(path.strip_prefix("//").unwrap_or(path))
+        )
     }
 }
 
 /// The seal a transfer implies. `library` is the tree the job's assets are in, when it is one.
 pub(in crate::workflow) fn seal_of(no: StepNo, step: &Step, library: Option<&str>) -> Option<Step> {
-    let Action::Units { task, .. } = &step.action else { return None };
+    let Action::Units { task, .. } = &step.action else {
+        return None;
+    };
     let transfer = task.transfer()?;
     if !transfer.mhl {
         return None;
@@ -148,9 +190,15 @@ pub(in crate::workflow) fn seal_of(no: StepNo, step: &Step, library: Option<&str
     };
     // A copy that keeps every path continues the histories of the library, whichever copies were made in between. The
     // journal of any other copy names the source of each file, whose histories the file is compared with.
-    let whole = transfer.to.strip_prefix(&seal.root).is_some_and(|rest| rest == "/{path}");
+    let whole = transfer
+        .to
+        .strip_prefix(&seal.root)
+        .is_some_and(|rest| rest == "/{path}");
     let seal = match library.filter(|_| whole) {
-        Some(library) => TaskSpec::SealCopy { seal, from: library.to_owned() },
+        Some(library) => TaskSpec::SealCopy {
+            seal,
+            from: library.to_owned(),
+        },
         None => TaskSpec::Seal(seal),
     };
     Some(Step {
@@ -159,6 +207,9 @@ pub(in crate::workflow) fn seal_of(no: StepNo, step: &Step, library: Option<&str
         retry: RetryPolicy::default(),
         on_failure: OnFailure::Hold,
         due_us: None,
-        action: Action::Seal { of: no, task: Arc::new(seal) },
+        action: Action::Seal {
+            of: no,
+            task: Arc::new(seal),
+        },
     })
 }

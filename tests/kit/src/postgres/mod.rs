@@ -52,11 +52,15 @@ impl PostgresServer {
         let dir = tempfile::tempdir().expect("makes a directory");
         if getuid().is_root() {
             // Directories on the way to it may be root's alone.
-            std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("opens it");
+            std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755))
+                .expect("opens it");
             let (user, group) = (id_of("-u"), id_of("-g"));
             chown(dir.path(), Some(user), Some(group)).expect("root may give a directory away");
         }
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("finds a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("finds a free port")
+            .port();
         let mut server = PostgresServer {
             dir,
             binaries,
@@ -82,10 +86,23 @@ impl PostgresServer {
             .command("initdb")
             .arg("-D")
             .arg(self.files())
-            .args(["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+            .args([
+                "-U",
+                ROLE,
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ])
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         template::keep(&self.binaries, &self.files());
     }
 
@@ -96,7 +113,10 @@ impl PostgresServer {
 
     /// URL of a database.
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://{ROLE}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!(
+            "postgres://{ROLE}@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
     }
 
     /// The server's first process; 0 while it is stopped.
@@ -112,38 +132,81 @@ impl PostgresServer {
     /// Makes an empty database; returns its URL.
     pub fn create_database(&self, name: &str) -> String {
         let made = Command::new(self.binaries.join("createdb"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, name])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                ROLE,
+                name,
+            ])
             .output()
             .expect("createdb runs");
-        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "createdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         self.url_of(name)
     }
 
     /// Starts a session that runs these statements and stays open until the value is dropped.
     pub fn hold(&self, database: &str, statements: &str) -> Held {
         let mut psql = Command::new(self.binaries.join("psql"));
-        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtq"]);
-        let mut session = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("psql runs");
+        psql.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            ROLE,
+            "-d",
+            database,
+            "-XAtq",
+        ]);
+        let mut session = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("psql runs");
         let input = session.stdin.as_mut().expect("it was asked for");
-        std::io::Write::write_all(input, format!("{statements};\n").as_bytes()).expect("psql reads");
+        std::io::Write::write_all(input, format!("{statements};\n").as_bytes())
+            .expect("psql reads");
         Held(session)
     }
 
     /// The same as [`PostgresServer::sql`], or nothing while the server does not answer.
     pub fn ask(&self, database: &str, statement: &str) -> Option<String> {
         let asked = Command::new(self.binaries.join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                ROLE,
+                "-d",
+                database,
+                "-XAtc",
+                statement,
+            ])
             .env("PGCONNECT_TIMEOUT", "2")
             .output()
             .expect("psql runs");
-        asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim_end().to_owned())
+        asked
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&asked.stdout).trim_end().to_owned())
     }
 
     /// Asks the same server again and again, over a connection that stays open: the first row, or nothing while the server
     /// does not answer. A statement may be sent twice, so it must only read.
     pub fn poll(&self, database: &str, query: &str) -> Option<String> {
         let mut sessions = self.sessions.lock();
-        let session = sessions.entry(database.to_owned()).or_insert_with(|| Session::start(self.url_of(database)));
+        let session = sessions
+            .entry(database.to_owned())
+            .or_insert_with(|| Session::start(self.url_of(database)));
         session.ask(query)
     }
 
@@ -155,17 +218,33 @@ impl PostgresServer {
     /// The same with hash joins over index scans only: with missing or stale statistics the server may plan a scan of a
     /// whole table for each row of another, which takes hours over a million rows.
     pub fn sql_by_hash(&self, database: &str, statement: &str) -> String {
-        let off = ["seqscan", "bitmapscan", "nestloop", "mergejoin"].map(|path| format!("-c enable_{path}=off"));
+        let off = ["seqscan", "bitmapscan", "nestloop", "mergejoin"]
+            .map(|path| format!("-c enable_{path}=off"));
         self.sql_with(database, statement, &off.join(" "))
     }
 
     fn sql_with(&self, database: &str, statement: &str, options: &str) -> String {
         let ran = Command::new(self.binaries.join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", ROLE, "-d", database, "-XAtc", statement])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                ROLE,
+                "-d",
+                database,
+                "-XAtc",
+                statement,
+            ])
             .env("PGOPTIONS", options)
             .output()
             .expect("psql runs");
-        assert!(ran.status.success(), "{statement}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert!(
+            ran.status.success(),
+            "{statement}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
         String::from_utf8_lossy(&ran.stdout).trim_end().to_owned()
     }
 
@@ -213,14 +292,21 @@ impl PostgresServer {
         let deadline = Instant::now() + START_MAX;
         while !self.try_start(deadline) {
             // After a kill its last processes may hold the shared memory for a moment.
-            assert!(Instant::now() < deadline, "PostgreSQL does not start: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "PostgreSQL does not start: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Whether it takes connections; `false` when it ended instead.
     fn try_start(&mut self, deadline: Instant) -> bool {
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"));
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"));
         let log = log.expect("opens the log");
         let mut server = self
             .command("postgres")
@@ -229,7 +315,14 @@ impl PostgresServer {
             .arg("-k")
             .arg(self.dir.path())
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(["-c", "fsync=on", "-c", "shared_buffers=128MB", "-c", "max_wal_size=1GB"])
+            .args([
+                "-c",
+                "fsync=on",
+                "-c",
+                "shared_buffers=128MB",
+                "-c",
+                "max_wal_size=1GB",
+            ])
             .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(log)
@@ -242,7 +335,12 @@ impl PostgresServer {
             }
             let state = std::fs::read_to_string(&pid_file).unwrap_or_default();
             let own = state.lines().next().and_then(|line| line.parse().ok()) == Some(server.id());
-            if own && state.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
+            if own
+                && state
+                    .lines()
+                    .nth(7)
+                    .is_some_and(|line| line.trim() == "ready")
+            {
                 self.server = Some(server);
                 return true;
             }
@@ -255,7 +353,9 @@ impl PostgresServer {
 
     /// Asks every role but the owner for its password from now on.
     pub fn ask_for_passwords(&self) {
-        let rules = format!("host all {ROLE} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
+        let rules = format!(
+            "host all {ROLE} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        );
         // Its owner stays as it is.
         std::fs::write(self.files().join("pg_hba.conf"), rules).expect("writes");
         self.sql("postgres", "SELECT pg_reload_conf()");
@@ -276,7 +376,8 @@ impl PostgresServer {
             std::fs::write(&path, text).expect("writes");
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closes it");
             if getuid().is_root() {
-                chown(&path, Some(id_of("-u")), Some(id_of("-g"))).expect("root may give a file away");
+                chown(&path, Some(id_of("-u")), Some(id_of("-g")))
+                    .expect("root may give a file away");
             }
         }
         self.sql("postgres", "ALTER SYSTEM SET ssl = on");
@@ -292,13 +393,19 @@ impl PostgresServer {
     pub fn give(&self, dir: &Path) {
         std::fs::create_dir_all(dir).expect("makes a directory");
         // Directories on the way to it may be root's alone.
-        for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(std::env::temp_dir())) {
+        for above in dir
+            .ancestors()
+            .skip(1)
+            .take_while(|above| above.starts_with(std::env::temp_dir()))
+        {
             if *above != std::env::temp_dir() {
-                std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).expect("opens it");
+                std::fs::set_permissions(above, PermissionsExt::from_mode(0o755))
+                    .expect("opens it");
             }
         }
         if getuid().is_root() {
-            chown(dir, Some(id_of("-u")), Some(id_of("-g"))).expect("root may give a directory away");
+            chown(dir, Some(id_of("-u")), Some(id_of("-g")))
+                .expect("root may give a directory away");
         }
     }
 
@@ -314,10 +421,21 @@ impl PostgresServer {
     fn command(&self, name: &str) -> Command {
         let binary = self.binaries.join(name);
         // Its variables are the server's alone, not those of the program that changes the user.
-        let pairs = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         let mut command = if getuid().is_root() {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid", SYSTEM_USER, "--regid", SYSTEM_USER, "--clear-groups", "--", "env"]);
+            command.args([
+                "--reuid",
+                SYSTEM_USER,
+                "--regid",
+                SYSTEM_USER,
+                "--clear-groups",
+                "--",
+                "env",
+            ]);
             command
         } else {
             Command::new("env")
@@ -357,14 +475,23 @@ fn signal(process: &Child, signal: Signal) {
 }
 
 fn children_of(pid: u32) -> Vec<i32> {
-    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let listed =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 fn id_of(which: &str) -> u32 {
-    let asked = Command::new("id").args([which, SYSTEM_USER]).output().expect("id runs");
+    let asked = Command::new("id")
+        .args([which, SYSTEM_USER])
+        .output()
+        .expect("id runs");
     let text = String::from_utf8_lossy(&asked.stdout);
-    text.trim().parse().expect("the package makes the user: run ops/setup.sh")
+    text.trim()
+        .parse()
+        .expect("the package makes the user: run ops/setup.sh")
 }
 
 /// The directory of the server's programs: from PATH, else the newest of those Debian installs beside each other.
@@ -372,9 +499,15 @@ fn binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).find(|dir| has_programs(dir));
     on_path.or_else(|| {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin"));
+        let versions = std::fs::read_dir("/usr/lib/postgresql")
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path().join("bin"));
         let number = |dir: &PathBuf| -> u32 {
-            let version = dir.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+            let version = dir
+                .parent()
+                .and_then(Path::file_name)
+                .and_then(|name| name.to_str());
             version.and_then(|name| name.parse().ok()).unwrap_or(0)
         };
         versions.filter(|dir| has_programs(dir)).max_by_key(number)
@@ -382,5 +515,7 @@ fn binaries() -> Option<PathBuf> {
 }
 
 fn has_programs(dir: &Path) -> bool {
-    ["postgres", "initdb", "createdb", "psql"].iter().all(|name| dir.join(name).exists())
+    ["postgres", "initdb", "createdb", "psql"]
+        .iter()
+        .all(|name| dir.join(name).exists())
 }

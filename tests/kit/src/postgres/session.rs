@@ -32,13 +32,21 @@ impl Session {
     /// answer.
     pub(super) fn ask(&self, statement: &str) -> Option<String> {
         let (answer, answered) = channel();
-        self.questions.send(Question { statement: statement.to_owned(), answer }).ok()?;
+        self.questions
+            .send(Question {
+                statement: statement.to_owned(),
+                answer,
+            })
+            .ok()?;
         answered.recv().ok()?
     }
 }
 
 fn serve(url: &str, questions: &Receiver<Question>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
     let mut client = None;
     for question in questions {
         let answer = runtime.block_on(async {
@@ -61,14 +69,23 @@ fn serve(url: &str, questions: &Receiver<Question>) {
 async fn ask(url: &str, kept: Option<Client>, statement: &str) -> Option<(Client, String)> {
     let client = match kept {
         Some(client) => client,
-        None => tokio::time::timeout(CONNECT_MAX, connect(url)).await.ok()??,
+        None => tokio::time::timeout(CONNECT_MAX, connect(url))
+            .await
+            .ok()??,
     };
-    let messages = tokio::time::timeout(ANSWER_MAX, client.simple_query(statement)).await.ok()?.ok()?;
+    let messages = tokio::time::timeout(ANSWER_MAX, client.simple_query(statement))
+        .await
+        .ok()?
+        .ok()?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
-    let columns = row.map(|row| (0..row.len()).map(|at| row.get(at).unwrap_or_default()).collect::<Vec<_>>());
+    let columns = row.map(|row| {
+        (0..row.len())
+            .map(|at| row.get(at).unwrap_or_default())
+            .collect::<Vec<_>>()
+    });
     Some((client, columns.unwrap_or_default().join("|")))
 }
 

@@ -7,13 +7,26 @@ use std::process::Command;
 /// Where the template of these programs is kept. Programs that were replaced have a template of their own.
 fn path(binaries: &Path) -> Option<PathBuf> {
     let initdb = binaries.join("initdb").metadata().ok()?;
-    let name = format!("postgres-{}-{}-{}", getuid().as_raw(), initdb.len(), initdb.mtime());
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kit").join(name))
+    let name = format!(
+        "postgres-{}-{}-{}",
+        getuid().as_raw(),
+        initdb.len(),
+        initdb.mtime()
+    );
+    Some(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/kit")
+            .join(name),
+    )
 }
 
 /// Copies with owners and modes. `false` when that fails: no template may have been made yet.
 fn copy(from: &Path, to: &Path) -> bool {
-    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).output();
+    let copied = Command::new("cp")
+        .args(["-a", "--reflink=auto"])
+        .arg(from)
+        .arg(to)
+        .output();
     copied.is_ok_and(|copied| copied.status.success())
 }
 
@@ -25,7 +38,9 @@ pub(super) fn restore(binaries: &Path, to: &Path) -> bool {
 /// Keeps a copy of a data directory that no server has used. It gets its name when it is complete; another test may have
 /// been faster.
 pub(super) fn keep(binaries: &Path, from: &Path) {
-    let Some(template) = path(binaries) else { return };
+    let Some(template) = path(binaries) else {
+        return;
+    };
     let draft = template.with_extension(format!("{:08x}", fastrand::u32(..)));
     let above = template.parent().map_or(Ok(()), std::fs::create_dir_all);
     if above.is_err() || !copy(from, &draft) || std::fs::rename(&draft, &template).is_err() {

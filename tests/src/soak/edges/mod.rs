@@ -23,7 +23,11 @@ use victim::Victim;
 use watch::Watch;
 
 /// Autovacuum never runs, so that no table has statistics but those that the product asks for.
-const SETUP: Setup = Setup { settings: &["autovacuum=off"], workers: 3, slots: "noop=48,transfer=4,qc=0,sync=0" };
+const SETUP: Setup = Setup {
+    settings: &["autovacuum=off"],
+    workers: 3,
+    slots: "noop=48,transfer=4,qc=0,sync=0",
+};
 /// Rounds that are open at a time.
 const OPEN_MAX: usize = 2;
 const TICK: Duration = Duration::from_millis(100);
@@ -128,10 +132,17 @@ impl Soak {
     fn start(seed: u64, sizes: Sizes) -> Soak {
         let mut cluster = Cluster::start(&SETUP);
         let bucket = Bucket::invent(sizes.rows);
-        cluster.fleet.scratch.write("storage.yaml", bucket.settings());
+        cluster
+            .fleet
+            .scratch
+            .write("storage.yaml", bucket.settings());
         let (started, mut violations) = (Instant::now(), Vec::new());
         while cluster.leader().is_none() {
-            assert!(started.elapsed() < START_MAX, "no coordinator leads: {}", cluster.stories());
+            assert!(
+                started.elapsed() < START_MAX,
+                "no coordinator leads: {}",
+                cluster.stories()
+            );
             violations.extend(cluster.supervise());
             std::thread::sleep(TICK);
         }
@@ -161,7 +172,10 @@ impl Soak {
             struck: Instant::now(),
             witnesses: Witnesses::default(),
             read: 0,
-            outcome: Outcome { violations, ..Outcome::default() },
+            outcome: Outcome {
+                violations,
+                ..Outcome::default()
+            },
         }
     }
 
@@ -175,7 +189,9 @@ impl Soak {
 
     /// Whether each phase has been struck by a leader failover, or has missed it too often.
     fn has_met_all(&self) -> bool {
-        self.unmet.values().all(|missed| *missed >= round::MISSED_MAX)
+        self.unmet
+            .values()
+            .all(|missed| *missed >= round::MISSED_MAX)
     }
 
     /// Whether an open round has not met its leader failover yet. Its phase may be short, so nothing that takes long is done
@@ -189,21 +205,35 @@ impl Soak {
     fn draw(&mut self, again: bool) {
         if self.left.is_empty() {
             let open: Vec<Phase> = self.open.iter().map(Round::phase).collect();
-            let unmet = self.unmet.iter().filter(|(_, missed)| **missed < round::MISSED_MAX).map(|(phase, _)| *phase);
+            let unmet = self
+                .unmet
+                .iter()
+                .filter(|(_, missed)| **missed < round::MISSED_MAX)
+                .map(|(phase, _)| *phase);
             self.left = unmet.filter(|phase| !open.contains(phase)).collect();
             if self.left.is_empty() && again {
                 self.left = Phase::ALL.to_vec();
             }
             self.random.shuffle(&mut self.left);
         }
-        let Some(phase) = self.left.last().copied() else { return };
+        let Some(phase) = self.left.last().copied() else {
+            return;
+        };
         // A database that is away takes no job; the same phase is drawn at the next look.
         let drawn = (phase, self.unmet.get(&phase).copied());
-        let begun = Round::begin(drawn, self.drawn, &self.sizes, &self.cluster, &mut self.random);
+        let begun = Round::begin(
+            drawn,
+            self.drawn,
+            &self.sizes,
+            &self.cluster,
+            &mut self.random,
+        );
         let Some(round) = begun else {
             self.refused += 1;
             if self.refused == REFUSED_MAX {
-                self.outcome.violations.push(format!("no job of {} can be submitted", phase.name()));
+                self.outcome
+                    .violations
+                    .push(format!("no job of {} can be submitted", phase.name()));
             }
             return;
         };
@@ -228,17 +258,24 @@ impl Soak {
             }
             self.open[number].act(&mut self.cluster);
         }
-        let (over, open): (Vec<Round>, Vec<Round>) =
-            std::mem::take(&mut self.open).into_iter().partition(Round::is_over);
+        let (over, open): (Vec<Round>, Vec<Round>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(Round::is_over);
         self.open = open;
         for round in &over {
-            if let Some(missed) = self.unmet.get_mut(&round.phase()).filter(|_| round.awaits_failover()) {
+            if let Some(missed) = self
+                .unmet
+                .get_mut(&round.phase())
+                .filter(|_| round.awaits_failover())
+            {
                 *missed += 1;
             }
         }
         self.over.extend(over);
         if !self.awaits_failover() {
-            std::mem::take(&mut self.over).into_iter().for_each(|round| self.judge(&round));
+            std::mem::take(&mut self.over)
+                .into_iter()
+                .for_each(|round| self.judge(&round));
         }
     }
 
@@ -257,7 +294,11 @@ impl Soak {
         };
         self.struck = Instant::now();
         self.outcome.faults += 1;
-        *self.outcome.struck.entry((phase.name(), fault)).or_default() += 1;
+        *self
+            .outcome
+            .struck
+            .entry((phase.name(), fault))
+            .or_default() += 1;
         self.open[number].on_strike(&mut self.random);
         let round = &self.open[number];
         self.tell(&format!("{} ({}): {what}", round.id(), round.progress()));
@@ -273,7 +314,9 @@ impl Soak {
         self.outcome.again += verdict.again;
         for violation in violations {
             self.tell(&format!("VIOLATION {violation}"));
-            self.outcome.violations.push(format!("{} ({}): {violation}", round.id(), round.what()));
+            self.outcome
+                .violations
+                .push(format!("{} ({}): {violation}", round.id(), round.what()));
         }
     }
 
@@ -306,7 +349,8 @@ impl Soak {
         }
         self.outcome.missed = self.unmet.keys().map(|phase| phase.name()).collect();
         let seen = self.watch.seen();
-        (self.outcome.turns, self.outcome.longest, self.outcome.slow) = (seen.turns, seen.longest, seen.slow);
+        (self.outcome.turns, self.outcome.longest, self.outcome.slow) =
+            (seen.turns, seen.longest, seen.slow);
         self.outcome.memory = seen.memory;
         self.outcome.gaps = self.victim.gaps();
         self.outcome

@@ -20,7 +20,8 @@ pub(super) const MISSED_MAX: u32 = 5;
 const BETWEEN_MS: std::ops::Range<u64> = 300..6_000;
 /// From a request to the coordinator to the first strike.
 const FIRST_MS: std::ops::Range<u64> = 0..400;
-const NOOP: &str = "    noop: { duration: 0ms..2ms }\n    retry: { attempts: 20, backoff: 10ms..100ms }\n";
+const NOOP: &str =
+    "    noop: { duration: 0ms..2ms }\n    retry: { attempts: 20, backoff: 10ms..100ms }\n";
 
 /// Assets of one unit and bytes of a location: a unit of 3.4 MB, a unit of 7 MB, a report of 3 MB, a report of 4.3 MB. The
 /// limit of both is 4 MiB.
@@ -90,7 +91,9 @@ impl Phase {
             Phase::Folder | Phase::Manifest | Phase::Bucket => sizes.rows,
             Phase::Titles => sizes.titles,
             Phase::Retry => sizes.failures,
-            Phase::Publishing | Phase::Running | Phase::Release | Phase::Cancellation => sizes.rows / 4,
+            Phase::Publishing | Phase::Running | Phase::Release | Phase::Cancellation => {
+                sizes.rows / 4
+            }
             // Each job draws its own.
             Phase::Messages => 0,
         }
@@ -189,18 +192,35 @@ impl Round {
         };
         let file = write(phase, assets, (per_unit, location), cluster);
         let key = format!("round-{number}");
-        let ran = cluster.fleet.run(&["job", "submit", &file, "-o", "name", "-q", "--idempotency-key", &key]);
+        let ran = cluster.fleet.run(&[
+            "job",
+            "submit",
+            &file,
+            "-o",
+            "name",
+            "-q",
+            "--idempotency-key",
+            &key,
+        ]);
         if ran.code != 0 {
             return None;
         }
-        let order = if matches!(phase, Phase::Retry | Phase::Cancellation) { Order::Due } else { Order::None };
+        let order = if matches!(phase, Phase::Retry | Phase::Cancellation) {
+            Order::Due
+        } else {
+            Order::None
+        };
         Some(Round {
             phase,
             id: ran.name(),
             assets,
             began: Instant::now(),
             // A short listing is over before a late strike.
-            at: if phase.lists() { 0.3 * random.f64() } else { 0.02 + 0.7 * random.f64() },
+            at: if phase.lists() {
+                0.3 * random.f64()
+            } else {
+                0.02 + 0.7 * random.f64()
+            },
             strikes: random.u32(STRIKES),
             next: None,
             failover: missed.is_some(),
@@ -233,7 +253,12 @@ impl Round {
     }
 
     pub(super) fn progress(&self) -> String {
-        format!("{}, {} listed, {} ended", self.phase.name(), self.account.assets, self.account.done)
+        format!(
+            "{}, {} listed, {} ended",
+            self.phase.name(),
+            self.account.assets,
+            self.account.done
+        )
     }
 
     fn units(&self) -> u64 {
@@ -247,7 +272,14 @@ impl Round {
 
     /// Whether the phase in which it is struck has come.
     fn has_come(&self) -> bool {
-        let Account { scanning, ended, assets, done, released, .. } = self.account;
+        let Account {
+            scanning,
+            ended,
+            assets,
+            done,
+            released,
+            ..
+        } = self.account;
         let share = |n: u64, of: u64| n as f64 >= self.at * of as f64;
         match self.phase {
             Phase::Folder | Phase::Manifest | Phase::Bucket => {
@@ -273,7 +305,11 @@ impl Round {
             return false;
         }
         if self.next.is_none() {
-            let wait = if matches!(self.order, Order::None) { 0 } else { random.u64(FIRST_MS) };
+            let wait = if matches!(self.order, Order::None) {
+                0
+            } else {
+                random.u64(FIRST_MS)
+            };
             self.next = Some(Instant::now() + Duration::from_millis(wait));
         }
         self.next.is_some_and(|next| next <= Instant::now())
@@ -296,7 +332,11 @@ impl Round {
             },
             Order::Asked(answer) if answer.is_finished() => {
                 let agreed = answer.join().expect("a request returns");
-                if agreed { Order::Given(Instant::now()) } else { Order::Due }
+                if agreed {
+                    Order::Given(Instant::now())
+                } else {
+                    Order::Due
+                }
             }
             order => order,
         };
@@ -330,28 +370,49 @@ impl Round {
     /// Judges it.
     pub(super) fn judge(&self, cluster: &Cluster, witnesses: &Witnesses) -> (Verdict, Vec<String>) {
         let fleet = &cluster.fleet;
-        let query = |statement: &str| -> Rows { psql(&fleet.postgres.sql_by_hash(&fleet.name, statement)) };
+        let query =
+            |statement: &str| -> Rows { psql(&fleet.postgres.sql_by_hash(&fleet.name, statement)) };
         if self.stuck {
             let rows = query(&format!("SELECT * FROM job WHERE id = '{}'", self.id));
-            let row: Vec<String> = rows.concat().into_iter().filter(|column| column.len() < 100).collect();
+            let row: Vec<String> = rows
+                .concat()
+                .into_iter()
+                .filter(|column| column.len() < 100)
+                .collect();
             return (
                 Verdict::default(),
-                vec![format!("it is stuck after {:?}: {}", self.began.elapsed(), row.join("|"))],
+                vec![format!(
+                    "it is stuck after {:?}: {}",
+                    self.began.elapsed(),
+                    row.join("|")
+                )],
             );
         }
         let expected = match self.phase {
-            Phase::Retry | Phase::Messages => Expected { states: &["finished_with_failures"], succeeded_min: 0.0 },
-            Phase::Cancellation => Expected { states: &["cancelled", "succeeded"], succeeded_min: 0.0 },
-            _ => Expected { states: &["succeeded"], succeeded_min: 1.0 },
+            Phase::Retry | Phase::Messages => Expected {
+                states: &["finished_with_failures"],
+                succeeded_min: 0.0,
+            },
+            Phase::Cancellation => Expected {
+                states: &["cancelled", "succeeded"],
+                succeeded_min: 0.0,
+            },
+            _ => Expected {
+                states: &["succeeded"],
+                succeeded_min: 1.0,
+            },
         };
         let number = self.number();
         let mut units = self.units();
         if self.phase == Phase::Messages {
             // Partitions are closed where their units would be too long to send.
-            let parts = query(&format!("SELECT parts FROM job WHERE no = {number}")).concat().concat();
+            let parts = query(&format!("SELECT parts FROM job WHERE no = {number}"))
+                .concat()
+                .concat();
             units = parts.parse().unwrap_or(0).max(units);
         }
-        let (verdict, mut wrong) = History::expecting(&self.id, &query, witnesses, expected).verdict(units);
+        let (verdict, mut wrong) =
+            History::expecting(&self.id, &query, witnesses, expected).verdict(units);
         wrong.extend(counts(&query, number));
         wrong.extend(releases(&query, number));
         wrong.extend(listed(&query, number, self.assets));
@@ -372,7 +433,16 @@ fn counts(query: &dyn Fn(&str) -> Rows, number: i64) -> Vec<String> {
          WHERE s.job = {number} AND s.kind NOT IN ('barrier', 'seal') GROUP BY 1, 2, 3, 4, 5"
     ));
     let differ = rows.into_iter().filter(|row| row[1..5] != row[5..9]);
-    differ.map(|row| format!("step {} counts {:?}, its units are {:?}", row[0], &row[1..5], &row[5..9])).collect()
+    differ
+        .map(|row| {
+            format!(
+                "step {} counts {:?}, its units are {:?}",
+                row[0],
+                &row[1..5],
+                &row[5..9]
+            )
+        })
+        .collect()
 }
 
 /// Each entry of the library is there once, and in one partition.
@@ -385,7 +455,9 @@ fn listed(query: &dyn Fn(&str) -> Rows, number: i64, assets: usize) -> Vec<Strin
     if found.iter().all(|count| *count == assets.to_string()) {
         return Vec::new();
     }
-    vec![format!("of {assets} assets {found:?} are counted, listed once, listed, in partitions")]
+    vec![format!(
+        "of {assets} assets {found:?} are counted, listed once, listed, in partitions"
+    )]
 }
 
 /// Each barrier was released once, and none closed again.
@@ -394,23 +466,33 @@ fn releases(query: &dyn Fn(&str) -> Rows, number: i64) -> Vec<String> {
         "SELECT step, key, COUNT(*), MIN(state), MAX(state) FROM soak_release WHERE job = {number}
          GROUP BY 1, 2 HAVING COUNT(*) <> 1 OR MIN(state) <> 'released' LIMIT 5"
     ));
-    let mut wrong: Vec<String> =
-        again.into_iter().map(|row| format!("a barrier was not released once: {row:?}")).collect();
+    let mut wrong: Vec<String> = again
+        .into_iter()
+        .map(|row| format!("a barrier was not released once: {row:?}"))
+        .collect();
     let silent = query(&format!(
         "SELECT COUNT(*) FROM barrier b WHERE b.job = {number} AND b.state = 'released' AND NOT EXISTS
            (SELECT 1 FROM soak_release r WHERE r.job = b.job AND r.step = b.step AND r.key = b.key)"
     ));
     if silent.concat() != ["0"] {
-        wrong.push(format!("{silent:?} released barriers have no noted release"));
+        wrong.push(format!(
+            "{silent:?} released barriers have no noted release"
+        ));
     }
     wrong
 }
 
 /// Every unit failed, was brought back, and failed again.
 fn retried(query: &dyn Fn(&str) -> Rows, number: i64, units: usize) -> Vec<String> {
-    let rows = query(&format!("SELECT COUNT(*) FROM units WHERE job_no = {number} AND state = 'dead' AND epoch > 1"));
+    let rows = query(&format!(
+        "SELECT COUNT(*) FROM units WHERE job_no = {number} AND state = 'dead' AND epoch > 1"
+    ));
     let found = rows.concat().join(" ");
-    if found == units.to_string() { Vec::new() } else { vec![format!("{found} of {units} units were retried")] }
+    if found == units.to_string() {
+        Vec::new()
+    } else {
+        vec![format!("{found} of {units} units were retried")]
+    }
 }
 
 /// Looks at the jobs of all open rounds at once. A database that is away says nothing.
@@ -418,7 +500,10 @@ pub(super) fn look(cluster: &Cluster, rounds: &mut [Round]) {
     if rounds.is_empty() {
         return;
     }
-    let ids: Vec<String> = rounds.iter().map(|round| format!("'{}'", round.id)).collect();
+    let ids: Vec<String> = rounds
+        .iter()
+        .map(|round| format!("'{}'", round.id))
+        .collect();
     let statement = format!(
         "SELECT j.id, j.no, j.phase = 'scanning', j.ended_at IS NOT NULL, j.assets,
            (SELECT COALESCE(SUM(s.succeeded + s.dead + s.cancelled), 0) FROM step s
@@ -428,10 +513,17 @@ pub(super) fn look(cluster: &Cluster, rounds: &mut [Round]) {
          FROM job j WHERE j.id IN ({})",
         ids.join(", ")
     );
-    let Some(printed) = cluster.fleet.postgres.ask(&cluster.fleet.name, &statement) else { return };
+    let Some(printed) = cluster.fleet.postgres.ask(&cluster.fleet.name, &statement) else {
+        return;
+    };
     for row in psql(&printed) {
-        let Some(round) = rounds.iter_mut().find(|round| round.id == row[0]) else { continue };
-        let (yes, number) = (|at: usize| row[at] == "t", |at: usize| row[at].parse().unwrap_or(0));
+        let Some(round) = rounds.iter_mut().find(|round| round.id == row[0]) else {
+            continue;
+        };
+        let (yes, number) = (
+            |at: usize| row[at] == "t",
+            |at: usize| row[at].parse().unwrap_or(0),
+        );
         round.account = Account {
             number: i64::try_from(number(1)).unwrap_or(0),
             scanning: yes(2),
@@ -445,7 +537,12 @@ pub(super) fn look(cluster: &Cluster, rounds: &mut [Round]) {
 }
 
 /// Writes what a job of this phase needs; returns its file. Libraries are the same for all jobs of a phase.
-fn write(phase: Phase, assets: usize, (per_unit, length): (usize, usize), cluster: &Cluster) -> String {
+fn write(
+    phase: Phase,
+    assets: usize,
+    (per_unit, length): (usize, usize),
+    cluster: &Cluster,
+) -> String {
     let scratch = &cluster.fleet.scratch;
     let name = format!("{}-{assets}", phase.name().replace(' ', "-"));
     let file = format!("{name}.yaml");
@@ -460,17 +557,23 @@ fn write(phase: Phase, assets: usize, (per_unit, length): (usize, usize), cluste
         }
         _ => {
             let mut rows = String::from("asset,title,role,location\n");
-            let above = if length > 20 { format!("{}/", "d".repeat(length - 20)) } else { String::new() };
+            let above = if length > 20 {
+                format!("{}/", "d".repeat(length - 20))
+            } else {
+                String::new()
+            };
             for n in 0..assets {
-                writeln!(rows, "a{n:07},t{n:07},document,none/{above}{n}").expect("writing to memory cannot fail");
+                writeln!(rows, "a{n:07},t{n:07},document,none/{above}{n}")
+                    .expect("writing to memory cannot fail");
             }
             scratch.write(format!("{name}.csv"), rows);
             format!("manifest: {name}.csv")
         }
     };
     let (by, steps) = (if per_unit > 1 { "by: count, " } else { "" }, phase.steps());
-    let job =
-        format!("job: {name}\nlibrary: {{ {library} }}\npartition: {{ {by}max_assets: {per_unit} }}\nsteps:\n{steps}");
+    let job = format!(
+        "job: {name}\nlibrary: {{ {library} }}\npartition: {{ {by}max_assets: {per_unit} }}\nsteps:\n{steps}"
+    );
     scratch.write(&file, job);
     file
 }
@@ -481,6 +584,7 @@ fn write_folder(scratch: &Scratch, files: usize) {
         if n % 500 == 0 {
             std::fs::create_dir_all(&dir).expect("a scratch directory can be made");
         }
-        std::fs::File::create(dir.join(format!("a{n:07}.mov"))).expect("a scratch file can be made");
+        std::fs::File::create(dir.join(format!("a{n:07}.mov")))
+            .expect("a scratch file can be made");
     }
 }

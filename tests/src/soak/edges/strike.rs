@@ -9,7 +9,11 @@ fn millis(random: &mut Rng, from: u64, to: u64) -> Duration {
 }
 
 /// Strikes once; returns what kind of fault that was, and what was done.
-pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> (&'static str, String) {
+pub(super) fn strike(
+    cluster: &mut Cluster,
+    crowd: &Crowd,
+    random: &mut Rng,
+) -> (&'static str, String) {
     let worker = random.usize(COORDINATORS..cluster.members.len());
     match random.u32(0..20) {
         0..4 => ("leader killed", leader(cluster, random, true)),
@@ -17,13 +21,19 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
         7..9 => {
             let away = millis(random, 0, 3_000);
             let done = cluster.kill(worker, away);
-            let what = format!("worker {worker} is killed for {away:?}{}", if done { "" } else { " (it was away)" });
+            let what = format!(
+                "worker {worker} is killed for {away:?}{}",
+                if done { "" } else { " (it was away)" }
+            );
             ("worker killed", what)
         }
         9..11 => {
             let still = millis(random, 1_000, 24_000);
             let done = cluster.freeze(worker, still);
-            let what = format!("worker {worker} is stopped for {still:?}{}", if done { "" } else { " (already)" });
+            let what = format!(
+                "worker {worker} is stopped for {still:?}{}",
+                if done { "" } else { " (already)" }
+            );
             ("worker stopped", what)
         }
         11..14 => {
@@ -35,7 +45,10 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
             cluster.fleet.redis.kill();
             std::thread::sleep(pause);
             cluster.fleet.redis.restart();
-            ("Redis restarted", format!("Redis was away for {pause:?} and comes back empty"))
+            (
+                "Redis restarted",
+                format!("Redis was away for {pause:?} and comes back empty"),
+            )
         }
         16 => {
             cluster.fleet.postgres.stop();
@@ -45,7 +58,10 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
         17 => {
             cluster.fleet.postgres.kill();
             cluster.fleet.postgres.restart();
-            ("PostgreSQL killed", "PostgreSQL is killed and restarts".into())
+            (
+                "PostgreSQL killed",
+                "PostgreSQL is killed and restarts".into(),
+            )
         }
         18 => {
             crowd.kill(100);
@@ -54,7 +70,10 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
         _ => {
             let still = millis(random, 1_000, 24_000);
             crowd.freeze(still);
-            ("all workers stopped", format!("all simulated workers are stopped for {still:?}"))
+            (
+                "all workers stopped",
+                format!("all simulated workers are stopped for {still:?}"),
+            )
         }
     }
 }
@@ -63,7 +82,9 @@ pub(super) fn strike(cluster: &mut Cluster, crowd: &Crowd, random: &mut Rng) -> 
 pub(super) fn failover(cluster: &mut Cluster, random: &mut Rng) -> Option<String> {
     let (number, _) = cluster.leader()?;
     let away = millis(random, 0, 3_000);
-    cluster.kill(number, away).then(|| format!("leader {number} is killed for {away:?}"))
+    cluster
+        .kill(number, away)
+        .then(|| format!("leader {number} is killed for {away:?}"))
 }
 
 /// Kills or stops the coordinator that leads, or the first one when none does.

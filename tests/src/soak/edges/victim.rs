@@ -50,7 +50,11 @@ impl Victim {
         // After a job of a million units was judged nothing is known of the time in between.
         let unseen = self.looked.elapsed() > UNSEEN;
         self.looked = Instant::now();
-        self.calm_since = if calm { self.calm_since.or(Some(self.looked)) } else { None };
+        self.calm_since = if calm {
+            self.calm_since.or(Some(self.looked))
+        } else {
+            None
+        };
         let answer = cluster.fleet.postgres.ask(
             &cluster.fleet.name,
             "SELECT COALESCE(SUM(step.succeeded + step.dead), 0), COUNT(*) FILTER (WHERE job.ended_at IS NULL)
@@ -58,7 +62,9 @@ impl Victim {
         );
         // A database that is away makes no progress either.
         let numbers = answer.as_deref().and_then(|text| text.split_once('|'));
-        let ended = numbers.and_then(|(ended, _)| ended.parse::<u64>().ok()).unwrap_or(self.ended);
+        let ended = numbers
+            .and_then(|(ended, _)| ended.parse::<u64>().ok())
+            .unwrap_or(self.ended);
         if unseen && ended > self.ended {
             self.moved = self.looked;
         }
@@ -80,7 +86,8 @@ impl Victim {
         if self.submitted == 0 {
             let mut rows = String::from("asset,title,role,location\n");
             for n in 0..UNITS {
-                writeln!(rows, "v{n:05},victim,document,none/{n}").expect("writing to memory cannot fail");
+                writeln!(rows, "v{n:05},victim,document,none/{n}")
+                    .expect("writing to memory cannot fail");
             }
             scratch.write("victim.csv", rows);
             scratch.write(
@@ -91,7 +98,16 @@ impl Victim {
         }
         self.submitted += 1;
         let key = format!("victim-{}", self.submitted);
-        let args = ["job", "submit", "victim.yaml", "-o", "name", "-q", "--idempotency-key", &key];
+        let args = [
+            "job",
+            "submit",
+            "victim.yaml",
+            "-o",
+            "name",
+            "-q",
+            "--idempotency-key",
+            &key,
+        ];
         if cluster.fleet.run(&args).code == 0 {
             self.moved = Instant::now();
         }
@@ -101,6 +117,11 @@ impl Victim {
     pub(super) fn violation(&mut self) -> Option<String> {
         let late = self.moved.elapsed() > WAIT_MAX && !self.said;
         self.said |= late;
-        late.then(|| format!("the job beside the rounds has not moved for {:?}", self.moved.elapsed()))
+        late.then(|| {
+            format!(
+                "the job beside the rounds has not moved for {:?}",
+                self.moved.elapsed()
+            )
+        })
     }
 }

@@ -53,20 +53,30 @@ impl Watch {
                     (shared.addresses.clone(), shared.calm)
                 };
                 for (_, address) in addresses {
-                    let Some(text) = fetch(&address, "/metrics", ANSWER_MAX) else { continue };
+                    let Some(text) = fetch(&address, "/metrics", ANSWER_MAX) else {
+                        continue;
+                    };
                     let (turns, slow, longest, memory) = read(&text);
                     let before = last.insert(address, (turns, slow)).unwrap_or_default();
                     let mut shared = to.lock();
                     // Only what began and ended in calm counts.
                     let calm = calm && shared.calm;
                     shared.seen.turns += turns.saturating_sub(before.0);
-                    shared.seen.slow += if calm { slow.saturating_sub(before.1) } else { 0 };
+                    shared.seen.slow += if calm {
+                        slow.saturating_sub(before.1)
+                    } else {
+                        0
+                    };
                     shared.seen.longest = shared.seen.longest.max(longest);
                     shared.seen.memory = shared.seen.memory.max(memory);
                 }
             }
         });
-        Watch { shared, stop, thread: Some(thread) }
+        Watch {
+            shared,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Who is looked at from now on, and whether nothing is broken.
@@ -98,7 +108,12 @@ fn read(text: &str) -> (u64, u64, f64, f64) {
     let of = |suffix: &str| value(&format!("{DURATIONS}{suffix}")).unwrap_or(0.0) as u64;
     let (all, short) = (of("_count"), of("_bucket{le=\"0.25\"}"));
     let mib = value(MEMORY).unwrap_or(0.0) / (1024.0 * 1024.0);
-    (all, all.saturating_sub(short), value(LONGEST).unwrap_or(0.0), mib)
+    (
+        all,
+        all.saturating_sub(short),
+        value(LONGEST).unwrap_or(0.0),
+        mib,
+    )
 }
 
 #[cfg(test)]

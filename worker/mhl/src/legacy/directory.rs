@@ -33,13 +33,27 @@ pub(in super::super) fn verify(
         return Ok(None);
     }
     let ignored = Ignore::new(&default_patterns());
-    let mut tree = Tree { root, ignored, files: Vec::new(), histories: Vec::new(), report: VerifyReport::default() };
+    let mut tree = Tree {
+        root,
+        ignored,
+        files: Vec::new(),
+        histories: Vec::new(),
+        report: VerifyReport::default(),
+    };
     tree.walk(root.again()?, "", cancel)?;
-    let Tree { files, histories, report: walked, .. } = tree;
+    let Tree {
+        files,
+        histories,
+        report: walked,
+        ..
+    } = tree;
     let mut lists = Lists::default();
     for path in files.iter().filter(|path| is_list(path)) {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match root.below(directory).and_then(|folder| lists.read(&folder, directory, name)) {
+        match root
+            .below(directory)
+            .and_then(|folder| lists.read(&folder, directory, name))
+        {
             Err(MhlError::Linked(_)) => {}
             read => read?,
         }
@@ -49,8 +63,14 @@ pub(in super::super) fn verify(
         return Ok(None);
     }
     report.take(walked, "");
-    report.new.extend(files.into_iter().filter(|path| lists.is_new(path)));
-    let (files, next, found) = (lists.files.into_iter().collect::<Vec<_>>(), AtomicUsize::new(0), Mutex::new(report));
+    report
+        .new
+        .extend(files.into_iter().filter(|path| lists.is_new(path)));
+    let (files, next, found) = (
+        lists.files.into_iter().collect::<Vec<_>>(),
+        AtomicUsize::new(0),
+        Mutex::new(report),
+    );
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -67,11 +87,18 @@ pub(in super::super) fn verify(
 }
 
 impl Tree<'_> {
-    fn walk(&mut self, directory: Folder, relative: &str, cancel: &CancellationToken) -> Result<(), MhlError> {
+    fn walk(
+        &mut self,
+        directory: Folder,
+        relative: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), MhlError> {
         if cancel.is_cancelled() {
             return Err(MhlError::Cancelled);
         }
-        let listed = children(&directory, |name, directory| self.ignored.matches(&join(relative, name), directory))?;
+        let listed = children(&directory, |name, directory| {
+            self.ignored.matches(&join(relative, name), directory)
+        })?;
         drop(directory);
         self.report.take_exceptions(relative, &listed);
         for child in listed.children {
@@ -88,8 +115,12 @@ impl Tree<'_> {
                 below => below,
             };
             match below.and_then(|below| self.walk(below, &at, cancel)) {
-                Err(MhlError::Io { source, .. }) => self.report.unreadable.push((at, source.to_string())),
-                Err(error @ MhlError::Linked(_)) => self.report.unreadable.push((at, error.to_string())),
+                Err(MhlError::Io { source, .. }) => {
+                    self.report.unreadable.push((at, source.to_string()))
+                }
+                Err(error @ MhlError::Linked(_)) => {
+                    self.report.unreadable.push((at, error.to_string()))
+                }
                 walked => walked?,
             }
         }
@@ -97,12 +128,23 @@ impl Tree<'_> {
     }
 }
 
-fn check(root: &Folder, path: &str, listed: &Listed, report: &Mutex<VerifyReport>, cancel: &CancellationToken) {
-    let opened = root.open_through_links(path).and_then(|file| file.metadata().map(|found| (file, found)));
+fn check(
+    root: &Folder,
+    path: &str,
+    listed: &Listed,
+    report: &Mutex<VerifyReport>,
+    cancel: &CancellationToken,
+) {
+    let opened = root
+        .open_through_links(path)
+        .and_then(|file| file.metadata().map(|found| (file, found)));
     let (file, size) = match opened {
         Ok((file, found)) if found.is_file() => (file, found.len()),
         Err(error) if !leads_nowhere(&error) => {
-            return report.lock().unreadable.push((path.to_owned(), error.to_string()));
+            return report
+                .lock()
+                .unreadable
+                .push((path.to_owned(), error.to_string()));
         }
         _ => return report.lock().missing.push(path.to_owned()),
     };
@@ -113,7 +155,10 @@ fn check(root: &Folder, path: &str, listed: &Listed, report: &Mutex<VerifyReport
     match hash_open_file(&file, &algorithms, cancel) {
         Ok((digests, bytes)) => listed.compare(path, &digests, bytes, &mut report.lock()),
         Err(HashError::Cancelled) => {}
-        Err(HashError::Read(error)) => report.lock().unreadable.push((path.to_owned(), error.to_string())),
+        Err(HashError::Read(error)) => report
+            .lock()
+            .unreadable
+            .push((path.to_owned(), error.to_string())),
     }
 }
 
@@ -132,12 +177,17 @@ mod tests {
     }
 
     fn hash(path: &str, bytes: usize, hash: &str) -> String {
-        format!("<hash><file>{path}</file><size>{bytes}</size>{hash}<hashdate>2016-01-01T00:00:00Z</hashdate></hash>")
+        format!(
+            "<hash><file>{path}</file><size>{bytes}</size>{hash}<hashdate>2016-01-01T00:00:00Z</hashdate></hash>"
+        )
     }
 
     fn verified(root: &Path) -> VerifyReport {
         let root = Folder::open(root).expect("opened");
-        verify(&root, 2, &CancellationToken::new()).expect("readable").expect("MHL 1.1").0
+        verify(&root, 2, &CancellationToken::new())
+            .expect("readable")
+            .expect("MHL 1.1")
+            .0
     }
 
     #[test]
@@ -160,7 +210,10 @@ mod tests {
                 hash(
                     "Clips/a&amp;b.mov",
                     3,
-                    &format!("<md5>{}</md5>", text(HashAlgorithm::Md5, b"one").to_uppercase()),
+                    &format!(
+                        "<md5>{}</md5>",
+                        text(HashAlgorithm::Md5, b"one").to_uppercase()
+                    ),
                 ),
                 hash(
                     "b.mov",
@@ -175,13 +228,19 @@ mod tests {
         );
         std::fs::write(root.join("card.mhl"), &whole).expect("written");
         let report = verified(root);
-        assert!(report.is_intact() && report.files == 2 && report.generations == 1, "{report:?}");
+        assert!(
+            report.is_intact() && report.files == 2 && report.generations == 1,
+            "{report:?}"
+        );
 
         std::fs::write(root.join("b.mov"), b"TWO").expect("written");
         std::fs::write(root.join("new.mov"), b"3").expect("written");
         std::fs::remove_file(root.join("Clips/a&b.mov")).expect("removed");
         let report = verified(root);
-        assert_eq!((report.missing, report.new), (vec!["Clips/a&b.mov".to_owned()], vec!["new.mov".to_owned()]));
+        assert_eq!(
+            (report.missing, report.new),
+            (vec!["Clips/a&b.mov".to_owned()], vec!["new.mov".to_owned()])
+        );
         assert_eq!(report.mismatched[0].path, "b.mov");
 
         std::fs::write(root.join("b.mov"), b"longer").expect("written");
@@ -195,16 +254,27 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         std::fs::write(dir.path().join("a.mov"), b"one").expect("written");
         for listed in ["<xxhash>123456</xxhash>", "<null/>"] {
-            std::fs::write(dir.path().join("x.mhl"), list(&hash("a.mov", 3, listed))).expect("written");
+            std::fs::write(dir.path().join("x.mhl"), list(&hash("a.mov", 3, listed)))
+                .expect("written");
             let report = verified(dir.path());
-            assert_eq!((report.is_intact(), report.unreadable.len()), (false, 1), "{report:?}");
+            assert_eq!(
+                (report.is_intact(), report.unreadable.len()),
+                (false, 1),
+                "{report:?}"
+            );
         }
         for path in ["../a.mov", "/etc/passwd"] {
-            std::fs::write(dir.path().join("x.mhl"), list(&hash(path, 3, "<null/>"))).expect("written");
+            std::fs::write(dir.path().join("x.mhl"), list(&hash(path, 3, "<null/>")))
+                .expect("written");
             assert_eq!(verified(dir.path()).broken.len(), 1, "{path}");
         }
         std::fs::create_dir(dir.path().join("ascmhl")).expect("created");
         let root = Folder::open(dir.path()).expect("opened");
-        assert!(verify(&root, 1, &CancellationToken::new()).expect("readable").is_none(), "a history comes first");
+        assert!(
+            verify(&root, 1, &CancellationToken::new())
+                .expect("readable")
+                .is_none(),
+            "a history comes first"
+        );
     }
 }

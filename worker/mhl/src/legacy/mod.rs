@@ -37,9 +37,16 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Reads the list `name` of the directory `relative` of the tree.
-    pub(super) fn read(&mut self, folder: &Folder, relative: &str, name: &str) -> Result<(), MhlError> {
+    pub(super) fn read(
+        &mut self,
+        folder: &Folder,
+        relative: &str,
+        name: &str,
+    ) -> Result<(), MhlError> {
         let files = &mut self.files;
-        let read = read(folder, name, |path, listed| files.entry(join(relative, &path)).or_default().add(listed));
+        let read = read(folder, name, |path, listed| {
+            files.entry(join(relative, &path)).or_default().add(listed)
+        });
         // A link in the place of a list is no list.
         if !matches!(read, Err(MhlError::Linked(_))) {
             self.own.insert(join(relative, name));
@@ -56,7 +63,9 @@ impl Lists {
     /// Names the place of the tree where problems name the copy of a list below `scratch`.
     pub(super) fn speak_of(&mut self, scratch: &Path, place: &str) {
         let scratch = scratch.to_string_lossy();
-        self.broken.iter_mut().for_each(|problem| *problem = problem.replace(&*scratch, place));
+        self.broken
+            .iter_mut()
+            .for_each(|problem| *problem = problem.replace(&*scratch, place));
     }
 
     /// Whether the lists say nothing of a file that is no list.
@@ -67,7 +76,11 @@ impl Lists {
     /// The report of a verification that begins.
     pub(super) fn report(&self) -> VerifyReport {
         let generations = self.own.len() as u64;
-        VerifyReport { generations, broken: self.broken.clone(), ..VerifyReport::default() }
+        VerifyReport {
+            generations,
+            broken: self.broken.clone(),
+            ..VerifyReport::default()
+        }
     }
 }
 
@@ -79,13 +92,23 @@ impl Listed {
     }
 
     /// The algorithms that a file of this size is hashed with; none when it is judged without being read.
-    pub(super) fn algorithms(&self, path: &str, size: u64, report: &mut VerifyReport) -> Vec<HashAlgorithm> {
+    pub(super) fn algorithms(
+        &self,
+        path: &str,
+        size: u64,
+        report: &mut VerifyReport,
+    ) -> Vec<HashAlgorithm> {
         if let Some(recorded) = self.bytes.filter(|recorded| *recorded != size) {
             let (recorded, found) = (format!("{recorded} bytes"), format!("{size} bytes"));
-            report.mismatched.push(Mismatch { path: path.to_owned(), recorded, found });
+            report.mismatched.push(Mismatch {
+                path: path.to_owned(),
+                recorded,
+                found,
+            });
             return Vec::new();
         }
-        let mut algorithms: Vec<HashAlgorithm> = self.digests.iter().map(|digest| digest.algorithm).collect();
+        let mut algorithms: Vec<HashAlgorithm> =
+            self.digests.iter().map(|digest| digest.algorithm).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         if algorithms.is_empty() {
@@ -100,14 +123,26 @@ impl Listed {
     }
 
     /// Compares the hashes of a file with those that are listed.
-    pub(super) fn compare(&self, path: &str, digests: &[Digest], bytes: u64, report: &mut VerifyReport) {
+    pub(super) fn compare(
+        &self,
+        path: &str,
+        digests: &[Digest],
+        bytes: u64,
+        report: &mut VerifyReport,
+    ) {
         report.files += 1;
         report.bytes += bytes;
         let differs = |recorded: &&Digest| digests.iter().all(|digest| digest != *recorded);
         if let Some(recorded) = self.digests.iter().find(differs) {
-            let found = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
+            let found = digests
+                .iter()
+                .find(|digest| digest.algorithm == recorded.algorithm);
             let found = found.map_or_else(String::new, Digest::to_string);
-            report.mismatched.push(Mismatch { path: path.to_owned(), recorded: recorded.to_string(), found });
+            report.mismatched.push(Mismatch {
+                path: path.to_owned(),
+                recorded: recorded.to_string(),
+                found,
+            });
         }
     }
 }
@@ -116,7 +151,9 @@ impl Listed {
 /// `._` files on foreign disks.
 pub(super) fn is_list(path: &str) -> bool {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let named = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mhl"));
+    let named = Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("mhl"));
     named && !name.starts_with("._") && directory.rsplit('/').next() != Some(FOLDER)
 }
 
@@ -142,7 +179,11 @@ fn read(folder: &Folder, name: &str, mut each: impl FnMut(String, Listed)) -> Re
                     }
                     (Some("hash"), "file") => name = relative(text.clone())?,
                     (Some("hash"), "size") => {
-                        listed.bytes = Some(value.parse().map_err(|_| format!("size {value:?} is no number"))?);
+                        listed.bytes = Some(
+                            value
+                                .parse()
+                                .map_err(|_| format!("size {value:?} is no number"))?,
+                        );
                     }
                     (Some("hash"), kind) => take_hash(&mut listed, kind, value)?,
                     _ => {}
@@ -157,7 +198,11 @@ fn read(folder: &Folder, name: &str, mut each: impl FnMut(String, Listed)) -> Re
         return Ok(());
     }
     let problem = "this is no complete MHL 1.1 list".to_owned();
-    Err(MhlError::Malformed { path, position: reader.buffer_position(), problem })
+    Err(MhlError::Malformed {
+        path,
+        position: reader.buffer_position(),
+        problem,
+    })
 }
 
 fn take_hash(listed: &mut Listed, kind: &str, value: &str) -> Result<(), String> {
@@ -176,7 +221,11 @@ fn take_hash(listed: &mut Listed, kind: &str, value: &str) -> Result<(), String>
     // Without `be` the byte order is little-endian.
     let digest = match (kind, digest.bytes()) {
         ("xxhash64", Some(bytes)) => {
-            let text = bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            let text = bytes
+                .iter()
+                .rev()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             Digest { algorithm, text }
         }
         _ => digest,

@@ -16,8 +16,14 @@ use storage::{Precondition, Roots, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Gives the tree `to` the histories of the tree `from`, where it has none of its own.
-pub async fn import(from: &ObjectTree, to: &ObjectTree, cancel: &CancellationToken) -> Result<Imported, MhlError> {
-    let Some(scratch) = fetched(from, cancel).await? else { return Ok(Imported::default()) };
+pub async fn import(
+    from: &ObjectTree,
+    to: &ObjectTree,
+    cancel: &CancellationToken,
+) -> Result<Imported, MhlError> {
+    let Some(scratch) = fetched(from, cancel).await? else {
+        return Ok(Imported::default());
+    };
     import_into((scratch.path(), &Roots::default()), to, cancel)
         .await
         .map_err(|error| error.seen_at(scratch.path(), &from.place()))
@@ -30,7 +36,9 @@ pub async fn import_into(
     cancel: &CancellationToken,
 ) -> Result<Imported, MhlError> {
     let (opened, roots) = (from.to_owned(), roots.clone());
-    let Some(from) = blocking(move || source(&opened, &roots)).await? else { return Ok(Imported::default()) };
+    let Some(from) = blocking(move || source(&opened, &roots)).await? else {
+        return Ok(Imported::default());
+    };
     let (from, cancelled) = (Arc::new(from), cancel.clone());
     let tree = Arc::clone(&from);
     let chains = blocking(move || proven(&tree, &cancelled)).await?;
@@ -38,7 +46,11 @@ pub async fn import_into(
     // The outermost history comes before those in it.
     for (prefix, links) in chains {
         if let Some(ours) = chain_of(to, &prefix, cancel).await? {
-            let (from, cancel, mut source) = (Arc::clone(&from), cancel.clone(), std::mem::take(&mut imported.source));
+            let (from, cancel, mut source) = (
+                Arc::clone(&from),
+                cancel.clone(),
+                std::mem::take(&mut imported.source),
+            );
             imported.source = blocking(move || {
                 source.add(&from, &prefix, &links, &ours, &cancel)?;
                 Ok(source)
@@ -58,7 +70,9 @@ pub async fn import_to_directory(
     (to, roots): (&Path, &Roots),
     cancel: &CancellationToken,
 ) -> Result<Imported, MhlError> {
-    let Some(scratch) = fetched(from, cancel).await? else { return Ok(Imported::default()) };
+    let Some(scratch) = fetched(from, cancel).await? else {
+        return Ok(Imported::default());
+    };
     let (fetched, target, cancel) = (scratch.path().to_owned(), to.to_owned(), cancel.clone());
     let roots = roots.clone();
     let imported = blocking(move || {
@@ -67,11 +81,17 @@ pub async fn import_to_directory(
         // Where there are only objects, a history alone knows of directories without any.
         import_chains(&fetched, (&target, &roots), &chains, None, &cancel)
     });
-    imported.await.map_err(|error| error.seen_at(scratch.path(), &from.place()))
+    imported
+        .await
+        .map_err(|error| error.seen_at(scratch.path(), &from.place()))
 }
 
 /// The chain of the history of a directory, when it has one.
-async fn chain_of(tree: &ObjectTree, prefix: &str, cancel: &CancellationToken) -> Result<Option<Vec<Link>>, MhlError> {
+async fn chain_of(
+    tree: &ObjectTree,
+    prefix: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<Link>>, MhlError> {
     let key = tree.key(&join(prefix, &join(FOLDER, CHAIN_FILE)));
     let state = match retry(RetryBudget::default(), || tree.storage.stat(&key)).await {
         Ok(state) => state,
@@ -83,7 +103,8 @@ async fn chain_of(tree: &ObjectTree, prefix: &str, cancel: &CancellationToken) -
     download(tree, &state, &path, cancel).await?;
     let place = format!("{}/{}", tree.place(), join(prefix, FOLDER));
     let read = Folder::open(scratch.path()).and_then(|folder| chain::read(&folder, CHAIN_FILE));
-    read.map(Some).map_err(|error| error.seen_at(scratch.path(), &place))
+    read.map(Some)
+        .map_err(|error| error.seen_at(scratch.path(), &place))
 }
 
 /// Writes the history of a directory, the chain last.
@@ -112,7 +133,9 @@ async fn send(
         }
     }
     let relative = join(prefix, &join(FOLDER, CHAIN_FILE));
-    upload(to, &relative, file(CHAIN_FILE)?, &Precondition::IfAbsent).await.map(drop)
+    upload(to, &relative, file(CHAIN_FILE)?, &Precondition::IfAbsent)
+        .await
+        .map(drop)
 }
 
 /// Whether the directory that a tree is has a history.
@@ -126,11 +149,18 @@ pub(in super::super) async fn has_chain(tree: &ObjectTree) -> Result<bool, MhlEr
 }
 
 /// A copy of the history of the directory that a tree is, without those below it.
-pub(in super::super) async fn fetched_one(tree: &ObjectTree, cancel: &CancellationToken) -> Result<Scratch, MhlError> {
+pub(in super::super) async fn fetched_one(
+    tree: &ObjectTree,
+    cancel: &CancellationToken,
+) -> Result<Scratch, MhlError> {
     let listed = files(&tree.below(FOLDER), cancel).await?;
     let named = listed.into_iter().filter_map(|state| {
-        let name =
-            state.key.rsplit('/').next().filter(|name| *name == CHAIN_FILE || name.ends_with(".mhl"))?.to_owned();
+        let name = state
+            .key
+            .rsplit('/')
+            .next()
+            .filter(|name| *name == CHAIN_FILE || name.ends_with(".mhl"))?
+            .to_owned();
         Some((name, state))
     });
     let scratch = Scratch::new()?;
@@ -139,7 +169,10 @@ pub(in super::super) async fn fetched_one(tree: &ObjectTree, cancel: &Cancellati
 }
 
 /// A copy of the histories of a tree, without anything else in it.
-async fn fetched(from: &ObjectTree, cancel: &CancellationToken) -> Result<Option<Scratch>, MhlError> {
+async fn fetched(
+    from: &ObjectTree,
+    cancel: &CancellationToken,
+) -> Result<Option<Scratch>, MhlError> {
     let survey = survey(from, None, cancel).await?;
     if survey.histories.is_empty() {
         return Ok(None);

@@ -34,9 +34,10 @@ pub(super) async fn verify(
     scratch: &Scratch,
 ) -> Result<VerifyReport, MhlError> {
     let in_history = |path: &str| {
-        histories
-            .iter()
-            .any(|directory| path.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/')))
+        histories.iter().any(|directory| {
+            path.strip_prefix(directory.as_str())
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
     };
     let lists = lists.iter().filter(|(path, _)| !in_history(path));
     let lists = read(tree, lists, cancel, scratch).await?;
@@ -53,14 +54,21 @@ pub(super) async fn verify(
             let Some((key, listed)) = lists.files.get_key_value(&path) else {
                 // A name that ends in a slash marks a directory.
                 let other = path.ends_with('/') || ignored.covers(&path) || in_history(&path);
-                report.new.extend(Some(path).filter(|path| !other && lists.is_new(path)));
+                report
+                    .new
+                    .extend(Some(path).filter(|path| !other && lists.is_new(path)));
                 continue;
             };
             missing.remove(key.as_str());
             let algorithms = listed.algorithms(&path, state.bytes, &mut report);
             if !algorithms.is_empty() {
                 reads.push(async move {
-                    (path, listed, state.bytes, hash(&tree.storage, &state, &algorithms, cancel).await)
+                    (
+                        path,
+                        listed,
+                        state.bytes,
+                        hash(&tree.storage, &state, &algorithms, cancel).await,
+                    )
                 });
             }
         }
@@ -69,7 +77,9 @@ pub(super) async fn verify(
             take(&mut report, path, (listed, bytes), digests)?;
         }
     }
-    report.missing.extend(missing.into_iter().map(str::to_owned));
+    report
+        .missing
+        .extend(missing.into_iter().map(str::to_owned));
     Ok(report)
 }
 

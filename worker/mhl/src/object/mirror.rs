@@ -12,7 +12,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use storage::retry::{RetryBudget, read_all, retry};
 use storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, ObjectState, Precondition, PutRequest, Slot, StorageError,
+    Attributes, BeginRequest, Body, CompleteRequest, ObjectState, Precondition, PutRequest, Slot,
+    StorageError,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,10 @@ pub(super) async fn survey(
     let own = job.map(journal::prefix);
     while let Some(page) = pages.next().await? {
         for (path, state) in page {
-            if own.as_ref().is_some_and(|own| path.starts_with(own.as_str())) {
+            if own
+                .as_ref()
+                .is_some_and(|own| path.starts_with(own.as_str()))
+            {
                 survey.journal.push(state);
                 continue;
             }
@@ -52,11 +56,18 @@ pub(super) async fn survey(
                 survey.lists.push((path, state));
                 continue;
             }
-            let Some((folder, file)) = path.rsplit_once('/') else { continue };
-            let directory = folder.strip_suffix(FOLDER).filter(|above| above.is_empty() || above.ends_with('/'));
+            let Some((folder, file)) = path.rsplit_once('/') else {
+                continue;
+            };
+            let directory = folder
+                .strip_suffix(FOLDER)
+                .filter(|above| above.is_empty() || above.ends_with('/'));
             let wanted = file == CHAIN_FILE || file.ends_with(".mhl");
             if let Some(directory) = directory.filter(|_| wanted) {
-                let files = survey.histories.entry(directory.trim_end_matches('/').to_owned()).or_default();
+                let files = survey
+                    .histories
+                    .entry(directory.trim_end_matches('/').to_owned())
+                    .or_default();
                 files.push((file.to_owned(), state));
             }
         }
@@ -74,10 +85,17 @@ pub(super) async fn journal_of(
 }
 
 /// Objects directly below a tree.
-pub(super) async fn files(tree: &ObjectTree, cancel: &CancellationToken) -> Result<Vec<ObjectState>, MhlError> {
+pub(super) async fn files(
+    tree: &ObjectTree,
+    cancel: &CancellationToken,
+) -> Result<Vec<ObjectState>, MhlError> {
     let (mut found, mut pages) = (Vec::new(), Pages::new(tree, cancel));
     while let Some(page) = pages.next().await? {
-        found.extend(page.into_iter().filter(|(path, _)| !path.contains('/')).map(|(_, state)| state));
+        found.extend(
+            page.into_iter()
+                .filter(|(path, _)| !path.contains('/'))
+                .map(|(_, state)| state),
+        );
     }
     Ok(found)
 }
@@ -92,7 +110,8 @@ pub(super) async fn mirror(
 ) -> Result<PathBuf, MhlError> {
     let root = scratch.join(directory);
     let folder = root.join(FOLDER);
-    std::fs::create_dir_all(if files.is_empty() { &root } else { &folder }).map_err(MhlError::io(&folder))?;
+    std::fs::create_dir_all(if files.is_empty() { &root } else { &folder })
+        .map_err(MhlError::io(&folder))?;
     for (name, state) in files {
         download(tree, state, &folder.join(name), cancel).await?;
     }
@@ -108,7 +127,11 @@ pub(super) async fn download(
 ) -> Result<(), MhlError> {
     let mut reading = read_all(tree.storage.clone(), state, RetryBudget::default());
     let mut file = File::create(path).map_err(MhlError::io(path))?;
-    while let Some(piece) = cancel.run_until_cancelled(reading.next()).await.ok_or(MhlError::Cancelled)? {
+    while let Some(piece) = cancel
+        .run_until_cancelled(reading.next())
+        .await
+        .ok_or(MhlError::Cancelled)?
+    {
         file.write_all(&piece?).map_err(MhlError::io(path))?;
     }
     Ok(())
@@ -124,7 +147,9 @@ pub(super) async fn upload(
     let (key, kind) = (tree.key(relative), tree.storage.capabilities().checksum);
     let mut read = || -> std::io::Result<Body> {
         let mut piece = Vec::new();
-        Read::by_ref(&mut file).take(PART_BYTES as u64).read_to_end(&mut piece)?;
+        Read::by_ref(&mut file)
+            .take(PART_BYTES as u64)
+            .read_to_end(&mut piece)?;
         Ok(Body::new(vec![Bytes::from(piece)], kind))
     };
     let first = read().map_err(MhlError::io(&path))?;
@@ -134,19 +159,35 @@ pub(super) async fn upload(
     let storage = &tree.storage;
     let uploads = storage.multipart(&key)?;
     let attributes = xml();
-    let begin = || uploads.begin(BeginRequest { key: &key, attributes: &attributes, source: None });
+    let begin = || {
+        uploads.begin(BeginRequest {
+            key: &key,
+            attributes: &attributes,
+            source: None,
+        })
+    };
     let upload = retry(RetryBudget::default(), begin).await?;
     let sent = async {
         let (mut parts, mut body, mut offset) = (Vec::new(), first, 0);
         while body.bytes() > 0 {
             let number = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
             let slot = Slot { number, offset };
-            parts.push(retry(RetryBudget::default(), || uploads.put_part(&upload, slot, &body)).await?);
+            parts.push(
+                retry(RetryBudget::default(), || {
+                    uploads.put_part(&upload, slot, &body)
+                })
+                .await?,
+            );
             offset += body.bytes();
             body = read().map_err(MhlError::io(&path))?;
         }
         let whole = ::storage::Part::whole(&parts);
-        let complete = CompleteRequest { upload: &upload, parts: &parts, whole, precondition };
+        let complete = CompleteRequest {
+            upload: &upload,
+            parts: &parts,
+            whole,
+            precondition,
+        };
         Ok::<_, MhlError>(uploads.complete(complete).await?)
     };
     let sent = sent.await;
@@ -168,7 +209,12 @@ pub(super) async fn put(
 ) -> Result<ObjectState, StorageError> {
     let (key, storage) = (tree.key(relative), &tree.storage);
     let attributes = xml();
-    let request = PutRequest { key: &key, body, attributes: &attributes, precondition };
+    let request = PutRequest {
+        key: &key,
+        body,
+        attributes: &attributes,
+        precondition,
+    };
     match retry(RetryBudget::default(), || storage.put(request)).await {
         Err(error @ StorageError::Unknown { .. }) => {
             let found = retry(RetryBudget::default(), || storage.stat(&key)).await?;
@@ -180,5 +226,8 @@ pub(super) async fn put(
 }
 
 fn xml() -> Attributes {
-    Attributes { content_type: Some("application/xml".to_owned()), ..Attributes::default() }
+    Attributes {
+        content_type: Some("application/xml".to_owned()),
+        ..Attributes::default()
+    }
 }

@@ -42,13 +42,20 @@ impl ObjectTree {
     /// The tree below `key`; the whole place when it is empty.
     pub fn new(storage: Arc<dyn Storage>, key: &str) -> ObjectTree {
         let trimmed = key.trim_matches('/');
-        let prefix = if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") };
+        let prefix = if trimmed.is_empty() {
+            String::new()
+        } else {
+            format!("{trimmed}/")
+        };
         ObjectTree { storage, prefix }
     }
 
     /// Where it is, without a slash at its end.
     pub fn place(&self) -> String {
-        self.storage.location(&self.prefix).trim_end_matches('/').to_owned()
+        self.storage
+            .location(&self.prefix)
+            .trim_end_matches('/')
+            .to_owned()
     }
 
     /// The tree below a directory of this one.
@@ -63,8 +70,16 @@ impl ObjectTree {
     /// Name of the directory `path` in it, or of the tree itself.
     fn name(&self, path: &str) -> String {
         let place = self.place();
-        let full = if path.is_empty() { place.as_str() } else { path };
-        full.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("root").to_owned()
+        let full = if path.is_empty() {
+            place.as_str()
+        } else {
+            path
+        };
+        full.rsplit('/')
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("root")
+            .to_owned()
     }
 }
 

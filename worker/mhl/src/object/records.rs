@@ -16,11 +16,23 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 8;
 
 /// The copies in a tree whose sources may have a history: those of the job, and those that an earlier seal refused.
-pub async fn copies(tree: &ObjectTree, job: &str, cancel: &CancellationToken) -> Result<Vec<Copied>, MhlError> {
+pub async fn copies(
+    tree: &ObjectTree,
+    job: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<Copied>, MhlError> {
     let journal = journal_of(tree, job, cancel).await?;
     let mut copies = Vec::new();
-    each_record(tree, &journal, cancel, |record| copies.extend(journal::copied(record))).await?;
-    copies.extend(refused(tree, cancel).await?.map(|(refused, _)| refused).unwrap_or_default());
+    each_record(tree, &journal, cancel, |record| {
+        copies.extend(journal::copied(record))
+    })
+    .await?;
+    copies.extend(
+        refused(tree, cancel)
+            .await?
+            .map(|(refused, _)| refused)
+            .unwrap_or_default(),
+    );
     Ok(copies)
 }
 
@@ -47,16 +59,31 @@ pub(super) async fn keep_refused(
 ) -> Result<(), MhlError> {
     if refused.is_empty() {
         let Some(before) = before else { return Ok(()) };
-        return Ok(retry(RetryBudget::default(), || tree.storage.delete(&before.key, None)).await?);
+        return Ok(retry(RetryBudget::default(), || {
+            tree.storage.delete(&before.key, None)
+        })
+        .await?);
     }
-    let body = Body::new(vec![Bytes::from(journal::refused_text(refused))], tree.storage.capabilities().checksum);
+    let body = Body::new(
+        vec![Bytes::from(journal::refused_text(refused))],
+        tree.storage.capabilities().checksum,
+    );
     let path = join(journal::DIRECTORY, journal::REFUSED);
-    Ok(put(tree, &path, &body, &Precondition::Unconditional).await.map(drop)?)
+    Ok(put(tree, &path, &body, &Precondition::Unconditional)
+        .await
+        .map(drop)?)
 }
 
-async fn content(tree: &ObjectTree, state: ObjectState, cancel: &CancellationToken) -> Result<Vec<u8>, MhlError> {
+async fn content(
+    tree: &ObjectTree,
+    state: ObjectState,
+    cancel: &CancellationToken,
+) -> Result<Vec<u8>, MhlError> {
     let read = read_all(tree.storage.clone(), &state, RetryBudget::default()).collect();
-    let pieces = cancel.run_until_cancelled(read).await.ok_or(MhlError::Cancelled)?;
+    let pieces = cancel
+        .run_until_cancelled(read)
+        .await
+        .ok_or(MhlError::Cancelled)?;
     Ok(pieces?.concat())
 }
 
@@ -92,7 +119,9 @@ async fn each_record(
 }
 
 /// Does several things at a time; their results in order.
-pub(super) async fn some_at_once<T: Send>(work: Vec<BoxFuture<'_, Result<T, MhlError>>>) -> Result<Vec<T>, MhlError> {
+pub(super) async fn some_at_once<T: Send>(
+    work: Vec<BoxFuture<'_, Result<T, MhlError>>>,
+) -> Result<Vec<T>, MhlError> {
     let (mut work, mut done) = (stream::iter(work).buffered(AT_ONCE), Vec::new());
     while let Some(one) = work.next().await {
         done.push(one?);

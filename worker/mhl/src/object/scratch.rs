@@ -8,7 +8,11 @@ pub(in super::super) struct Scratch(PathBuf);
 impl Scratch {
     /// Makes one where the system keeps temporary files.
     pub(super) fn new() -> Result<Scratch, MhlError> {
-        let name = format!("showrunner-mhl-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let name = format!(
+            "showrunner-mhl-{}-{:016x}",
+            std::process::id(),
+            fastrand::u64(..)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).map_err(MhlError::io(&path))?;
         Ok(Scratch(path))

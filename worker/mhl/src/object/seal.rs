@@ -64,7 +64,9 @@ async fn seal_in(
     cancel: &CancellationToken,
     scratch: &Scratch,
 ) -> Result<SealReport, MhlError> {
-    let Survey { histories, journal, .. } = survey(tree, Some(job), cancel).await?;
+    let Survey {
+        histories, journal, ..
+    } = survey(tree, Some(job), cancel).await?;
     let records = records(tree, &journal, cancel).await?;
     let mut sealer = Sealer {
         tree,
@@ -89,16 +91,29 @@ async fn seal_in(
     for path in sealer.records.into_keys() {
         let key = tree.key(&path);
         match retry(RetryBudget::default(), || tree.storage.stat(&key)).await {
-            Err(StorageError::NotFound(_)) => gone.push(format!("{path}: landed by this job and no longer there")),
+            Err(StorageError::NotFound(_)) => {
+                gone.push(format!("{path}: landed by this job and no longer there"))
+            }
             looked => drop(looked?),
         }
     }
     gone.sort();
     report.failed.extend(gone);
     let remove = |state: ObjectState| async move {
-        Ok::<_, MhlError>(retry(RetryBudget::default(), || tree.storage.delete(&state.key, None)).await?)
+        Ok::<_, MhlError>(
+            retry(RetryBudget::default(), || {
+                tree.storage.delete(&state.key, None)
+            })
+            .await?,
+        )
     };
-    some_at_once(journal.into_iter().map(|state| remove(state).boxed()).collect()).await?;
+    some_at_once(
+        journal
+            .into_iter()
+            .map(|state| remove(state).boxed())
+            .collect(),
+    )
+    .await?;
     Ok(report)
 }
 
@@ -162,51 +177,103 @@ impl Visitor for Sealer<'_> {
         if scoped {
             self.begin(path).await?;
         }
-        self.open.push(Open { path: path.to_owned(), hash: DirectoryHash::new(self.algorithm), scoped });
+        self.open.push(Open {
+            path: path.to_owned(),
+            hash: DirectoryHash::new(self.algorithm),
+            scoped,
+        });
         Ok(())
     }
 
     async fn object(&mut self, path: &str, state: ObjectState) -> Result<(), MhlError> {
-        let Some(continued) = self.scopes.last_mut() else { return Ok(()) };
-        let relative = below(&continued.scope.prefix, path).unwrap_or(path).to_owned();
+        let Some(continued) = self.scopes.last_mut() else {
+            return Ok(());
+        };
+        let relative = below(&continued.scope.prefix, path)
+            .unwrap_or(path)
+            .to_owned();
         continued.scope.history.see(&relative);
         let record = self.records.remove(path);
-        let same = |record: &Record| record.bytes == state.bytes && record.tag.as_ref() == Some(&state.version.tag);
-        let (bytes, modified, tag) = (state.bytes, modified(state.modified), Some(state.version.tag.clone()));
-        let found = Found { path: relative, bytes, modified, state: tag, record: record.filter(same) };
-        match continued.scope.consider(found, self.algorithm, &self.source.known(path)) {
+        let same = |record: &Record| {
+            record.bytes == state.bytes && record.tag.as_ref() == Some(&state.version.tag)
+        };
+        let (bytes, modified, tag) = (
+            state.bytes,
+            modified(state.modified),
+            Some(state.version.tag.clone()),
+        );
+        let found = Found {
+            path: relative,
+            bytes,
+            modified,
+            state: tag,
+            record: record.filter(same),
+        };
+        match continued
+            .scope
+            .consider(found, self.algorithm, &self.source.known(path))
+        {
             Verdict::Unchanged { digest, failed } => {
-                let failed = failed.then(|| format!("{path}: failed in an earlier generation and was not restored"));
+                let failed = failed.then(|| {
+                    format!("{path}: failed in an earlier generation and was not restored")
+                });
                 self.report.failed.extend(failed);
                 self.count(path, &digest);
             }
             Verdict::Record(draft) if draft.wanted.is_empty() => self.record(draft, path)?,
             Verdict::Record(draft) => self.batch.push((draft, state, path.to_owned())),
         }
-        if self.batch.len() >= BATCH_OBJECTS { self.read_batch().await } else { Ok(()) }
+        if self.batch.len() >= BATCH_OBJECTS {
+            self.read_batch().await
+        } else {
+            Ok(())
+        }
     }
 
     fn unrecordable(&mut self, path: &str) {
-        self.report.unrecordable.push(PathBuf::from(self.tree.storage.location(&self.tree.key(path))));
+        self.report.unrecordable.push(PathBuf::from(
+            self.tree.storage.location(&self.tree.key(path)),
+        ));
     }
 
     async fn leave(&mut self) -> Result<(), MhlError> {
         self.read_batch().await?;
-        let Some(mut open) = self.open.pop() else { return Ok(()) };
-        if let Some(Continued { scope, ignore, empty, .. }) = self.scopes.last_mut() {
-            let at = below(&scope.prefix, &open.path).unwrap_or_default().to_owned();
+        let Some(mut open) = self.open.pop() else {
+            return Ok(());
+        };
+        if let Some(Continued {
+            scope,
+            ignore,
+            empty,
+            ..
+        }) = self.scopes.last_mut()
+        {
+            let at = below(&scope.prefix, &open.path)
+                .unwrap_or_default()
+                .to_owned();
             empty.retain(|directory| !ignore.covers(directory) && !ignore.matches(directory, true));
             record_empty(scope, empty, &at, self.algorithm, &mut open.hash)?;
         }
         let (content, structure) = open.hash.finish();
-        let nested = if open.scoped { self.end(&open.path, &content, &structure).await? } else { None };
-        let (Some(parent), Some(continued)) = (self.open.last_mut(), self.scopes.last_mut()) else { return Ok(()) };
-        let at = below(&continued.scope.prefix, &open.path).unwrap_or(&open.path).to_owned();
+        let nested = if open.scoped {
+            self.end(&open.path, &content, &structure).await?
+        } else {
+            None
+        };
+        let (Some(parent), Some(continued)) = (self.open.last_mut(), self.scopes.last_mut()) else {
+            return Ok(());
+        };
+        let at = below(&continued.scope.prefix, &open.path)
+            .unwrap_or(&open.path)
+            .to_owned();
         if let Some((reference, new)) = nested {
             // What lies below may be recorded here as well, from before it had a history of its own.
             continued.scope.history.see_below(&at);
             continued.scope.news += u64::from(new);
-            continued.scope.references.push(Reference { path: join(&at, &reference.path), ..reference });
+            continued.scope.references.push(Reference {
+                path: join(&at, &reference.path),
+                ..reference
+            });
         }
         continued.scope.directory(at, None, &content, &structure)?;
         parent.hash.push(last(&open.path), &content, &structure);
@@ -231,17 +298,35 @@ impl Sealer<'_> {
         }
         let mut leftovers = Vec::new();
         for (leftover, tool) in &history.unlisted {
-            let name = leftover.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = leftover
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if tool.as_deref() != Some(TOOL) {
                 return Err(broken(format!("{name} is not listed in {CHAIN_FILE}")));
             }
             leftovers.push(name);
         }
-        let chain = files.iter().find(|(name, _)| name == CHAIN_FILE).map(|(_, state)| state.version.clone());
+        let chain = files
+            .iter()
+            .find(|(name, _)| name == CHAIN_FILE)
+            .map(|(_, state)| state.version.clone());
         let (ignore, empty) = (Ignore::new(&history.ignore), history.empty_directories());
         self.begun += 1;
-        let scope = Scope::new(path.to_owned(), history, &Folder::open(&self.scratch)?, self.begun)?;
-        self.scopes.push(Continued { scope, ignore, chain, leftovers, empty });
+        let scope = Scope::new(
+            path.to_owned(),
+            history,
+            &Folder::open(&self.scratch)?,
+            self.begun,
+        )?;
+        self.scopes.push(Continued {
+            scope,
+            ignore,
+            chain,
+            leftovers,
+            empty,
+        });
         Ok(())
     }
 
@@ -252,7 +337,15 @@ impl Sealer<'_> {
         content: &Digest,
         structure: &Digest,
     ) -> Result<Option<(Reference, bool)>, MhlError> {
-        let Some(Continued { scope, chain, leftovers, .. }) = self.scopes.pop() else { return Ok(None) };
+        let Some(Continued {
+            scope,
+            chain,
+            leftovers,
+            ..
+        }) = self.scopes.pop()
+        else {
+            return Ok(None);
+        };
         let last = scope.last_reference();
         if !scope.has_news() {
             return Ok(last.map(|last| (last, false)));
@@ -262,18 +355,28 @@ impl Sealer<'_> {
         let (written, file) = blocking(move || {
             let folder = Folder::open(&scratch)?;
             let written = scope.write(&name, &content, &structure, &folder, GENERATION)?;
-            Ok((written, (folder.open_file(GENERATION, false)?, folder.at(GENERATION))))
+            Ok((
+                written,
+                (folder.open_file(GENERATION, false)?, folder.at(GENERATION)),
+            ))
         })
         .await?;
         let inside = |name: &str| join(path, &join(FOLDER, name));
         let overtaken = |error| match error {
-            MhlError::Storage(StorageError::Precondition { .. }) => MhlError::Busy(PathBuf::from(tree.place())),
+            MhlError::Storage(StorageError::Precondition { .. }) => {
+                MhlError::Busy(PathBuf::from(tree.place()))
+            }
             error => error,
         };
         let generation = inside(&written.file);
-        upload(tree, &generation, file, &Precondition::IfAbsent).await.map_err(overtaken)?;
+        upload(tree, &generation, file, &Precondition::IfAbsent)
+            .await
+            .map_err(overtaken)?;
         let condition = chain.map_or(Precondition::IfAbsent, Precondition::IfMatch);
-        let body = Body::new(vec![Bytes::from(written.chain)], tree.storage.capabilities().checksum);
+        let body = Body::new(
+            vec![Bytes::from(written.chain)],
+            tree.storage.capabilities().checksum,
+        );
         if let Err(error) = put(tree, &inside(CHAIN_FILE), &body, &condition).await {
             if matches!(error, StorageError::Precondition { .. }) {
                 // Another writer continued the chain first, so no chain lists this generation.
@@ -310,12 +413,23 @@ impl Sealer<'_> {
     }
 
     fn record(&mut self, draft: Draft, path: &str) -> Result<(), MhlError> {
-        let Some(continued) = self.scopes.last_mut() else { return Ok(()) };
-        let recorded = continued.scope.record(draft, self.algorithm, &self.source.known(path))?;
-        let Recorded { digest, failed, refused } = recorded;
-        self.report.failed.extend(failed.iter().map(|what| format!("{path}: {what}")));
+        let Some(continued) = self.scopes.last_mut() else {
+            return Ok(());
+        };
+        let recorded = continued
+            .scope
+            .record(draft, self.algorithm, &self.source.known(path))?;
+        let Recorded {
+            digest,
+            failed,
+            refused,
+        } = recorded;
+        self.report
+            .failed
+            .extend(failed.iter().map(|what| format!("{path}: {what}")));
         self.report.files += u64::from(!refused);
-        self.refused.extend(self.source.refused(path).filter(|_| refused));
+        self.refused
+            .extend(self.source.refused(path).filter(|_| refused));
         self.count(path, &digest);
         Ok(())
     }
@@ -341,9 +455,18 @@ fn record_empty(
     algorithm: HashAlgorithm,
     hash: &mut DirectoryHash,
 ) -> Result<(), MhlError> {
-    let parent = |path: &str| path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+    let parent = |path: &str| {
+        path.rsplit_once('/')
+            .map_or("", |(parent, _)| parent)
+            .to_owned()
+    };
     for directory in empty.iter().filter(|directory| parent(directory) == at) {
-        if scope.history.directories.get(directory).is_none_or(|seen| *seen) {
+        if scope
+            .history
+            .directories
+            .get(directory)
+            .is_none_or(|seen| *seen)
+        {
             continue;
         }
         let mut own = DirectoryHash::new(algorithm);
@@ -361,5 +484,6 @@ fn last(path: &str) -> &str {
 }
 
 fn modified(at: Option<Timestamp>) -> jiff::Timestamp {
-    at.and_then(|at| jiff::Timestamp::from_microsecond(at.0).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    at.and_then(|at| jiff::Timestamp::from_microsecond(at.0).ok())
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }

@@ -21,7 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Verifies a tree, `at_once` objects at a time (at least one). A tree without a history is compared with the MHL 1.1
 /// lists in it, and reported as broken when there are none; an error means that the verification itself could not be done.
-pub async fn verify(tree: &ObjectTree, at_once: usize, cancel: &CancellationToken) -> Result<VerifyReport, MhlError> {
+pub async fn verify(
+    tree: &ObjectTree,
+    at_once: usize,
+    cancel: &CancellationToken,
+) -> Result<VerifyReport, MhlError> {
     let scratch = Scratch::new()?;
     let verified = verify_in(tree, at_once, cancel, &scratch).await;
     verified.map_err(|error| error.seen_at(scratch.path(), &tree.place()))
@@ -33,7 +37,9 @@ async fn verify_in(
     cancel: &CancellationToken,
     scratch: &Scratch,
 ) -> Result<VerifyReport, MhlError> {
-    let Survey { histories, lists, .. } = survey(tree, None, cancel).await?;
+    let Survey {
+        histories, lists, ..
+    } = survey(tree, None, cancel).await?;
     if histories.contains_key("") || lists.is_empty() {
         return verify_history(tree, histories, at_once, cancel, scratch).await;
     }
@@ -44,7 +50,10 @@ async fn verify_in(
         let tree = tree.below(&directory);
         let Survey { histories, .. } = survey(&tree, None, cancel).await?;
         let verified = verify_history(&tree, histories, at_once, cancel, &below).await;
-        report.take(verified.map_err(|error| error.seen_at(below.path(), &tree.place()))?, &directory);
+        report.take(
+            verified.map_err(|error| error.seen_at(below.path(), &tree.place()))?,
+            &directory,
+        );
     }
     report.sort();
     Ok(report)
@@ -131,10 +140,20 @@ impl Visitor for Checker<'_> {
         while self.reads.len() >= self.at_once {
             self.take_one().await?;
         }
-        let (storage, cancel, path) = (self.tree.storage.clone(), self.cancel.clone(), path.to_owned());
+        let (storage, cancel, path) = (
+            self.tree.storage.clone(),
+            self.cancel.clone(),
+            path.to_owned(),
+        );
         self.reads.spawn(async move {
             let digests = hash(&storage, &state, &algorithms, &cancel).await;
-            Read { path, number, bytes: state.bytes, recorded, digests }
+            Read {
+                path,
+                number,
+                bytes: state.bytes,
+                recorded,
+                digests,
+            }
         });
         Ok(())
     }
@@ -157,7 +176,8 @@ impl Checker<'_> {
         let files = self.histories.get(path).cloned().unwrap_or_default();
         let root = mirror(self.tree, path, &files, &self.scratch, self.cancel).await?;
         let (cancel, loaded) = (self.cancel.clone(), root.clone());
-        let history = match blocking(move || History::load(&Folder::open(&loaded)?, &cancel)).await {
+        let history = match blocking(move || History::load(&Folder::open(&loaded)?, &cancel)).await
+        {
             Ok(history) => history,
             Err(error @ MhlError::Malformed { .. }) => {
                 let error = error.seen_at(&self.scratch, &self.tree.place());
@@ -172,24 +192,41 @@ impl Checker<'_> {
         report.generations += history.links.len() as u64;
         for (unlisted, _) in &history.unlisted {
             let name = unlisted.file_name().unwrap_or_default().to_string_lossy();
-            report.broken.push(format!("{place}/{}/{name} is not in {CHAIN_FILE}", super::super::FOLDER));
+            report.broken.push(format!(
+                "{place}/{}/{name} is not in {CHAIN_FILE}",
+                super::super::FOLDER
+            ));
         }
         if files.is_empty() {
-            report.broken.push(format!("{place} has no ASC MHL history"));
+            report
+                .broken
+                .push(format!("{place} has no ASC MHL history"));
         }
         let problems = history.problems.iter();
-        report.broken.extend(problems.map(|problem| at_place(problem, &self.scratch, &self.tree.place())));
+        report
+            .broken
+            .extend(problems.map(|problem| at_place(problem, &self.scratch, &self.tree.place())));
         self.frames.enter(path, history);
         Ok(())
     }
 
     /// Waits for one object to be read and takes in what was found.
     async fn take_one(&mut self) -> Result<(), MhlError> {
-        let Some(read) = self.cancel.run_until_cancelled(self.reads.join_next()).await.ok_or(MhlError::Cancelled)?
+        let Some(read) = self
+            .cancel
+            .run_until_cancelled(self.reads.join_next())
+            .await
+            .ok_or(MhlError::Cancelled)?
         else {
             return Ok(());
         };
-        let Read { path, number, bytes, recorded, digests } = match read {
+        let Read {
+            path,
+            number,
+            bytes,
+            recorded,
+            digests,
+        } = match read {
             Ok(read) => read,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(MhlError::Cancelled),
@@ -198,7 +235,9 @@ impl Checker<'_> {
             Ok(digests) => {
                 self.report.files += 1;
                 self.report.bytes += bytes;
-                let of_record = digests.iter().find(|digest| digest.algorithm == recorded.algorithm);
+                let of_record = digests
+                    .iter()
+                    .find(|digest| digest.algorithm == recorded.algorithm);
                 let found = of_record.filter(|digest| **digest != recorded);
                 self.report.mismatched.extend(found.map(|found| Mismatch {
                     path,

@@ -36,20 +36,38 @@ pub(super) struct Pages<'a> {
 impl<'a> Pages<'a> {
     /// From the first page on.
     pub(super) fn new(tree: &'a ObjectTree, cancel: &'a CancellationToken) -> Pages<'a> {
-        Pages { tree, cancel, next: Some(None) }
+        Pages {
+            tree,
+            cancel,
+            next: Some(None),
+        }
     }
 
     /// The next page: paths relative to the tree, with their objects; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(String, ObjectState)>>, MhlError> {
-        let Some(page) = self.next.take() else { return Ok(None) };
+        let Some(page) = self.next.take() else {
+            return Ok(None);
+        };
         let (storage, prefix) = (&self.tree.storage, &self.tree.prefix);
         let start = ListStart::page(page.as_deref());
-        let request = ListRequest { prefix, start, objects_max: PAGE_OBJECTS };
+        let request = ListRequest {
+            prefix,
+            start,
+            objects_max: PAGE_OBJECTS,
+        };
         let asked = retry(RetryBudget::default(), || storage.list(request));
-        let listing = self.cancel.run_until_cancelled(asked).await.ok_or(MhlError::Cancelled)??;
+        let listing = self
+            .cancel
+            .run_until_cancelled(asked)
+            .await
+            .ok_or(MhlError::Cancelled)??;
         self.next = listing.next.map(Some);
         let inside = listing.objects.into_iter().filter_map(|state| {
-            let path = state.key.strip_prefix(prefix.as_str()).filter(|path| !path.is_empty())?.to_owned();
+            let path = state
+                .key
+                .strip_prefix(prefix.as_str())
+                .filter(|path| !path.is_empty())?
+                .to_owned();
             Some((path, state))
         });
         Ok(Some(inside.collect()))
@@ -62,7 +80,11 @@ pub(super) async fn walk(
     visitor: &mut dyn Visitor,
     cancel: &CancellationToken,
 ) -> Result<(), MhlError> {
-    let (mut pages, mut order, mut sequence) = (Pages::new(tree, cancel), Order::default(), Sequence::default());
+    let (mut pages, mut order, mut sequence) = (
+        Pages::new(tree, cancel),
+        Order::default(),
+        Sequence::default(),
+    );
     let mut skipped: Option<String> = None;
     visitor.enter("").await?;
     while let Some(page) = pages.next().await? {
@@ -70,7 +92,10 @@ pub(super) async fn walk(
             if let Err(said) = sequence.next(&path) {
                 return Err(StorageError::unsupported(tree.place(), said).into());
             }
-            if skipped.as_ref().is_some_and(|skipped| path.starts_with(skipped.as_str())) {
+            if skipped
+                .as_ref()
+                .is_some_and(|skipped| path.starts_with(skipped.as_str()))
+            {
                 continue;
             }
             if !is_walkable(&path) {
@@ -107,7 +132,10 @@ pub(super) async fn walk(
 /// Whether a path can stand in a history: a file system could have it, and XML can say it.
 pub(super) fn is_walkable(path: &str) -> bool {
     let names = path.strip_suffix('/').unwrap_or(path);
-    is_xml_text(path) && names.split('/').all(|name| !name.is_empty() && name != "." && name != "..")
+    is_xml_text(path)
+        && names
+            .split('/')
+            .all(|name| !name.is_empty() && name != "." && name != "..")
 }
 
 /// The order of a listing, as far as it has been seen.
@@ -121,7 +149,11 @@ struct Sequence {
 
 impl Default for Sequence {
     fn default() -> Sequence {
-        Sequence { before: None, by_key: true, by_name: true }
+        Sequence {
+            before: None,
+            by_key: true,
+            by_name: true,
+        }
     }
 }
 
@@ -131,7 +163,9 @@ impl Sequence {
             self.by_key &= before.as_str() < path;
             self.by_name &= before.split('/').lt(path.split('/'));
             if !self.by_key && !self.by_name {
-                return Err(format!("it lists {path:?} after {before:?}: such an order cannot be walked"));
+                return Err(format!(
+                    "it lists {path:?} after {before:?}: such an order cannot be walked"
+                ));
             }
         }
         self.before = Some(path.to_owned());
@@ -153,7 +187,10 @@ impl Order {
         let leaves = self.open.len() - kept;
         self.open.truncate(kept);
         let inside = self.open.last().map_or(0, |open| open.len() + 1);
-        let ends = directory.match_indices('/').map(|(at, _)| at).chain([directory.len()]);
+        let ends = directory
+            .match_indices('/')
+            .map(|(at, _)| at)
+            .chain([directory.len()]);
         let enters: Vec<String> = ends
             .filter(|end| *end > inside.saturating_sub(1) && *end > 0)
             .map(|end| directory[..end].to_owned())
@@ -164,7 +201,11 @@ impl Order {
 
     /// Forgets a directory that is not entered, and those in it.
     fn stay_out(&mut self, directory: &str) {
-        let outside = self.open.iter().take_while(|open| *open != directory).count();
+        let outside = self
+            .open
+            .iter()
+            .take_while(|open| *open != directory)
+            .count();
         self.open.truncate(outside);
     }
 }
@@ -178,7 +219,10 @@ mod tests {
     #[test]
     fn directories_open_and_close_around_keys() {
         let mut order = Order::default();
-        assert_eq!(order.go_to("a/b"), (0, vec!["a".to_owned(), "a/b".to_owned()]));
+        assert_eq!(
+            order.go_to("a/b"),
+            (0, vec!["a".to_owned(), "a/b".to_owned()])
+        );
         assert_eq!(order.go_to("a/b"), (0, vec![]));
         assert_eq!(order.go_to("a/bc"), (1, vec!["a/bc".to_owned()]));
         assert_eq!(order.go_to(""), (2, vec![]));
@@ -195,7 +239,11 @@ mod tests {
         };
         assert_eq!(in_order(&["a-b", "a.c", "a/x", "b"]), Ok(()));
         assert_eq!(in_order(&["a/x", "a-b", "a.c", "b"]), Ok(()));
-        assert!(in_order(&["a/x", "a-b", "a/y"]).expect_err("comes back").contains("\"a/y\" after \"a-b\""));
+        assert!(
+            in_order(&["a/x", "a-b", "a/y"])
+                .expect_err("comes back")
+                .contains("\"a/y\" after \"a-b\"")
+        );
         assert!(in_order(&["a", "a"]).is_err());
     }
 

@@ -35,7 +35,9 @@ fn riff(head: &[u8; 16], bytes: u64) -> Structure {
     if declared == 0 || declared == u64::from(u32::MAX) || end <= bytes {
         return Structure::Whole;
     }
-    Structure::Cut(format!("the RIFF header says {end} bytes and the file has {bytes}"))
+    Structure::Cut(format!(
+        "the RIFF header says {end} bytes and the file has {bytes}"
+    ))
 }
 
 /// Fills `buffer` from `at`; `false` when the file ends before.
@@ -57,13 +59,25 @@ mod tests {
     fn wav_files_say_how_long_they_are() {
         let mut wav = b"RIFF\x20\0\0\0WAVEfmt ".to_vec();
         wav.resize(40, 0);
-        assert_eq!(of(&mut Cursor::new(&wav), 40).expect("read"), Structure::Whole);
-        assert!(matches!(of(&mut Cursor::new(&wav[..30]), 30).expect("read"), Structure::Cut(_)));
+        assert_eq!(
+            of(&mut Cursor::new(&wav), 40).expect("read"),
+            Structure::Whole
+        );
+        assert!(matches!(
+            of(&mut Cursor::new(&wav[..30]), 30).expect("read"),
+            Structure::Cut(_)
+        ));
     }
 
     #[test]
     fn anything_else_is_unknown_and_never_a_panic() {
-        for bytes in [&b""[..], b"short", &[0u8; 64], b"\x06\x0e\x2b\x34", &[0xff; 4096]] {
+        for bytes in [
+            &b""[..],
+            b"short",
+            &[0u8; 64],
+            b"\x06\x0e\x2b\x34",
+            &[0xff; 4096],
+        ] {
             let found = of(&mut Cursor::new(bytes), bytes.len() as u64).expect("read");
             assert_eq!(found, Structure::Unknown, "{bytes:?}");
         }

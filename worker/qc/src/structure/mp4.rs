@@ -5,7 +5,9 @@ use std::io::{self, Read, Seek};
 /// Boxes read of one file. A fragmented file of hours has tens of thousands.
 const BOXES_MAX: usize = 1_000_000;
 /// Types a file may start with.
-const FIRST: [&[u8; 4]; 8] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"];
+const FIRST: [&[u8; 4]; 8] = [
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp",
+];
 
 /// Whether the first bytes are those of a box a file may start with.
 pub(super) fn starts(head: &[u8; 16]) -> bool {
@@ -21,17 +23,24 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
             break;
         }
         let name = [head[4], head[5], head[6], head[7]];
-        if !name.iter().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | 0xa9)) {
+        if !name
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | 0xa9))
+        {
             // Padding after the last box is common and harmless.
             break;
         }
         let size = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
             // The last box may leave its size open: it reaches to the end of the file.
             0 => return Ok(whole(index || &name == b"moov")),
-            1 if read_at(file, at, &mut head)? => {
-                u64::from_be_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]])
+            1 if read_at(file, at, &mut head)? => u64::from_be_bytes([
+                head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
+            ]),
+            1 => {
+                return Ok(Structure::Cut(format!(
+                    "it ends inside a box header at byte {at}"
+                )));
             }
-            1 => return Ok(Structure::Cut(format!("it ends inside a box header at byte {at}"))),
             size => u64::from(size),
         };
         if size < 8 {
@@ -51,7 +60,11 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
 }
 
 fn whole(index: bool) -> Structure {
-    if index { Structure::Whole } else { Structure::Cut("the index (moov) is missing".to_owned()) }
+    if index {
+        Structure::Whole
+    } else {
+        Structure::Cut("the index (moov) is missing".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +73,10 @@ mod tests {
     use std::io::Cursor;
 
     fn a_box(name: &[u8; 4], body: usize) -> Vec<u8> {
-        let mut bytes = u32::try_from(body + 8).expect("small").to_be_bytes().to_vec();
+        let mut bytes = u32::try_from(body + 8)
+            .expect("small")
+            .to_be_bytes()
+            .to_vec();
         bytes.extend_from_slice(name);
         bytes.resize(body + 8, 0);
         bytes
@@ -74,8 +90,13 @@ mod tests {
     fn a_box_past_the_end_is_a_cut() {
         let file = [a_box(b"ftyp", 16), a_box(b"moov", 40), a_box(b"mdat", 1000)].concat();
         assert_eq!(look(&file), Structure::Whole);
-        let Structure::Cut(why) = look(&file[..600]) else { panic!("not seen") };
-        assert!(why.contains("mdat") && why.contains("1080") && why.contains("600"), "{why}");
+        let Structure::Cut(why) = look(&file[..600]) else {
+            panic!("not seen")
+        };
+        assert!(
+            why.contains("mdat") && why.contains("1080") && why.contains("600"),
+            "{why}"
+        );
     }
 
     #[test]

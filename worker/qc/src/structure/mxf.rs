@@ -3,9 +3,13 @@ use super::{Structure, read_at};
 use std::io::{self, Read, Seek};
 
 /// The first 13 bytes of every partition pack's key; the 14th is the kind (2 header, 3 body, 4 footer), the 15th the status.
-const PARTITION: [u8; 13] = [0x06, 0x0e, 0x2b, 0x34, 0x02, 0x05, 0x01, 0x01, 0x0d, 0x01, 0x02, 0x01, 0x01];
+const PARTITION: [u8; 13] = [
+    0x06, 0x0e, 0x2b, 0x34, 0x02, 0x05, 0x01, 0x01, 0x0d, 0x01, 0x02, 0x01, 0x01,
+];
 /// The random index pack, last of a finished file.
-const RANDOM_INDEX: [u8; 14] = [0x06, 0x0e, 0x2b, 0x34, 0x02, 0x05, 0x01, 0x01, 0x0d, 0x01, 0x02, 0x01, 0x01, 0x11];
+const RANDOM_INDEX: [u8; 14] = [
+    0x06, 0x0e, 0x2b, 0x34, 0x02, 0x05, 0x01, 0x01, 0x0d, 0x01, 0x02, 0x01, 0x01, 0x11,
+];
 /// Offset of "this partition", "previous partition" and "footer partition" inside the pack's value.
 const FOOTER_AT: u64 = 24;
 /// Items a footer partition may hold before it is taken for nonsense.
@@ -13,10 +17,14 @@ const ITEMS_MAX: usize = 1_000_000;
 
 /// Finds the footer and follows it to the end of the file.
 pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<Structure> {
-    let Some((value_at, _)) = partition(file, 0)? else { return Ok(Structure::Unknown) };
+    let Some((value_at, _)) = partition(file, 0)? else {
+        return Ok(Structure::Unknown);
+    };
     let mut offset = [0; 8];
     if !read_at(file, value_at + FOOTER_AT, &mut offset)? {
-        return Ok(Structure::Cut("it ends inside its header partition".to_owned()));
+        return Ok(Structure::Cut(
+            "it ends inside its header partition".to_owned(),
+        ));
     }
     let footer = u64::from_be_bytes(offset);
     if footer == 0 {
@@ -24,11 +32,16 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
         return Ok(if ends_with_random_index(file, bytes)? {
             Structure::Whole
         } else {
-            Structure::Cut("it was never closed: no footer partition is known and no random index ends it".to_owned())
+            Structure::Cut(
+                "it was never closed: no footer partition is known and no random index ends it"
+                    .to_owned(),
+            )
         });
     }
     if footer >= bytes {
-        return Ok(Structure::Cut(format!("the footer partition should be at byte {footer} and the file has {bytes}")));
+        return Ok(Structure::Cut(format!(
+            "the footer partition should be at byte {footer} and the file has {bytes}"
+        )));
     }
     if partition(file, footer)?.is_none() {
         return Ok(Structure::Cut(format!(
@@ -46,11 +59,15 @@ fn items_to_end(file: &mut (impl Read + Seek), at: u64, bytes: u64) -> io::Resul
             return Ok(Structure::Whole);
         }
         let Some((value_at, length)) = item(file, at)? else {
-            return Ok(Structure::Cut(format!("it ends inside an item header at byte {at}")));
+            return Ok(Structure::Cut(format!(
+                "it ends inside an item header at byte {at}"
+            )));
         };
         let end = value_at.saturating_add(length);
         if end > bytes {
-            return Ok(Structure::Cut(format!("the item at byte {at} ends at byte {end} and the file has {bytes}")));
+            return Ok(Structure::Cut(format!(
+                "the item at byte {at} ends at byte {end} and the file has {bytes}"
+            )));
         }
         at = end;
     }
@@ -79,7 +96,8 @@ fn item(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<(u64, u64)>
 /// The item at `at` when it is a partition pack.
 fn partition(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<(u64, u64)>> {
     let mut key = [0; 16];
-    let known = read_at(file, at, &mut key)? && key[..13] == PARTITION && (2..=4).contains(&key[13]);
+    let known =
+        read_at(file, at, &mut key)? && key[..13] == PARTITION && (2..=4).contains(&key[13]);
     if known { item(file, at) } else { Ok(None) }
 }
 
@@ -90,7 +108,9 @@ fn ends_with_random_index(file: &mut (impl Read + Seek), bytes: u64) -> io::Resu
     if bytes < 21 || !read_at(file, bytes - 4, &mut length)? {
         return Ok(false);
     }
-    let Some(start) = bytes.checked_sub(u64::from(u32::from_be_bytes(length))) else { return Ok(false) };
+    let Some(start) = bytes.checked_sub(u64::from(u32::from_be_bytes(length))) else {
+        return Ok(false);
+    };
     Ok(read_at(file, start, &mut key)? && key == RANDOM_INDEX)
 }
 
@@ -109,7 +129,9 @@ mod tests {
     }
 
     fn essence(length: u32) -> Vec<u8> {
-        let mut bytes = vec![0x06, 0x0e, 0x2b, 0x34, 1, 2, 1, 1, 0x0d, 1, 3, 1, 0x15, 1, 5, 0, 0x84];
+        let mut bytes = vec![
+            0x06, 0x0e, 0x2b, 0x34, 1, 2, 1, 1, 0x0d, 1, 3, 1, 0x15, 1, 5, 0, 0x84,
+        ];
         bytes.extend(length.to_be_bytes());
         bytes.resize(bytes.len() + length as usize, 7);
         bytes

@@ -13,7 +13,9 @@ pub struct ExecutionLog(Arc<File>);
 impl ExecutionLog {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> io::Result<ExecutionLog> {
-        Ok(ExecutionLog(Arc::new(File::options().create(true).append(true).open(path)?)))
+        Ok(ExecutionLog(Arc::new(
+            File::options().create(true).append(true).open(path)?,
+        )))
     }
 
     /// Appends `unit epoch attempt worker event nanoseconds`, counted since the machine started: a clock that is set
@@ -21,7 +23,10 @@ impl ExecutionLog {
     pub(super) fn record(&self, unit: &Unit, worker: &str, event: &str) {
         let at = clock_gettime(ClockId::Monotonic);
         let at = i128::from(at.tv_sec) * 1_000_000_000 + i128::from(at.tv_nsec);
-        let line = format!("{} {} {} {worker} {event} {at}\n", unit.id, unit.epoch, unit.attempt);
+        let line = format!(
+            "{} {} {} {worker} {event} {at}\n",
+            unit.id, unit.epoch, unit.attempt
+        );
         if let Err(error) = self.0.as_ref().write_all(line.as_bytes()) {
             tracing::warn!(%error, "the log of executions could not be written");
         }

@@ -22,6 +22,12 @@ impl FaultPlan {
             std::process::abort();
         }
         let reason = self.sick.as_deref()?;
-        Some(Failure::transient(reason, format!("unit {} failed: the fault plan of this worker says so", unit.id)))
+        Some(Failure::transient(
+            reason,
+            format!(
+                "unit {} failed: the fault plan of this worker says so",
+                unit.id
+            ),
+        ))
     }
 }

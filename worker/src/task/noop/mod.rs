@@ -28,10 +28,16 @@ pub struct Rehearsal {
 
 /// Waits as long as the task asks of this unit, then succeeds or fails according to its seeded failure rate.
 pub async fn run(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitResult {
-    let Some(log) = &context.rehearsal.log else { return take_time(task, unit, context).await };
+    let Some(log) = &context.rehearsal.log else {
+        return take_time(task, unit, context).await;
+    };
     log.record(unit, &context.worker.0, "start");
     let result = take_time(task, unit, context).await;
-    let event = if matches!(result, UnitResult::Cancelled) { "cancelled" } else { "end" };
+    let event = if matches!(result, UnitResult::Cancelled) {
+        "cancelled"
+    } else {
+        "end"
+    };
     log.record(unit, &context.worker.0, event);
     result
 }
@@ -41,18 +47,34 @@ async fn take_time(task: &NoopTask, unit: &Unit, context: &TaskContext) -> UnitR
     if context.rehearsal.faults.block {
         std::thread::sleep(length);
     }
-    let rest = if context.rehearsal.faults.block { Duration::ZERO } else { length };
-    if context.cancel.is_cancelled() || context.cancel.run_until_cancelled(wait(rest)).await.is_none() {
+    let rest = if context.rehearsal.faults.block {
+        Duration::ZERO
+    } else {
+        length
+    };
+    if context.cancel.is_cancelled()
+        || context
+            .cancel
+            .run_until_cancelled(wait(rest))
+            .await
+            .is_none()
+    {
         return UnitResult::Cancelled;
     }
     if let Some(failure) = context.rehearsal.faults.failure_of(unit) {
         return UnitResult::Failed(failure);
     }
     if fails {
-        let message = format!("unit {} failed on attempt {}, as its job asked for", unit.id, unit.attempt);
+        let message = format!(
+            "unit {} failed on attempt {}, as its job asked for",
+            unit.id, unit.attempt
+        );
         return UnitResult::Failed(Failure::transient("noop_failed", message));
     }
-    UnitResult::Finished { facts: Vec::new(), failures: Vec::new() }
+    UnitResult::Finished {
+        facts: Vec::new(),
+        failures: Vec::new(),
+    }
 }
 
 /// Waits. Nothing at all for zero; the timer from a millisecond on (it rounds up to the next one); below that a sleep
@@ -72,7 +94,11 @@ async fn wait(length: Duration) {
 /// Length and failure of one attempt.
 fn lot(task: &NoopTask, unit: UnitId, attempt: u32) -> (Duration, bool) {
     let mut state = mix(unit.job.0.cast_unsigned());
-    for part in [u64::from(unit.step.0), unit.part.cast_unsigned(), u64::from(attempt)] {
+    for part in [
+        u64::from(unit.step.0),
+        unit.part.cast_unsigned(),
+        u64::from(attempt),
+    ] {
         state = mix(state ^ part);
     }
     let span = task.duration_max_us.saturating_sub(task.duration_min_us);
@@ -80,7 +106,10 @@ fn lot(task: &NoopTask, unit: UnitId, attempt: u32) -> (Duration, bool) {
     let above = (u128::from(state) * (u128::from(span) + 1)) >> 64;
     let above = u64::try_from(above).unwrap_or(span);
     let chance = (mix(state) >> 11) as f64 / (1u64 << 53) as f64;
-    (Duration::from_micros(task.duration_min_us.saturating_add(above)), chance < task.fail)
+    (
+        Duration::from_micros(task.duration_min_us.saturating_add(above)),
+        chance < task.fail,
+    )
 }
 
 /// SplitMix64: written out, since a load test must not change with the version of a library.
@@ -123,17 +152,36 @@ mod tests {
     }
 
     fn unit(part: i64, attempt: u32, task: NoopTask) -> Unit {
-        let id = UnitId { job: JobNo(1), step: StepNo(0), part };
+        let id = UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part,
+        };
         let task = Arc::new(TaskSpec::Noop(task));
-        Unit { id, epoch: 1, attempt, kind: Kind::Noop, task, assets: Vec::new(), deadline: None }
+        Unit {
+            id,
+            epoch: 1,
+            attempt,
+            kind: Kind::Noop,
+            task,
+            assets: Vec::new(),
+            deadline: None,
+        }
     }
 
     fn task(min: u64, max: u64, fail: f64) -> NoopTask {
-        NoopTask { duration_min_us: min, duration_max_us: max, fail }
+        NoopTask {
+            duration_min_us: min,
+            duration_max_us: max,
+            fail,
+        }
     }
 
     fn finished() -> UnitResult {
-        UnitResult::Finished { facts: Vec::new(), failures: Vec::new() }
+        UnitResult::Finished {
+            facts: Vec::new(),
+            failures: Vec::new(),
+        }
     }
 
     #[test]
@@ -141,7 +189,8 @@ mod tests {
         let (task, context) = (task(0, 0, 0.0), context());
         let unit = unit(1, 0, task);
         // Outside any runtime: a timer would panic here, and a wait would not be ready.
-        let poll = std::pin::pin!(run(&task, &unit, &context)).poll(&mut Context::from_waker(Waker::noop()));
+        let poll = std::pin::pin!(run(&task, &unit, &context))
+            .poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(poll, Poll::Ready(finished()));
     }
 
@@ -155,7 +204,11 @@ mod tests {
             assert_eq!(lot(&task, unit(part, 0, task).id, 0).0, length);
             seen.insert(length);
         }
-        assert!(seen.len() > 150, "lengths differ between units: {}", seen.len());
+        assert!(
+            seen.len() > 150,
+            "lengths differ between units: {}",
+            seen.len()
+        );
         let started = tokio::time::Instant::now();
         assert_eq!(run(&task, &unit(7, 0, task), &context()).await, finished());
         assert!(started.elapsed() >= lot(&task, unit(7, 0, task).id, 0).0);
@@ -166,11 +219,19 @@ mod tests {
         let task = task(0, 0, 0.25);
         let fails = |part, attempt| lot(&task, unit(part, attempt, task).id, attempt).1;
         let count = (0..4_000).filter(|part| fails(*part, 0)).count();
-        assert!((880..=1_120).contains(&count), "{count} of 4000 failed, 1000 were asked for");
+        assert!(
+            (880..=1_120).contains(&count),
+            "{count} of 4000 failed, 1000 were asked for"
+        );
         assert!((0..100).any(|part| fails(part, 0) && !fails(part, 1)));
         for (fail, all) in [(0.0, 0), (1.0, 100)] {
             let task = NoopTask { fail, ..task };
-            assert_eq!((0..100).filter(|part| lot(&task, unit(*part, 0, task).id, 0).1).count(), all);
+            assert_eq!(
+                (0..100)
+                    .filter(|part| lot(&task, unit(*part, 0, task).id, 0).1)
+                    .count(),
+                all
+            );
         }
     }
 

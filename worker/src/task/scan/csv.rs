@@ -40,13 +40,20 @@ pub(super) fn scan(
     let slots = header(&mut rows)?;
     rows.ends.truncate(slots.len());
     if let Some(cursor) = resume.filter(|cursor| cursor.byte > rows.source.byte()) {
-        rows.go_to(RowPosition { byte: cursor.byte, line: cursor.line })?;
+        rows.go_to(RowPosition {
+            byte: cursor.byte,
+            line: cursor.line,
+        })?;
     }
     while let Some(record) = rows.next()? {
         if slots.len() > 1 && rows.is_blank(&record) {
             continue;
         }
-        pager.row(Some(record.place), record.place.line, make(&rows, &record, &slots, root))?;
+        pager.row(
+            Some(record.place),
+            record.place.line,
+            make(&rows, &record, &slots, root),
+        )?;
     }
     let end = rows.place();
     pager.finish(Some(end))
@@ -85,11 +92,20 @@ impl Rows {
     fn new(source: Source, delimiter: u8) -> Rows {
         let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         // One byte more than a row may have, so that the limit is hit before the buffer is full.
-        Rows { source, parser, output: vec![0; ROW_MAX + 2], ends: vec![0; COLUMNS_MAX + 1], after_return: false }
+        Rows {
+            source,
+            parser,
+            output: vec![0; ROW_MAX + 2],
+            ends: vec![0; COLUMNS_MAX + 1],
+            after_return: false,
+        }
     }
 
     fn place(&self) -> RowPosition {
-        RowPosition { byte: self.source.byte(), line: self.parser.line() }
+        RowPosition {
+            byte: self.source.byte(),
+            line: self.parser.line(),
+        }
     }
 
     fn go_to(&mut self, place: RowPosition) -> Result<(), Stop> {
@@ -118,10 +134,22 @@ impl Rows {
     fn next(&mut self) -> Result<Option<Record>, Stop> {
         self.skip_line_ends()?;
         let place = self.place();
-        let mut record = Record { place, last_line: place.line, length: 0, fields: 0, fault: None };
+        let mut record = Record {
+            place,
+            last_line: place.line,
+            length: 0,
+            fields: 0,
+            fault: None,
+        };
         let mut taken = 0;
         let mut spare = [0; 64];
-        let Rows { source, parser, output, ends, after_return } = self;
+        let Rows {
+            source,
+            parser,
+            output,
+            ends,
+            after_return,
+        } = self;
         loop {
             let input = source.fill()?;
             let at_end = input.is_empty();
@@ -134,9 +162,18 @@ impl Rows {
                 None => &input[..input.len().min(ROW_MAX + 1 - taken)],
                 Some(_) => input,
             };
-            let free = if record.fields < ends.len() { &mut ends[record.fields..] } else { &mut spare[..] };
-            let (result, read, written, fields) = parser.read_record(input, &mut output[record.length..], free);
-            let last = if at_end { None } else { input[..read].last().copied() };
+            let free = if record.fields < ends.len() {
+                &mut ends[record.fields..]
+            } else {
+                &mut spare[..]
+            };
+            let (result, read, written, fields) =
+                parser.read_record(input, &mut output[record.length..], free);
+            let last = if at_end {
+                None
+            } else {
+                input[..read].last().copied()
+            };
             record.length += written;
             record.fields += fields;
             if at_end {
@@ -160,14 +197,18 @@ impl Rows {
                 ReadRecordResult::InputEmpty if at_end && record.fault.is_none() => {
                     record.fault = Some(Fault::Unclosed);
                 }
-                ReadRecordResult::InputEmpty | ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {}
+                ReadRecordResult::InputEmpty
+                | ReadRecordResult::OutputFull
+                | ReadRecordResult::OutputEndsFull => {}
             }
         }
     }
 
     /// Whether a record is a line of nothing but blanks.
     fn is_blank(&self, record: &Record) -> bool {
-        record.fields == 1 && record.fault.is_none() && self.output[..record.length].trim_ascii().is_empty()
+        record.fields == 1
+            && record.fault.is_none()
+            && self.output[..record.length].trim_ascii().is_empty()
     }
 
     fn field(&self, record: &Record, index: usize) -> &[u8] {
@@ -179,40 +220,61 @@ impl Rows {
 fn header(rows: &mut Rows) -> Result<Vec<Slot>, Stop> {
     let required = Column::REQUIRED.map(Column::as_str).join(",");
     let Some(record) = rows.next()? else {
-        return Err(rows
-            .source
-            .header_failure(format_args!("the file is empty: its first line must name the columns ({required})")));
+        return Err(rows.source.header_failure(format_args!(
+            "the file is empty: its first line must name the columns ({required})"
+        )));
     };
     let fail = |message: String| Err(rows.source.header_failure(message));
     if record.fault.is_some() {
-        return fail(format!("the header is longer than {ROW_MAX} bytes or its quotes are never closed"));
+        return fail(format!(
+            "the header is longer than {ROW_MAX} bytes or its quotes are never closed"
+        ));
     }
     if record.fields > COLUMNS_MAX {
-        return fail(format!("the header has {} columns; {COLUMNS_MAX} are allowed", record.fields));
+        return fail(format!(
+            "the header has {} columns; {COLUMNS_MAX} are allowed",
+            record.fields
+        ));
     }
     let mut names = Vec::with_capacity(record.fields);
     for index in 0..record.fields {
         match std::str::from_utf8(rows.field(&record, index)).map(str::trim) {
-            Err(_) => return fail(format!("the name of column {} is not UTF-8: save the file as UTF-8", index + 1)),
+            Err(_) => {
+                return fail(format!(
+                    "the name of column {} is not UTF-8: save the file as UTF-8",
+                    index + 1
+                ));
+            }
             // The text of the line stays out: a wrong path must not show what another file holds.
             Ok(name) if name.chars().any(char::is_control) => {
-                return fail(format!("the name of column {} holds a control character: remove it", index + 1));
+                return fail(format!(
+                    "the name of column {} holds a control character: remove it",
+                    index + 1
+                ));
             }
             Ok(name) => names.push(name),
         }
     }
     let mut slots: Vec<Slot> = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        let twice = names[..index].iter().any(|earlier| earlier.eq_ignore_ascii_case(name));
+        let twice = names[..index]
+            .iter()
+            .any(|earlier| earlier.eq_ignore_ascii_case(name));
         slots.push(match Column::parse(name) {
             Some(_) if twice => return fail(format!("column {name:?} occurs twice: remove one")),
             Some(column) => Slot::Known(column),
             // Spreadsheets leave nameless and repeated columns behind; what is in them is kept all the same.
-            None if twice || name.is_empty() => Slot::Meta(format!("{name} (column {})", index + 1).trim().to_owned()),
+            None if twice || name.is_empty() => {
+                Slot::Meta(format!("{name} (column {})", index + 1).trim().to_owned())
+            }
             None => Slot::Meta((*name).to_owned()),
         });
     }
-    let has = |column| slots.iter().any(|slot| matches!(slot, Slot::Known(known) if *known == column));
+    let has = |column| {
+        slots
+            .iter()
+            .any(|slot| matches!(slot, Slot::Known(known) if *known == column))
+    };
     match Column::REQUIRED.into_iter().find(|column| !has(*column)) {
         Some(missing) => fail(missing_column(missing, &slots)),
         None => Ok(slots),
@@ -221,19 +283,34 @@ fn header(rows: &mut Rows) -> Result<Vec<Slot>, Stop> {
 
 fn missing_column(missing: Column, slots: &[Slot]) -> String {
     let name = missing.as_str();
-    let found: Vec<&str> = slots.iter().take(50).map(Slot::name).filter(|name| name.len() <= 80).collect();
-    let unknown: Vec<&str> = found.iter().copied().filter(|name| Column::parse(name).is_none()).collect();
+    let found: Vec<&str> = slots
+        .iter()
+        .take(50)
+        .map(Slot::name)
+        .filter(|name| name.len() <= 80)
+        .collect();
+    let unknown: Vec<&str> = found
+        .iter()
+        .copied()
+        .filter(|name| Column::parse(name).is_none())
+        .collect();
     let hint = match (slots, nearest(name, &unknown)) {
-        ([Slot::Meta(only)], _) if only.starts_with('{') => "it looks like JSON lines: name the file .jsonl".to_owned(),
+        ([Slot::Meta(only)], _) if only.starts_with('{') => {
+            "it looks like JSON lines: name the file .jsonl".to_owned()
+        }
         ([Slot::Meta(only)], _) if only.contains(';') => {
             "columns are separated by ';' here: save the file with commas".to_owned()
         }
         ([Slot::Meta(_)], _) => {
-            "is the first line a header, and are columns separated by commas (tabs in .tsv)?".to_owned()
+            "is the first line a header, and are columns separated by commas (tabs in .tsv)?"
+                .to_owned()
         }
         (_, Some(similar)) => format!("is {similar:?} meant? rename it to {name}"),
         // Neither does this text show it.
-        (_, None) => format!("it has {} columns, and asset, title, role and location are required", slots.len()),
+        (_, None) => format!(
+            "it has {} columns, and asset, title, role and location are required",
+            slots.len()
+        ),
     };
     format!("the header has no column {name:?}; {hint}")
 }
@@ -242,7 +319,13 @@ fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Ass
     let line = record.place.line;
     let error = |column: Option<&str>, cells: Option<&Cells<'_>>, message| {
         let (asset, title) = cells.map_or((None, None), |cells| (cells.id(), cells.title()));
-        Err(RowError { line, column: column.map(str::to_owned), asset, message, title })
+        Err(RowError {
+            line,
+            column: column.map(str::to_owned),
+            asset,
+            message,
+            title,
+        })
     };
     match record.fault {
         Some(Fault::TooLong) => {
@@ -266,8 +349,9 @@ fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Ass
     for (index, slot) in slots.iter().enumerate().take(record.fields) {
         let end = rows.ends[index];
         // Fields are neighbours in the buffer: a slice of valid text may still cut a character in two.
-        let Some(value) =
-            whole.and_then(|text| text.get(start..end)).or_else(|| std::str::from_utf8(rows.field(record, index)).ok())
+        let Some(value) = whole
+            .and_then(|text| text.get(start..end))
+            .or_else(|| std::str::from_utf8(rows.field(record, index)).ok())
         else {
             let message = "the value is not UTF-8: save the file as UTF-8".to_owned();
             return error(Some(slot.name()), Some(&cells), message);
@@ -280,10 +364,17 @@ fn make(rows: &Rows, record: &Record, slots: &[Slot], root: &Root) -> Result<Ass
     }
     if record.fields != slots.len() {
         let lines = match record.last_line > line {
-            true => format!("; it reaches to line {}: is a quote never closed?", record.last_line),
+            true => format!(
+                "; it reaches to line {}: is a quote never closed?",
+                record.last_line
+            ),
             false => ": is a comma missing or not in quotes?".to_owned(),
         };
-        let message = format!("the row has {} fields, the header has {}{lines}", record.fields, slots.len());
+        let message = format!(
+            "the row has {} fields, the header has {}{lines}",
+            record.fields,
+            slots.len()
+        );
         // A missing comma moves what comes after it: the title is that of the row only where it comes before.
         return error(None, Some(&cells), message);
     }

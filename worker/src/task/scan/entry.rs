@@ -29,37 +29,53 @@ impl Names {
     pub(super) fn new(source: &ScanSource, filter: Option<&PathFilter>) -> Result<Names, Failure> {
         let pattern = match source {
             ScanSource::Manifest { .. } => None,
-            ScanSource::Folder { pattern, .. } | ScanSource::Bucket { pattern, .. } => pattern.as_deref(),
+            ScanSource::Folder { pattern, .. } | ScanSource::Bucket { pattern, .. } => {
+                pattern.as_deref()
+            }
         };
         let filter = filter.map(PathFilter::compile).transpose();
         Ok(Names {
             pattern: pattern.map(compile).transpose()?,
-            filter: filter
-                .map_err(|bad| Failure::permanent("library_filter", format!("{}: {}", bad.message, bad.hint)))?,
+            filter: filter.map_err(|bad| {
+                Failure::permanent("library_filter", format!("{}: {}", bad.message, bad.hint))
+            })?,
         })
     }
 
     /// Whether the file with this path relative to the library is an asset.
     pub(super) fn selects(&self, relative: &str) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.selects(relative))
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.selects(relative))
     }
 
     /// Whether nothing below this folder is an asset.
     pub(super) fn excludes_folder(&self, relative: &str) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.excludes_folder(relative))
+        self.filter
+            .as_ref()
+            .is_some_and(|filter| filter.excludes_folder(relative))
     }
 
     /// Whether a name is excluded of which it is not known what it is.
     pub(super) fn excludes(&self, relative: &str) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.excludes(relative))
+        self.filter
+            .as_ref()
+            .is_some_and(|filter| filter.excludes(relative))
     }
 }
 
 fn compile(pattern: &str) -> Result<Regex, Failure> {
     Regex::new(pattern).map_err(|error| {
         let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or("not a regular expression").trim();
-        Failure::permanent("folder_pattern", format!("folder pattern {pattern:?}: {reason}"))
+        let reason = reason
+            .lines()
+            .last()
+            .unwrap_or("not a regular expression")
+            .trim();
+        Failure::permanent(
+            "folder_pattern",
+            format!("folder pattern {pattern:?}: {reason}"),
+        )
     })
 }
 
@@ -90,12 +106,23 @@ impl Entry<'_> {
         }
         if let Some(pattern) = self.pattern {
             let Some(captures) = pattern.captures(relative) else {
-                let message =
-                    format!("{relative:?} does not match the folder's pattern: rename it or widen the pattern");
-                return Err(RowError { line: 0, column: None, asset: Some(relative.to_owned()), message, title: None });
+                let message = format!(
+                    "{relative:?} does not match the folder's pattern: rename it or widen the pattern"
+                );
+                return Err(RowError {
+                    line: 0,
+                    column: None,
+                    asset: Some(relative.to_owned()),
+                    message,
+                    title: None,
+                });
             };
             for name in pattern.capture_names().flatten() {
-                let Some(value) = captures.name(name).map(|found| found.as_str()).filter(|v| !v.is_empty()) else {
+                let Some(value) = captures
+                    .name(name)
+                    .map(|found| found.as_str())
+                    .filter(|v| !v.is_empty())
+                else {
                     continue;
                 };
                 match Column::parse(name) {
@@ -109,7 +136,9 @@ impl Entry<'_> {
         // A name is taken literally: unlike in a manifest, a colon in it starts no scheme.
         // A name that is not valid as an id still identifies the file in messages.
         row::asset(&cells, 0, |_| Ok(locate())).map_err(|error| RowError {
-            asset: error.asset.or_else(|| Some(relative.escape_debug().to_string())),
+            asset: error
+                .asset
+                .or_else(|| Some(relative.escape_debug().to_string())),
             ..error
         })
     }

@@ -25,15 +25,23 @@ const NAMES_MAX: usize = 250_000;
 /// Reads a folder to its end or until it is stopped. Every directory is opened from the folder: a link that replaces a
 /// directory during the listing leads nowhere else.
 pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> Result<(), Stop> {
-    roots.check(Path::new(path)).map_err(|error| closed(path, &error))?;
+    roots
+        .check(Path::new(path))
+        .map_err(|error| closed(path, &error))?;
     let meta = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
     if !meta.is_dir() {
-        let message = format!("{path} is not a directory: write `manifest:` for a file that lists assets");
-        return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
+        let message =
+            format!("{path} is not a directory: write `manifest:` for a file that lists assets");
+        return Err(Stop::Failed(Failure::permanent(
+            "library_unreadable",
+            message,
+        )));
     }
     let tree = storage::Root::existing_within(Path::new(path), roots);
     let tree = tree.map_err(|error| cannot_open(path, &system(&error)))?;
-    let start = tree.find(Path::new("")).map_err(|error| cannot_open(path, &system(&error)))?;
+    let start = tree
+        .find(Path::new(""))
+        .map_err(|error| cannot_open(path, &system(&error)))?;
     let names = next_names(&start, None, NAMES_MAX, &mut || pager.stop().is_cancelled());
     let names = names.map_err(|error| cannot_open(path, &error))?;
     FolderListing {
@@ -45,7 +53,11 @@ pub(super) fn scan(path: &str, roots: &Roots, meaning: Names, pager: Pager) -> R
         pager,
         files: 0,
         current: Some((path.into(), start)),
-        open: vec![Directory { path: path.into(), names, last: None }],
+        open: vec![Directory {
+            path: path.into(),
+            names,
+            last: None,
+        }],
     }
     .run()
 }
@@ -152,7 +164,10 @@ impl FolderListing {
         match directory.and_then(|directory| next_names(&directory, after, NAMES_MAX, stopped)) {
             Ok(names) => Ok(Some(names)),
             Err(error) => {
-                self.complain(path, format!("the directory cannot be listed: {error}; nothing below it was read"))?;
+                self.complain(
+                    path,
+                    format!("the directory cannot be listed: {error}; nothing below it was read"),
+                )?;
                 Ok(None)
             }
         }
@@ -173,15 +188,23 @@ impl FolderListing {
     fn look(&mut self, path: &Path) -> io::Result<Stat> {
         let parent = path.parent().unwrap_or(&self.base).to_owned();
         let name = path.file_name().unwrap_or_default();
-        self.directory(&parent)?.entry(name)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.directory(&parent)?
+            .entry(name)?
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn entry(&mut self, path: PathBuf) -> Result<(), Stop> {
-        let relative = path.strip_prefix(&self.base).unwrap_or(&path).to_string_lossy().into_owned();
+        let relative = path
+            .strip_prefix(&self.base)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .into_owned();
         let mut meta = match self.look(&path) {
             Ok(meta) => meta,
             Err(_) if self.meaning.excludes(&relative) => return Ok(()),
-            Err(error) => return self.complain(&path, format!("the entry cannot be looked at: {error}")),
+            Err(error) => {
+                return self.complain(&path, format!("the entry cannot be looked at: {error}"));
+            }
         };
         if kind(&meta) == FileType::Symlink {
             // A link to a directory may have led to files that are included: only what is excluded needs no word.
@@ -193,13 +216,23 @@ impl FolderListing {
                 Err(message) => return self.complain(&path, message),
             };
         }
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if kind(&meta) == FileType::Directory {
-            if OWN_DIRECTORIES.contains(&name) || is_unfinished(name) || self.meaning.excludes_folder(&relative) {
+            if OWN_DIRECTORIES.contains(&name)
+                || is_unfinished(name)
+                || self.meaning.excludes_folder(&relative)
+            {
                 return Ok(());
             }
             if let Some(names) = self.list(&path, None)? {
-                self.open.push(Directory { path, names, last: None });
+                self.open.push(Directory {
+                    path,
+                    names,
+                    last: None,
+                });
             }
             return Ok(());
         }
@@ -207,25 +240,38 @@ impl FolderListing {
             return Ok(());
         }
         if kind(&meta) != FileType::RegularFile {
-            return self.complain(&path, format!("{} is not a file with content: it was skipped", special(&meta)));
+            return self.complain(
+                &path,
+                format!(
+                    "{} is not a file with content: it was skipped",
+                    special(&meta)
+                ),
+            );
         }
         self.file(&path, u64::try_from(meta.st_size).unwrap_or(0))
     }
 
     /// What a link leads to, when it is a file of this library.
     fn follow(&self, path: &Path) -> Result<Stat, String> {
-        let meta = self.roots.stat_below(&self.base, path).map_err(|error| match error {
-            RootError::Escapes { .. } | RootError::Outside(_) => {
-                "the link leads out of the folder and was not followed: copy the file into it".to_owned()
-            }
-            error => format!("the link leads nowhere: {}; mend or remove it", io::Error::from(error.errno())),
-        })?;
+        let meta = self
+            .roots
+            .stat_below(&self.base, path)
+            .map_err(|error| match error {
+                RootError::Escapes { .. } | RootError::Outside(_) => {
+                    "the link leads out of the folder and was not followed: copy the file into it"
+                        .to_owned()
+                }
+                error => format!(
+                    "the link leads nowhere: {}; mend or remove it",
+                    io::Error::from(error.errno())
+                ),
+            })?;
         match kind(&meta) {
-            FileType::Directory => {
-                Err("the link leads to a directory, and those are not followed: list that directory \
+            FileType::Directory => Err(
+                "the link leads to a directory, and those are not followed: list that directory \
                                         itself"
-                    .to_owned())
-            }
+                    .to_owned(),
+            ),
             _ => Ok(meta),
         }
     }
@@ -248,7 +294,12 @@ impl FolderListing {
             }
         };
         let root = &self.root;
-        let entry = Entry { relative, bytes, hash, pattern: self.meaning.pattern.as_ref() };
+        let entry = Entry {
+            relative,
+            bytes,
+            hash,
+            pattern: self.meaning.pattern.as_ref(),
+        };
         let row = entry.describe(|| root.inside(relative.to_owned()));
         self.pager.row(None, self.files, row)
     }
@@ -256,34 +307,65 @@ impl FolderListing {
     fn sidecar(&mut self, path: &Path) -> Result<Option<sidecar::Declared>, String> {
         let directory = path.parent().and_then(|parent| self.directory(parent).ok());
         let is_there = |extension: &str| self.is_listed(path, extension, directory.as_deref());
-        sidecar::declared_for(path, |sidecar| self.roots.open_file_below(&self.base, sidecar), is_there)
+        sidecar::declared_for(
+            path,
+            |sidecar| self.roots.open_file_below(&self.base, sidecar),
+            is_there,
+        )
     }
 
     /// Whether a name with an extension more can follow in the directory being listed: between a name and that name with
     /// an extension there are only names that begin with it.
     fn may_have_sidecar(&self, path: &Path) -> bool {
-        let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
+        let Some((directory, name)) = self.open.last().zip(path.file_name()) else {
+            return false;
+        };
         let next = directory.names.names.last();
-        next.map_or(directory.names.more, |next| next.as_bytes().starts_with(name.as_bytes()))
+        next.map_or(directory.names.more, |next| {
+            next.as_bytes().starts_with(name.as_bytes())
+        })
     }
 
     /// Whether the directory being listed has a file of this name with an extension more. Names behind the batch in
     /// hand are looked for on disk.
     fn is_listed(&self, path: &Path, extension: &str, open: Option<&storage::Directory>) -> bool {
-        let Some((directory, name)) = self.open.last().zip(path.file_name()) else { return false };
+        let Some((directory, name)) = self.open.last().zip(path.file_name()) else {
+            return false;
+        };
         let mut wanted = name.to_owned();
         wanted.push(extension);
         let names = &directory.names;
         match names.names.first() {
-            Some(largest) if *largest >= wanted => names.names.binary_search_by(|probe| wanted.cmp(probe)).is_ok(),
-            _ => names.more && open.is_some_and(|open| open.entry(&wanted).is_ok_and(|entry| entry.is_some())),
+            Some(largest) if *largest >= wanted => names
+                .names
+                .binary_search_by(|probe| wanted.cmp(probe))
+                .is_ok(),
+            _ => {
+                names.more
+                    && open
+                        .is_some_and(|open| open.entry(&wanted).is_ok_and(|entry| entry.is_some()))
+            }
         }
     }
 
     fn complain(&mut self, path: &Path, message: String) -> Result<(), Stop> {
-        let relative = path.strip_prefix(&self.base).unwrap_or(path).to_string_lossy().into_owned();
+        let relative = path
+            .strip_prefix(&self.base)
+            .unwrap_or(path)
+            .to_string_lossy()
+            .into_owned();
         let message = format!("{relative:?}: {message}");
-        self.pager.row(None, 0, Err(RowError { line: 0, column: None, asset: Some(relative), message, title: None }))
+        self.pager.row(
+            None,
+            0,
+            Err(RowError {
+                line: 0,
+                column: None,
+                asset: Some(relative),
+                message,
+                title: None,
+            }),
+        )
     }
 }
 
@@ -311,11 +393,14 @@ mod tests {
             fs::write(dir.path().join(name), "").expect("a file");
         }
         expected.sort();
-        let directory = storage::Root::existing(dir.path()).and_then(|root| root.find(Path::new(""))).expect("opened");
+        let directory = storage::Root::existing(dir.path())
+            .and_then(|root| root.find(Path::new("")))
+            .expect("opened");
         for max in [1, 4, 24, 25, 26] {
             let (mut seen, mut last) = (Vec::new(), None);
             loop {
-                let mut batch = next_names(&directory, last.as_ref(), max, &mut || false).expect("readable");
+                let mut batch =
+                    next_names(&directory, last.as_ref(), max, &mut || false).expect("readable");
                 assert!(batch.names.len() <= max);
                 while let Some(name) = batch.names.pop() {
                     seen.push(name.to_str().expect("ASCII").to_owned());

@@ -4,19 +4,20 @@ use protocol::media::asset::Role;
 /// The role a file of this name usually has. A pattern with a `role` capture overrules it.
 pub(super) fn role(path: &str) -> Role {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase())
+        .unwrap_or_default();
     match extension.as_str() {
-        "mov" | "mxf" | "mp4" | "m4v" | "mkv" | "avi" | "mpg" | "mpeg" | "m2v" | "ts" | "m2ts" | "mts" | "webm"
-        | "dv" | "wmv" | "qt" | "gxf" | "vob" | "y4m" => Role::Master,
-        "wav" | "flac" | "aif" | "aiff" | "bwf" | "rf64" | "w64" | "mp3" | "aac" | "m4a" | "ac3" | "ec3" | "eac3"
-        | "opus" | "ogg" | "oga" | "caf" | "mka" => Role::Audio,
-        "srt" | "vtt" | "ttml" | "dfxp" | "itt" | "imsc" | "stl" | "ass" | "ssa" | "sub" | "sup" | "pac" => {
-            Role::Subtitle
-        }
+        "mov" | "mxf" | "mp4" | "m4v" | "mkv" | "avi" | "mpg" | "mpeg" | "m2v" | "ts" | "m2ts"
+        | "mts" | "webm" | "dv" | "wmv" | "qt" | "gxf" | "vob" | "y4m" => Role::Master,
+        "wav" | "flac" | "aif" | "aiff" | "bwf" | "rf64" | "w64" | "mp3" | "aac" | "m4a"
+        | "ac3" | "ec3" | "eac3" | "opus" | "ogg" | "oga" | "caf" | "mka" => Role::Audio,
+        "srt" | "vtt" | "ttml" | "dfxp" | "itt" | "imsc" | "stl" | "ass" | "ssa" | "sub"
+        | "sup" | "pac" => Role::Subtitle,
         "scc" | "mcc" => Role::Caption,
-        "jpg" | "jpeg" | "png" | "tif" | "tiff" | "webp" | "gif" | "bmp" | "psd" | "svg" | "heic" | "avif" | "exr" => {
-            Role::Artwork
-        }
+        "jpg" | "jpeg" | "png" | "tif" | "tiff" | "webp" | "gif" | "bmp" | "psd" | "svg"
+        | "heic" | "avif" | "exr" => Role::Artwork,
         _ => Role::Document,
     }
 }
@@ -25,7 +26,11 @@ pub(super) fn role(path: &str) -> Role {
 pub(super) fn title(path: &str) -> &str {
     match path.split_once('/') {
         Some((directory, _)) => directory,
-        None => path.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| !stem.is_empty()).unwrap_or(path),
+        None => path
+            .rsplit_once('.')
+            .map(|(stem, _)| stem)
+            .filter(|stem| !stem.is_empty())
+            .unwrap_or(path),
     }
 }
 

@@ -13,22 +13,43 @@ use serde_json::Value;
 use std::fmt;
 
 /// Reads a manifest of JSON lines from the start or from `resume`.
-pub(super) fn scan(mut source: Source, root: &Root, resume: Option<ScanCursor>, mut pager: Pager) -> Result<(), Stop> {
-    let mut place = RowPosition { byte: source.byte(), line: 1 };
+pub(super) fn scan(
+    mut source: Source,
+    root: &Root,
+    resume: Option<ScanCursor>,
+    mut pager: Pager,
+) -> Result<(), Stop> {
+    let mut place = RowPosition {
+        byte: source.byte(),
+        line: 1,
+    };
     if let Some(cursor) = resume.filter(|cursor| cursor.byte > place.byte) {
         source.seek(cursor.byte)?;
-        place = RowPosition { byte: cursor.byte, line: cursor.line };
+        place = RowPosition {
+            byte: cursor.byte,
+            line: cursor.line,
+        };
     }
     let mut line = Vec::new();
     while let Some(whole) = next_line(&mut source, &mut line)? {
         if !whole {
-            let message = format!("the line is longer than {ROW_MAX} bytes and was passed over: shorten it");
-            let error = RowError { line: place.line, column: None, asset: None, message, title: None };
+            let message =
+                format!("the line is longer than {ROW_MAX} bytes and was passed over: shorten it");
+            let error = RowError {
+                line: place.line,
+                column: None,
+                asset: None,
+                message,
+                title: None,
+            };
             pager.row(Some(place), place.line, Err(error))?;
         } else if !line.trim_ascii().is_empty() {
             pager.row(Some(place), place.line, make(&line, place.line, root))?;
         }
-        place = RowPosition { byte: source.byte(), line: place.line + 1 };
+        place = RowPosition {
+            byte: source.byte(),
+            line: place.line + 1,
+        };
     }
     pager.finish(Some(place))
 }
@@ -87,37 +108,65 @@ impl<'de> Deserialize<'de> for Pairs {
 fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
     let fail = |column: Option<String>, cells: Option<&Cells<'_>>, message| {
         let (asset, title) = cells.map_or((None, None), |cells| (cells.id(), cells.title()));
-        Err(RowError { line, column, asset, message, title })
+        Err(RowError {
+            line,
+            column,
+            asset,
+            message,
+            title,
+        })
     };
     let text = match std::str::from_utf8(text) {
         Ok(text) => text,
         Err(e) => {
-            let message = format!("byte {} of the line is not UTF-8: save the file as UTF-8", e.valid_up_to() + 1);
+            let message = format!(
+                "byte {} of the line is not UTF-8: save the file as UTF-8",
+                e.valid_up_to() + 1
+            );
             return fail(None, None, message);
         }
     };
     let Pairs(pairs) = match serde_json::from_str(text) {
         Ok(pairs) => pairs,
-        Err(e) => return fail(Some(e.column().to_string()), None, format!("not a JSON object: {}", syntax(&e))),
+        Err(e) => {
+            return fail(
+                Some(e.column().to_string()),
+                None,
+                format!("not a JSON object: {}", syntax(&e)),
+            );
+        }
     };
     let mut values: Vec<(Option<Column>, &str, String)> = Vec::with_capacity(pairs.len());
     let mut wrong = None;
     for (index, (name, value)) in pairs.iter().enumerate() {
         let column = Column::parse(name.trim());
-        let twice = pairs[..index].iter().any(|(earlier, _)| earlier.trim().eq_ignore_ascii_case(name.trim()));
+        let twice = pairs[..index]
+            .iter()
+            .any(|(earlier, _)| earlier.trim().eq_ignore_ascii_case(name.trim()));
         if twice {
-            wrong = wrong.or(Some((name, format!("key {} occurs twice: remove one", quote(name)))));
+            wrong = wrong.or(Some((
+                name,
+                format!("key {} occurs twice: remove one", quote(name)),
+            )));
         }
         if name.chars().any(char::is_control) {
-            wrong = wrong.or(Some((name, format!("key {} holds a control character", quote(name)))));
+            wrong = wrong.or(Some((
+                name,
+                format!("key {} holds a control character", quote(name)),
+            )));
         }
         let value = match value {
             Value::Null => String::new(),
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) if column.is_some() => {
-                wrong = wrong
-                    .or(Some((name, format!("{name} must be text or a number, not {}", quote(&value.to_string())))));
+                wrong = wrong.or(Some((
+                    name,
+                    format!(
+                        "{name} must be text or a number, not {}",
+                        quote(&value.to_string())
+                    ),
+                )));
                 String::new()
             }
             other => other.to_string(),
@@ -132,15 +181,27 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
         }
     }
     // A line that lacks a column may be of any file: nothing of it is quoted.
-    if let Some(missing) = Column::REQUIRED.into_iter().find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
+    if let Some(missing) = Column::REQUIRED
+        .into_iter()
+        .find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
     {
         let name = missing.as_str();
-        let unknown: Vec<&str> = cells.meta.iter().map(|(name, _)| *name).filter(|n| n.len() <= 80).take(50).collect();
+        let unknown: Vec<&str> = cells
+            .meta
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|n| n.len() <= 80)
+            .take(50)
+            .collect();
         let hint = match nearest(name, &unknown) {
             Some(similar) => format!("is {similar:?} meant?"),
             None => "every row needs one".to_owned(),
         };
-        return fail(Some(name.to_owned()), Some(&cells), format!("the key {name:?} is missing; {hint}"));
+        return fail(
+            Some(name.to_owned()),
+            Some(&cells),
+            format!("the key {name:?} is missing; {hint}"),
+        );
     }
     if let Some((name, message)) = wrong {
         return fail(Some(cut(name)), Some(&cells), message);

@@ -30,21 +30,28 @@ pub(super) fn scan(
         return Err(source.header_failure(found));
     }
     let bom = if start.starts_with(BOM) { BOM.len() } else { 0 };
-    let first = start[bom..].iter().copied().find(|b| !b.is_ascii_whitespace());
+    let first = start[bom..]
+        .iter()
+        .copied()
+        .find(|b| !b.is_ascii_whitespace());
     let format = format(path, first);
     source.consume(bom);
     match format {
         Format::Csv { delimiter } => csv::scan(source, delimiter, root, resume, pager),
-        Format::JsonLines if first == Some(b'[') => {
-            Err(source.header_failure("this is one JSON array: write one object per line (`jq -c '.[]'` does that)"))
-        }
+        Format::JsonLines if first == Some(b'[') => Err(source.header_failure(
+            "this is one JSON array: write one object per line (`jq -c '.[]'` does that)",
+        )),
         Format::JsonLines => jsonl::scan(source, root, resume, pager),
     }
 }
 
 /// The extension decides; where it says nothing, the first character does.
 fn format(path: &str, first: Option<u8>) -> Format {
-    let extension = Path::new(path).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match extension.as_str() {
         "csv" => Format::Csv { delimiter: b',' },
         "tsv" | "tab" => Format::Csv { delimiter: b'\t' },
@@ -58,7 +65,9 @@ fn format(path: &str, first: Option<u8>) -> Format {
 fn foreign(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("the file is UTF-16: save it as UTF-8"),
-        [b'P', b'K', 3, 4, ..] => Some("the file is a spreadsheet or an archive: export it as CSV (UTF-8)"),
+        [b'P', b'K', 3, 4, ..] => {
+            Some("the file is a spreadsheet or an archive: export it as CSV (UTF-8)")
+        }
         [0x1f, 0x8b, ..] => Some("the file is compressed with gzip: unpack it"),
         _ => None,
     }

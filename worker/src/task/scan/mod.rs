@@ -37,7 +37,12 @@ const PAGES_AHEAD: usize = 2;
 
 /// Lists those files of a library that a filter selects and sends them to `context.effects`; ends with the last page
 /// handed over.
-pub async fn run(task: &ScanTask, filter: Option<&PathFilter>, unit: &Unit, context: &TaskContext) -> UnitResult {
+pub async fn run(
+    task: &ScanTask,
+    filter: Option<&PathFilter>,
+    unit: &Unit,
+    context: &TaskContext,
+) -> UnitResult {
     let names = match Names::new(&task.source, filter) {
         Ok(names) => names,
         Err(failure) => return UnitResult::Failed(failure),
@@ -55,13 +60,19 @@ pub async fn run(task: &ScanTask, filter: Option<&PathFilter>, unit: &Unit, cont
     };
     let (task, roots) = (task.clone(), context.storage.roots().clone());
     let reading = tokio::task::spawn_blocking(move || read(&task, names, bucket, &roots, pager));
-    let last = match context.cancel.run_until_cancelled(deliver(pages, context)).await {
+    let last = match context
+        .cancel
+        .run_until_cancelled(deliver(pages, context))
+        .await
+    {
         None => return UnitResult::Cancelled,
         Some(Err(failure)) => return UnitResult::Failed(failure),
         Some(Ok(last)) => last,
     };
     match reading.await {
-        Ok(Ok(())) => UnitResult::Listed { pages: last.map_or(resumed_at, |page| page + 1) },
+        Ok(Ok(())) => UnitResult::Listed {
+            pages: last.map_or(resumed_at, |page| page + 1),
+        },
         Ok(Err(Stop::Failed(failure))) => UnitResult::Failed(failure),
         Ok(Err(Stop::Revoked)) => UnitResult::Cancelled,
         // The executor turns a panic into a failed unit; it has to see it as one.
@@ -71,31 +82,69 @@ pub async fn run(task: &ScanTask, filter: Option<&PathFilter>, unit: &Unit, cont
 }
 
 /// Sends pages as they come; returns the number of the last one.
-async fn deliver(mut pages: mpsc::Receiver<Sent>, context: &TaskContext) -> Result<Option<u64>, Failure> {
+async fn deliver(
+    mut pages: mpsc::Receiver<Sent>,
+    context: &TaskContext,
+) -> Result<Option<u64>, Failure> {
     let mut last = None;
     while let Some((page, up_to)) = pages.recv().await {
         last = Some(page.page);
-        context.effects.send(Effect::Page { page, last_key: up_to }).await?;
+        context
+            .effects
+            .send(Effect::Page {
+                page,
+                last_key: up_to,
+            })
+            .await?;
     }
     Ok(last)
 }
 
 /// Opens the bucket of a library that is one.
-async fn open_bucket(source: &ScanSource, context: &TaskContext) -> Result<Option<Bucket>, Failure> {
-    let ScanSource::Bucket { location, after, .. } = source else { return Ok(None) };
-    let opened = context.storage.open(location, None).await.map_err(|error| error.failure())?;
-    let prefix = if opened.key.is_empty() { String::new() } else { format!("{}/", opened.key) };
-    Ok(Some(Bucket { storage: opened.storage, prefix, after: after.clone(), runtime: Handle::current() }))
+async fn open_bucket(
+    source: &ScanSource,
+    context: &TaskContext,
+) -> Result<Option<Bucket>, Failure> {
+    let ScanSource::Bucket {
+        location, after, ..
+    } = source
+    else {
+        return Ok(None);
+    };
+    let opened = context
+        .storage
+        .open(location, None)
+        .await
+        .map_err(|error| error.failure())?;
+    let prefix = if opened.key.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", opened.key)
+    };
+    Ok(Some(Bucket {
+        storage: opened.storage,
+        prefix,
+        after: after.clone(),
+        runtime: Handle::current(),
+    }))
 }
 
-fn read(task: &ScanTask, names: Names, bucket: Option<Bucket>, roots: &Roots, pager: Pager) -> Result<(), Stop> {
+fn read(
+    task: &ScanTask,
+    names: Names,
+    bucket: Option<Bucket>,
+    roots: &Roots,
+    pager: Pager,
+) -> Result<(), Stop> {
     if let Some(bucket) = bucket {
         return bucket::scan(bucket, names, pager);
     }
     match &task.source {
         // `open_bucket` has opened every bucket, so this case does not occur.
         ScanSource::Bucket { .. } => Ok(()),
-        ScanSource::Manifest { path } => manifest::scan(path, roots, &Root::new(&task.root), task.resume, pager),
+        ScanSource::Manifest { path } => {
+            manifest::scan(path, roots, &Root::new(&task.root), task.resume, pager)
+        }
         ScanSource::Folder { path, .. } => folder::scan(path, roots, names, pager),
     }
 }

@@ -59,13 +59,31 @@ impl Pager {
     ) -> Pager {
         let number = match (&task.source, task.resume) {
             // A folder has no place to go back to: its listing starts again, with page 0.
-            (ScanSource::Manifest { .. } | ScanSource::Bucket { after: Some(_), .. }, Some(cursor)) => cursor.page,
+            (
+                ScanSource::Manifest { .. } | ScanSource::Bucket { after: Some(_), .. },
+                Some(cursor),
+            ) => cursor.page,
             _ => 0,
         };
-        let page = ScanPage { unit, epoch, page: number, assets: Vec::new(), errors: Vec::new(), next: None };
+        let page = ScanPage {
+            unit,
+            epoch,
+            page: number,
+            assets: Vec::new(),
+            errors: Vec::new(),
+            next: None,
+        };
         let rows_max = task.page_assets.max(1) as usize;
         let wanted = task.resume.map_or(0, |cursor| cursor.page);
-        Pager { page, size: 0, rows_max, wanted, passed: None, sender, stop }
+        Pager {
+            page,
+            size: 0,
+            rows_max,
+            wanted,
+            passed: None,
+            sender,
+            stop,
+        }
     }
 
     /// The token that ends reading early.
@@ -104,7 +122,11 @@ impl Pager {
     /// Sends what is left. An empty library still has one page, so that its receiver sees that it was read.
     pub(super) fn finish(mut self, place: Option<RowPosition>) -> Result<(), Stop> {
         let rows = self.page.assets.len() + self.page.errors.len();
-        if rows > 0 || self.page.page == 0 { self.send(place) } else { Ok(()) }
+        if rows > 0 || self.page.page == 0 {
+            self.send(place)
+        } else {
+            Ok(())
+        }
     }
 
     fn send(&mut self, place: Option<RowPosition>) -> Result<(), Stop> {
@@ -121,7 +143,11 @@ impl Pager {
             next: None,
         };
         let mut page = std::mem::replace(&mut self.page, empty);
-        page.next = place.map(|place| ScanCursor { page: number, byte: place.byte, line: place.line });
+        page.next = place.map(|place| ScanCursor {
+            page: number,
+            byte: place.byte,
+            line: place.line,
+        });
         self.size = 0;
         if page.page < self.wanted {
             return Ok(());

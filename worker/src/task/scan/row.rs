@@ -59,7 +59,8 @@ impl Column {
     ];
 
     /// Columns that every row must have.
-    pub(super) const REQUIRED: [Column; 4] = [Column::Asset, Column::Title, Column::Role, Column::Location];
+    pub(super) const REQUIRED: [Column; 4] =
+        [Column::Asset, Column::Title, Column::Role, Column::Location];
 
     pub(super) fn as_str(self) -> &'static str {
         Column::NAMES[self as usize].1
@@ -67,7 +68,10 @@ impl Column {
 
     /// Reads a column's name, in any case.
     pub(super) fn parse(name: &str) -> Option<Column> {
-        Column::NAMES.into_iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(column, _)| column)
+        Column::NAMES
+            .into_iter()
+            .find(|(_, known)| known.eq_ignore_ascii_case(name))
+            .map(|(column, _)| column)
     }
 }
 
@@ -103,7 +107,9 @@ impl<'a> Cells<'a> {
     }
 
     fn readable(&self, column: Column) -> Option<String> {
-        self.optional(column).filter(|value| value.len() <= ID_MAX && !has_control(value)).map(str::to_owned)
+        self.optional(column)
+            .filter(|value| value.len() <= ID_MAX && !has_control(value))
+            .map(str::to_owned)
     }
 }
 
@@ -125,7 +131,10 @@ pub(super) fn asset(
     })
 }
 
-fn build(cells: &Cells<'_>, locate: impl FnOnce(&str) -> Result<Located, String>) -> Result<Asset, Complaint> {
+fn build(
+    cells: &Cells<'_>,
+    locate: impl FnOnce(&str) -> Result<Located, String>,
+) -> Result<Asset, Complaint> {
     for column in Column::REQUIRED {
         if cells.get(column).is_empty() {
             return Err(Complaint(
@@ -139,11 +148,22 @@ fn build(cells: &Cells<'_>, locate: impl FnOnce(&str) -> Result<Located, String>
     let written = plain(cells, Column::Location)?.unwrap_or_default();
     let id = key(cells, Column::Asset)?;
     let title = key(cells, Column::Title)?;
-    let bytes = number(cells, Column::Bytes, |bytes: &u64| i64::try_from(*bytes).is_ok())?;
+    let bytes = number(cells, Column::Bytes, |bytes: &u64| {
+        i64::try_from(*bytes).is_ok()
+    })?;
     let hash = cells.optional(Column::Hash).map(hash).transpose()?;
     let Located { location, path } =
         locate(written).map_err(|message| Complaint(Column::Location.as_str().into(), message))?;
-    Ok(Asset { id: id.to_owned(), title: title.to_owned(), role, location, path, bytes, hash, declared })
+    Ok(Asset {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        role,
+        location,
+        path,
+        bytes,
+        hash,
+        declared,
+    })
 }
 
 fn declared(cells: &Cells<'_>) -> Result<Option<Box<Declared>>, Complaint> {
@@ -156,7 +176,10 @@ fn declared(cells: &Cells<'_>) -> Result<Option<Box<Declared>>, Complaint> {
         version: owned(Column::Version)?,
         language: owned(Column::Language)?,
         duration: cells.optional(Column::Duration).map(duration).transpose()?,
-        frame_rate: cells.optional(Column::FrameRate).map(frame_rate).transpose()?,
+        frame_rate: cells
+            .optional(Column::FrameRate)
+            .map(frame_rate)
+            .transpose()?,
         width: number(cells, Column::Width, |width: &u32| *width > 0)?,
         height: number(cells, Column::Height, |height: &u32| *height > 0)?,
         meta: cells
@@ -179,7 +202,11 @@ fn declared(cells: &Cells<'_>) -> Result<Option<Box<Declared>>, Complaint> {
 fn key<'a>(cells: &Cells<'a>, column: Column) -> Result<&'a str, Complaint> {
     let value = plain(cells, column)?.unwrap_or_default();
     if value.len() > ID_MAX {
-        let message = format!("{} is {} bytes long; {ID_MAX} are allowed: shorten it", column.as_str(), value.len());
+        let message = format!(
+            "{} is {} bytes long; {ID_MAX} are allowed: shorten it",
+            column.as_str(),
+            value.len()
+        );
         return Err(Complaint(column.as_str().into(), message));
     }
     Ok(value)
@@ -191,7 +218,11 @@ fn plain<'a>(cells: &Cells<'a>, column: Column) -> Result<Option<&'a str>, Compl
     match value {
         Some(value) if has_control(value) => Err(Complaint(
             column.as_str().into(),
-            format!("{} {} holds a control character: remove it", column.as_str(), quote(&shown(value))),
+            format!(
+                "{} {} holds a control character: remove it",
+                column.as_str(),
+                quote(&shown(value))
+            ),
         )),
         _ => Ok(value),
     }
@@ -201,15 +232,20 @@ fn plain<'a>(cells: &Cells<'a>, column: Column) -> Result<Option<&'a str>, Compl
 fn text<'a>(cells: &Cells<'a>, column: Column) -> Result<Option<&'a str>, Complaint> {
     let value = cells.optional(column);
     match value {
-        Some(value) if value.contains('\0') => {
-            Err(Complaint(column.as_str().into(), format!("{} holds a NUL character: remove it", column.as_str())))
-        }
+        Some(value) if value.contains('\0') => Err(Complaint(
+            column.as_str().into(),
+            format!("{} holds a NUL character: remove it", column.as_str()),
+        )),
         _ => Ok(value),
     }
 }
 
 fn has_control(value: &str) -> bool {
-    if value.is_ascii() { value.bytes().any(|b| b.is_ascii_control()) } else { value.chars().any(char::is_control) }
+    if value.is_ascii() {
+        value.bytes().any(|b| b.is_ascii_control())
+    } else {
+        value.chars().any(char::is_control)
+    }
 }
 
 fn number<T: std::str::FromStr>(
@@ -217,14 +253,23 @@ fn number<T: std::str::FromStr>(
     column: Column,
     valid: impl FnOnce(&T) -> bool,
 ) -> Result<Option<T>, Complaint> {
-    let Some(value) = cells.optional(column) else { return Ok(None) };
+    let Some(value) = cells.optional(column) else {
+        return Ok(None);
+    };
     // A leading plus sign parses, but is no spelling anything else would read back.
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     match value.parse::<T>() {
         Ok(number) if digits && valid(&number) => Ok(Some(number)),
         _ => {
-            let like = if column == Column::Bytes { "a whole number such as 1048576" } else { "pixels such as 1920" };
-            Err(Complaint(column.as_str().into(), format!("{} {} is not {like}", column.as_str(), quote(value))))
+            let like = if column == Column::Bytes {
+                "a whole number such as 1048576"
+            } else {
+                "pixels such as 1920"
+            };
+            Err(Complaint(
+                column.as_str().into(),
+                format!("{} {} is not {like}", column.as_str(), quote(value)),
+            ))
         }
     }
 }
@@ -232,26 +277,44 @@ fn number<T: std::str::FromStr>(
 fn role(value: &str) -> Result<Role, Complaint> {
     Role::parse(value).ok_or_else(|| {
         let known = Role::ALL.map(Role::as_str);
-        let hint = match Some(value).filter(|v| v.len() <= QUOTE_MAX).and_then(|v| nearest(v, &known)) {
+        let hint = match Some(value)
+            .filter(|v| v.len() <= QUOTE_MAX)
+            .and_then(|v| nearest(v, &known))
+        {
             Some(name) => format!("did you mean {name}? known: {}", known.join(", ")),
             None => format!("known: {}", known.join(", ")),
         };
-        Complaint(Column::Role.as_str().into(), format!("unknown role {}; {hint}", quote(value)))
+        Complaint(
+            Column::Role.as_str().into(),
+            format!("unknown role {}; {hint}", quote(value)),
+        )
     })
 }
 
 fn hash(value: &str) -> Result<String, Complaint> {
     let complaint = |message| Complaint(Column::Hash.as_str().into(), message);
     if value.len() > 2 * QUOTE_MAX {
-        return Err(complaint(format!("hash {} is longer than any digest: write algorithm:digest", quote(value))));
+        return Err(complaint(format!(
+            "hash {} is longer than any digest: write algorithm:digest",
+            quote(value)
+        )));
     }
-    parse_hash(value).map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str())).map_err(complaint)
+    parse_hash(value)
+        .map(|(algorithm, digest)| format!("{}:{digest}", algorithm.as_str()))
+        .map_err(complaint)
 }
 
 fn duration(value: &str) -> Result<f64, Complaint> {
-    let seconds = if value.contains(':') { clock(value) } else { decimal(value) };
+    let seconds = if value.contains(':') {
+        clock(value)
+    } else {
+        decimal(value)
+    };
     seconds.ok_or_else(|| {
-        let message = format!("duration {} is not seconds (12.5) or HH:MM:SS (00:00:12.5)", quote(value));
+        let message = format!(
+            "duration {} is not seconds (12.5) or HH:MM:SS (00:00:12.5)",
+            quote(value)
+        );
         Complaint(Column::Duration.as_str().into(), message)
     })
 }
@@ -263,9 +326,15 @@ fn clock(value: &str) -> Option<f64> {
     if parts.next().is_some() || hours.len() > 6 || minutes.len() > 2 {
         return None;
     }
-    let whole = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
+    let whole = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse::<u32>().ok())
+            .flatten()
+    };
     let (hours, minutes, seconds) = (whole(hours)?, whole(minutes)?, decimal(seconds)?);
-    (minutes < 60 && seconds < 60.0).then(|| f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0 + seconds)
+    (minutes < 60 && seconds < 60.0)
+        .then(|| f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0 + seconds)
 }
 
 /// Digits with at most one point: what people write, not all that a float parser takes.
@@ -276,14 +345,19 @@ fn decimal(value: &str) -> Option<f64> {
 
 fn frame_rate(value: &str) -> Result<String, Complaint> {
     let rate = match value.split_once('/') {
-        Some((over, under)) => decimal(over).zip(decimal(under)).map(|(over, under)| over / under),
+        Some((over, under)) => decimal(over)
+            .zip(decimal(under))
+            .map(|(over, under)| over / under),
         None => decimal(value),
     };
     match rate {
         Some(rate) if rate.is_finite() && rate > 0.0 => Ok(value.to_owned()),
         _ => Err(Complaint(
             Column::FrameRate.as_str().into(),
-            format!("frame_rate {} is not frames per second such as 25, 29.97 or 30000/1001", quote(value)),
+            format!(
+                "frame_rate {} is not frames per second such as 25, 29.97 or 30000/1001",
+                quote(value)
+            ),
         )),
     }
 }
@@ -303,8 +377,12 @@ mod tests {
 
     fn cells(changes: &[(Column, &'static str)]) -> Cells<'static> {
         let mut cells = Cells::default();
-        let base =
-            [(Column::Asset, "a1"), (Column::Title, "t1"), (Column::Role, "master"), (Column::Location, "a/b.mov")];
+        let base = [
+            (Column::Asset, "a1"),
+            (Column::Title, "t1"),
+            (Column::Role, "master"),
+            (Column::Location, "a/b.mov"),
+        ];
         for (column, value) in base.iter().chain(changes) {
             cells.set(*column, value);
         }
@@ -312,21 +390,32 @@ mod tests {
     }
 
     fn make(changes: &[(Column, &'static str)]) -> Result<Asset, RowError> {
-        asset(&cells(changes), 7, |written| Root::new("/lib").resolve(written))
+        asset(&cells(changes), 7, |written| {
+            Root::new("/lib").resolve(written)
+        })
     }
 
     #[test]
     fn names_are_in_the_order_of_the_declaration() {
         for (i, (column, name)) in Column::NAMES.into_iter().enumerate() {
-            assert_eq!((column as usize, Column::parse(&name.to_uppercase())), (i, Some(column)));
+            assert_eq!(
+                (column as usize, Column::parse(&name.to_uppercase())),
+                (i, Some(column))
+            );
         }
     }
 
     #[test]
     fn a_minimal_row_declares_nothing() {
         let asset = make(&[]).expect("valid");
-        assert_eq!((asset.location.as_str(), asset.path.as_str()), ("file:/lib/a/b.mov", "a/b.mov"));
-        assert_eq!((asset.declared, asset.bytes, asset.hash), (None, None, None));
+        assert_eq!(
+            (asset.location.as_str(), asset.path.as_str()),
+            ("file:/lib/a/b.mov", "a/b.mov")
+        );
+        assert_eq!(
+            (asset.declared, asset.bytes, asset.hash),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -344,10 +433,22 @@ mod tests {
         cells.meta = vec![("studio", "x"), ("empty", "")];
         let asset = asset(&cells, 1, |written| Root::new("/lib").resolve(written)).expect("valid");
         let declared = asset.declared.expect("declared");
-        assert_eq!((asset.bytes, asset.hash.as_deref()), (Some(12), Some("md5:d41d8cd98f00b204e9800998ecf8427e")));
-        assert_eq!((declared.duration, declared.frame_rate.as_deref()), (Some(3723.5), Some("30000/1001")));
-        assert_eq!((declared.width, declared.height, declared.season.as_deref()), (Some(1920), None, Some("01")));
-        assert_eq!(declared.meta.into_iter().collect::<Vec<_>>(), [("studio".to_owned(), "x".to_owned())]);
+        assert_eq!(
+            (asset.bytes, asset.hash.as_deref()),
+            (Some(12), Some("md5:d41d8cd98f00b204e9800998ecf8427e"))
+        );
+        assert_eq!(
+            (declared.duration, declared.frame_rate.as_deref()),
+            (Some(3723.5), Some("30000/1001"))
+        );
+        assert_eq!(
+            (declared.width, declared.height, declared.season.as_deref()),
+            (Some(1920), None, Some("01"))
+        );
+        assert_eq!(
+            declared.meta.into_iter().collect::<Vec<_>>(),
+            [("studio".to_owned(), "x".to_owned())]
+        );
     }
 
     #[test]
@@ -381,11 +482,23 @@ mod tests {
         ];
         for (column, value, says) in cases {
             let error = make(&[(column, value)]).expect_err(value);
-            assert_eq!((error.line, error.column.as_deref()), (7, Some(column.as_str())), "{value:?}");
+            assert_eq!(
+                (error.line, error.column.as_deref()),
+                (7, Some(column.as_str())),
+                "{value:?}"
+            );
             let title = (column != Column::Title).then(|| "t1".to_owned());
             assert_eq!(error.title, title, "{value:?}: the title lacks the row");
-            assert!(error.message.contains(says) && error.message.len() < 400, "{value:?}: {}", error.message);
-            assert_eq!(error.asset.as_deref(), (column != Column::Asset).then_some("a1"), "{value:?}");
+            assert!(
+                error.message.contains(says) && error.message.len() < 400,
+                "{value:?}: {}",
+                error.message
+            );
+            assert_eq!(
+                error.asset.as_deref(),
+                (column != Column::Asset).then_some("a1"),
+                "{value:?}"
+            );
         }
     }
 }

@@ -14,8 +14,9 @@ use storage::RootError;
 pub(super) const BYTES_MAX: u64 = 1 << 20;
 
 /// Extensions by precedence: the cheapest to compute first.
-pub(super) const EXTENSIONS: [&str; 9] =
-    [".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash"];
+pub(super) const EXTENSIONS: [&str; 9] = [
+    ".xxh128", ".xxh3", ".xxh64", ".xxh", ".md5", ".sha1", ".sha256", ".c4", ".xxhash",
+];
 
 /// A hash that a sidecar declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,9 @@ pub(super) fn owner(path: &str) -> Option<(&str, &'static str)> {
     let found = EXTENSIONS.into_iter().find_map(|extension| {
         let at = path.len().checked_sub(extension.len())?;
         let (owner, written) = path.split_at_checked(at)?;
-        written.eq_ignore_ascii_case(extension).then_some((owner, extension))
+        written
+            .eq_ignore_ascii_case(extension)
+            .then_some((owner, extension))
     })?;
     let named = !found.0.is_empty() && !found.0.ends_with('/');
     named.then_some(found)
@@ -60,20 +63,31 @@ pub(super) fn declared_for(
     open: impl Fn(&Path) -> Result<File, RootError>,
     is_there: impl Fn(&str) -> bool,
 ) -> Result<Option<Declared>, String> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-    let spellings =
-        EXTENSIONS.into_iter().flat_map(|extension| spellings(extension).map(move |spelled| (extension, spelled)));
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Ok(None);
+    };
+    let spellings = EXTENSIONS
+        .into_iter()
+        .flat_map(|extension| spellings(extension).map(move |spelled| (extension, spelled)));
     let found = spellings.into_iter().find(|(_, spelled)| is_there(spelled));
-    let Some((extension, spelled)) = found else { return Ok(None) };
+    let Some((extension, spelled)) = found else {
+        return Ok(None);
+    };
     let sidecar = format!("{name}{spelled}");
     let mut text = Vec::new();
-    let unread = |why: &dyn Display| format!("its sidecar {sidecar} is not read: {why}; its hash is not checked");
+    let unread = |why: &dyn Display| {
+        format!("its sidecar {sidecar} is not read: {why}; its hash is not checked")
+    };
     let file = open(&path.with_file_name(&sidecar)).map_err(|error| match error {
-        RootError::Outside(_) | RootError::Escapes { .. } => unread(&"it is a link that leaves the library"),
+        RootError::Outside(_) | RootError::Escapes { .. } => {
+            unread(&"it is a link that leaves the library")
+        }
         RootError::Kind { kind, .. } => unread(&format!("it is {kind}")),
         error => unread(&std::io::Error::from(error.errno())),
     })?;
-    file.take(BYTES_MAX).read_to_end(&mut text).map_err(|error| unread(&error))?;
+    file.take(BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|error| unread(&error))?;
     declared(&text, extension, name).map(|hash| Some(Declared { hash, sidecar }))
 }
 
@@ -81,14 +95,19 @@ pub(super) fn declared_for(
 pub(super) fn declared(text: &[u8], extension: &str, name: &str) -> Result<String, String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])).collect();
+    let lines: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', ';']))
+        .collect();
     let unusable = |why: &str| format!("its sidecar {name}{extension} {why}: correct or remove it");
     let mut others = None;
     for line in lines {
         let (digest, of) = taken_apart(line);
         match of {
             Some(of) if of.rsplit(['/', '\\']).next() != Some(name) => others = Some(()),
-            _ => return spelled(digest, extension).ok_or_else(|| unusable("holds no digest of its kind")),
+            _ => {
+                return spelled(digest, extension)
+                    .ok_or_else(|| unusable("holds no digest of its kind"));
+            }
         }
     }
     match others {
@@ -105,9 +124,10 @@ fn taken_apart(line: &str) -> (&str, Option<&str>) {
         return (digest.trim(), Some(name));
     }
     match line.split_once([' ', '\t']) {
-        Some((digest, name)) => {
-            (digest, Some(name.trim_start().trim_start_matches('*')).filter(|name| !name.is_empty()))
-        }
+        Some((digest, name)) => (
+            digest,
+            Some(name.trim_start().trim_start_matches('*')).filter(|name| !name.is_empty()),
+        ),
         None => (line, None),
     }
 }
@@ -152,11 +172,22 @@ mod tests {
         for (digest, extension, expected) in [
             ("44bc2cf5ad770999", ".xxh", "xxh64:44bc2cf5ad770999"),
             ("XXH3_78af5f94892f3950", ".xxh", "xxh3:78af5f94892f3950"),
-            ("06b05ab6733a618578af5f94892f3950", ".xxh", "xxh128:06b05ab6733a618578af5f94892f3950"),
+            (
+                "06b05ab6733a618578af5f94892f3950",
+                ".xxh",
+                "xxh128:06b05ab6733a618578af5f94892f3950",
+            ),
             ("78af5f94892f3950", ".xxh3", "xxh3:78af5f94892f3950"),
-            ("a9993e364706816aba3e25717850c26c9cd0d89d", ".sha1", "sha1:a9993e364706816aba3e25717850c26c9cd0d89d"),
+            (
+                "a9993e364706816aba3e25717850c26c9cd0d89d",
+                ".sha1",
+                "sha1:a9993e364706816aba3e25717850c26c9cd0d89d",
+            ),
         ] {
-            assert_eq!(declared(digest.as_bytes(), extension, "a"), Ok(expected.to_owned()));
+            assert_eq!(
+                declared(digest.as_bytes(), extension, "a"),
+                Ok(expected.to_owned())
+            );
         }
     }
 
@@ -178,7 +209,11 @@ mod tests {
     fn extensions_are_known_in_any_case() {
         let all: Vec<String> = spellings(".md5").collect();
         assert_eq!(all, [".md5", ".MD5", ".Md5", ".mD5"]);
-        let distinct = |extension| spellings(extension).collect::<std::collections::BTreeSet<_>>().len();
+        let distinct = |extension| {
+            spellings(extension)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+        };
         assert_eq!((distinct(".c4"), distinct(".xxhash")), (2, 64));
     }
 

@@ -23,7 +23,10 @@ impl Source {
     pub(super) fn open(path: &str, roots: &Roots, stop: CancellationToken) -> Result<Source, Stop> {
         let file = roots.open_file(Path::new(path)).map_err(|error| {
             let message = match &error {
-                RootError::Kind { kind: "a directory", .. } => {
+                RootError::Kind {
+                    kind: "a directory",
+                    ..
+                } => {
                     format!("{path} is a directory: write `folder:` instead of `manifest:`")
                 }
                 RootError::Kind { .. } => {
@@ -33,7 +36,12 @@ impl Source {
             };
             Stop::Failed(Failure::permanent("library_unreadable", message))
         })?;
-        Ok(Source { reader: BufReader::with_capacity(BUFFER, file), byte: 0, path: path.to_owned(), stop })
+        Ok(Source {
+            reader: BufReader::with_capacity(BUFFER, file),
+            byte: 0,
+            path: path.to_owned(),
+            stop,
+        })
     }
 
     /// Offset of the next byte.
@@ -64,27 +72,43 @@ impl Source {
 
     /// Continues at `byte`.
     pub(super) fn seek(&mut self, byte: u64) -> Result<(), Stop> {
-        let length = self.reader.get_ref().metadata().map_err(|error| self.broken(&error))?.len();
+        let length = self
+            .reader
+            .get_ref()
+            .metadata()
+            .map_err(|error| self.broken(&error))?
+            .len();
         if byte > length {
             let message = format!(
                 "{} is {length} bytes long, but its scan had got to byte {byte}: it changed meanwhile, submit the job again",
                 self.path
             );
-            return Err(Stop::Failed(Failure::permanent("library_unreadable", message)));
+            return Err(Stop::Failed(Failure::permanent(
+                "library_unreadable",
+                message,
+            )));
         }
-        self.reader.seek(SeekFrom::Start(byte)).map_err(|error| self.broken(&error))?;
+        self.reader
+            .seek(SeekFrom::Start(byte))
+            .map_err(|error| self.broken(&error))?;
         self.byte = byte;
         Ok(())
     }
 
     /// A failure of the whole manifest, found on its first line.
     pub(super) fn header_failure(&self, message: impl std::fmt::Display) -> Stop {
-        Stop::Failed(Failure::permanent("manifest_header", format!("{}:1: {message}", self.path)))
+        Stop::Failed(Failure::permanent(
+            "manifest_header",
+            format!("{}:1: {message}", self.path),
+        ))
     }
 
     /// A disk or network file system that fails in the middle may be back later.
     fn broken(&self, error: &std::io::Error) -> Stop {
-        let message = format!("{} cannot be read at byte {}: {error}", self.path, self.byte);
+        let message = format!(
+            "{} cannot be read at byte {}: {error}",
+            self.path, self.byte
+        );
         Stop::Failed(Failure::transient("library_unreadable", message))
     }
 }
@@ -92,7 +116,10 @@ impl Source {
 /// The failure of a library outside the roots.
 pub(super) fn closed(path: &str, error: &RootError) -> Stop {
     match error {
-        RootError::Outside(_) => Stop::Failed(Failure::permanent("outside_roots", format!("library {error}"))),
+        RootError::Outside(_) => Stop::Failed(Failure::permanent(
+            "outside_roots",
+            format!("library {error}"),
+        )),
         error => cannot_open(path, &error.errno().into()),
     }
 }
@@ -100,16 +127,21 @@ pub(super) fn closed(path: &str, error: &RootError) -> Stop {
 /// The failure of a library that cannot be opened.
 pub(super) fn cannot_open(path: &str, error: &std::io::Error) -> Stop {
     Stop::Failed(match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            Failure::permanent("library_missing", format!("{path} does not exist: check the path in the job file"))
-        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::permanent(
+            "library_missing",
+            format!("{path} does not exist: check the path in the job file"),
+        ),
         ErrorKind::PermissionDenied => Failure::permanent(
             "library_unreadable",
             format!("{path} may not be read by this worker: grant it read permission"),
         ),
-        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-            Failure::permanent("library_unreadable", format!("{path} cannot be opened: {error}"))
-        }
-        _ => Failure::transient("library_unreadable", format!("{path} cannot be opened: {error}")),
+        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => Failure::permanent(
+            "library_unreadable",
+            format!("{path} cannot be opened: {error}"),
+        ),
+        _ => Failure::transient(
+            "library_unreadable",
+            format!("{path} cannot be opened: {error}"),
+        ),
     })
 }

@@ -22,7 +22,9 @@ struct Kept(Mutex<Vec<ScanPage>>);
 #[async_trait]
 impl Effects for Kept {
     async fn send(&self, effect: Effect) -> Result<(), Failure> {
-        let Effect::Page { page, .. } = effect else { panic!("a listing sends pages only") };
+        let Effect::Page { page, .. } = effect else {
+            panic!("a listing sends pages only")
+        };
         self.0.lock().push(page);
         Ok(())
     }
@@ -35,15 +37,24 @@ struct Listing {
 
 impl Listing {
     fn assets(&self) -> Vec<(u64, Asset)> {
-        self.pages.iter().flat_map(|page| page.assets.clone()).collect()
+        self.pages
+            .iter()
+            .flat_map(|page| page.assets.clone())
+            .collect()
     }
 
     fn ids(&self) -> Vec<String> {
-        self.assets().into_iter().map(|(_, asset)| asset.id).collect()
+        self.assets()
+            .into_iter()
+            .map(|(_, asset)| asset.id)
+            .collect()
     }
 
     fn errors(&self) -> Vec<RowError> {
-        self.pages.iter().flat_map(|page| page.errors.clone()).collect()
+        self.pages
+            .iter()
+            .flat_map(|page| page.errors.clone())
+            .collect()
     }
 
     #[track_caller]
@@ -58,7 +69,9 @@ impl Listing {
     fn finished(self) -> Listing {
         let pages = self.pages.last().map(|page| page.page + 1);
         match self.result {
-            UnitResult::Listed { pages: said } => assert_eq!(said, pages.unwrap_or(said), "pages sent and announced"),
+            UnitResult::Listed { pages: said } => {
+                assert_eq!(said, pages.unwrap_or(said), "pages sent and announced")
+            }
             ref other => panic!("expected a listing, not {other:?}"),
         }
         self
@@ -78,9 +91,21 @@ fn context(effects: Arc<dyn Effects>) -> TaskContext {
 }
 
 fn unit(task: &ScanTask) -> Unit {
-    let id = UnitId { job: JobNo(1), step: StepNo::SCAN, part: 0 };
+    let id = UnitId {
+        job: JobNo(1),
+        step: StepNo::SCAN,
+        part: 0,
+    };
     let task = Arc::new(TaskSpec::Scan(task.clone()));
-    Unit { id, epoch: 3, attempt: 0, kind: Kind::Scan, task, assets: Vec::new(), deadline: None }
+    Unit {
+        id,
+        epoch: 3,
+        attempt: 0,
+        kind: Kind::Scan,
+        task,
+        assets: Vec::new(),
+        deadline: None,
+    }
 }
 
 fn scan(task: &ScanTask) -> Listing {
@@ -88,7 +113,10 @@ fn scan(task: &ScanTask) -> Listing {
 }
 
 fn scan_selected(task: &ScanTask, filter: Option<&PathFilter>) -> Listing {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
     let kept = Arc::new(Kept::default());
     let result = runtime.block_on(run(task, filter, &unit(task), &context(kept.clone())));
     let pages = std::mem::take(&mut *kept.0.lock());
@@ -102,7 +130,12 @@ fn text(path: &Path) -> String {
 fn manifest(dir: &TempDir, name: &str, content: impl AsRef<[u8]>, page_assets: u32) -> ScanTask {
     let path = dir.path().join(name);
     std::fs::write(&path, content).expect("a file can be written");
-    ScanTask { source: ScanSource::Manifest { path: text(&path) }, root: "/lib".into(), resume: None, page_assets }
+    ScanTask {
+        source: ScanSource::Manifest { path: text(&path) },
+        root: "/lib".into(),
+        resume: None,
+        page_assets,
+    }
 }
 
 fn scan_text(name: &str, content: impl AsRef<[u8]>) -> Listing {
@@ -118,9 +151,17 @@ fn row(n: usize) -> String {
 fn a_csv_row_becomes_an_asset() {
     let csv = "\u{feff}ASSET, Title ,role,location,bytes,studio\r\n\r\na1,t1,Master,./m/1.mov,12,\"Big, Tall\"\r\n";
     let listing = scan_text("m.csv", csv).finished();
-    let [(line, asset)] = &listing.assets()[..] else { panic!("{:?}", listing.pages) };
-    assert_eq!((*line, asset.id.as_str(), asset.role, asset.bytes), (3, "a1", Role::Master, Some(12)));
-    assert_eq!((asset.location.as_str(), asset.path.as_str()), ("file:/lib/m/1.mov", "m/1.mov"));
+    let [(line, asset)] = &listing.assets()[..] else {
+        panic!("{:?}", listing.pages)
+    };
+    assert_eq!(
+        (*line, asset.id.as_str(), asset.role, asset.bytes),
+        (3, "a1", Role::Master, Some(12))
+    );
+    assert_eq!(
+        (asset.location.as_str(), asset.path.as_str()),
+        ("file:/lib/m/1.mov", "m/1.mov")
+    );
     let meta = &asset.declared.as_ref().expect("declared").meta;
     assert_eq!(meta.get("studio").map(String::as_str), Some("Big, Tall"));
     assert_eq!((listing.pages[0].epoch, listing.pages[0].page), (3, 0));
@@ -130,11 +171,31 @@ fn a_csv_row_becomes_an_asset() {
 fn lines_stay_right_after_quoted_line_ends_and_blank_lines() {
     let csv = "asset,title,role,location,title_name\na1,t,master,x,\"one\r\ntwo\n\nfour\"\n\n  \r\na2,t,master,x,y\ra3,t,mastr,x,z\r\na4,t,audio,x,\"\"\"q\"\"\"";
     let listing = scan_text("m.csv", csv).finished();
-    let lines: Vec<_> = listing.assets().iter().map(|(line, asset)| (*line, asset.id.clone())).collect();
-    assert_eq!(lines, [(2, "a1".to_owned()), (8, "a2".to_owned()), (10, "a4".to_owned())]);
+    let lines: Vec<_> = listing
+        .assets()
+        .iter()
+        .map(|(line, asset)| (*line, asset.id.clone()))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            (2, "a1".to_owned()),
+            (8, "a2".to_owned()),
+            (10, "a4".to_owned())
+        ]
+    );
     assert_eq!(listing.errors()[0].line, 9);
-    let name = |n: usize| listing.assets()[n].1.declared.as_ref().and_then(|d| d.title_name.clone());
-    assert_eq!((name(0).as_deref(), name(2).as_deref()), (Some("one\r\ntwo\n\nfour"), Some("\"q\"")));
+    let name = |n: usize| {
+        listing.assets()[n]
+            .1
+            .declared
+            .as_ref()
+            .and_then(|d| d.title_name.clone())
+    };
+    assert_eq!(
+        (name(0).as_deref(), name(2).as_deref()),
+        (Some("one\r\ntwo\n\nfour"), Some("\"q\""))
+    );
 }
 
 #[test]
@@ -143,7 +204,11 @@ fn a_bad_row_is_reported_and_the_rest_goes_on() {
     csv.extend_from_slice(b"a1,t1,master\na2,t1,master,x,y\n,t1,master,x\na4,t1,mastr,x\na5,t\xff1,master,x\na6,t1,master,../x\na7,t1,master,ok.mov\n");
     let listing = scan_text("m.csv", csv).finished();
     assert_eq!(listing.ids(), ["a7"]);
-    let got: Vec<_> = listing.errors().into_iter().map(|e| (e.line, e.column, e.asset, e.message)).collect();
+    let got: Vec<_> = listing
+        .errors()
+        .into_iter()
+        .map(|e| (e.line, e.column, e.asset, e.message))
+        .collect();
     let expected = [
         (2, None, Some("a1"), "3 fields, the header has 4"),
         (3, None, Some("a2"), "5 fields, the header has 4"),
@@ -154,7 +219,10 @@ fn a_bad_row_is_reported_and_the_rest_goes_on() {
     ];
     assert_eq!(got.len(), expected.len(), "{got:?}");
     for ((line, column, asset, message), expected) in got.iter().zip(expected) {
-        assert_eq!((*line, column.as_deref(), asset.as_deref()), (expected.0, expected.1, expected.2));
+        assert_eq!(
+            (*line, column.as_deref(), asset.as_deref()),
+            (expected.0, expected.1, expected.2)
+        );
         assert!(message.contains(expected.3), "{message}");
     }
 }
@@ -169,19 +237,33 @@ fn fields_that_cut_a_character_in_two_are_not_utf8() {
 
 #[test]
 fn a_huge_row_is_passed_over_and_later_rows_are_read() {
-    for (name, start, end) in [("m.csv", "a1,t1,master,", "\n"), ("m.csv", "a1,t1,master,\"x\n\n", "\"\n")] {
+    for (name, start, end) in [
+        ("m.csv", "a1,t1,master,", "\n"),
+        ("m.csv", "a1,t1,master,\"x\n\n", "\"\n"),
+    ] {
         let csv = format!("{HEADER}{start}{}{end}{}", "x".repeat(3 << 20), row(2));
         let listing = scan_text(name, csv).finished();
         assert_eq!(listing.ids(), ["a2"]);
         let errors = listing.errors();
         assert_eq!((errors.len(), errors[0].line), (1, 2));
-        assert!(errors[0].message.contains("longer than 1048576 bytes"), "{}", errors[0].message);
+        assert!(
+            errors[0].message.contains("longer than 1048576 bytes"),
+            "{}",
+            errors[0].message
+        );
         let lines = end.len() as u64 * 2 - 1;
         assert_eq!(listing.assets()[0].0, 2 + lines);
     }
-    let json = format!("{{\"asset\": \"{}\"}}\n{}", "x".repeat(3 << 20), json_row(2));
+    let json = format!(
+        "{{\"asset\": \"{}\"}}\n{}",
+        "x".repeat(3 << 20),
+        json_row(2)
+    );
     let listing = scan_text("m.jsonl", json).finished();
-    assert_eq!((listing.ids(), listing.errors()[0].line), (vec!["a2".to_owned()], 1));
+    assert_eq!(
+        (listing.ids(), listing.errors()[0].line),
+        (vec!["a2".to_owned()], 1)
+    );
 }
 
 #[test]
@@ -190,7 +272,11 @@ fn a_quote_that_is_never_closed_is_named() {
     let listing = scan_text("m.csv", csv).finished();
     assert_eq!(listing.ids(), ["a1"]);
     assert_eq!(listing.errors()[0].line, 3);
-    assert!(listing.errors()[0].message.contains("never closed"), "{:?}", listing.errors());
+    assert!(
+        listing.errors()[0].message.contains("never closed"),
+        "{:?}",
+        listing.errors()
+    );
 }
 
 #[test]
@@ -205,13 +291,33 @@ fn a_row_of_a_million_commas_costs_one_error() {
 fn a_wrong_header_fails_the_scan_and_says_what_was_meant() {
     let cases: [(&str, &[u8], &str); 12] = [
         ("m.csv", b"", "the file is empty"),
-        ("m.csv", b"asset,titel,role,location\n", "no column \"title\"; is \"titel\" meant?"),
-        ("m.csv", b"asset,name,role,location\n", "no column \"title\"; it has 4 columns"),
-        ("m.csv", b"asset;title;role;location\n", "save the file with commas"),
+        (
+            "m.csv",
+            b"asset,titel,role,location\n",
+            "no column \"title\"; is \"titel\" meant?",
+        ),
+        (
+            "m.csv",
+            b"asset,name,role,location\n",
+            "no column \"title\"; it has 4 columns",
+        ),
+        (
+            "m.csv",
+            b"asset;title;role;location\n",
+            "save the file with commas",
+        ),
         ("m.csv", b"{\"asset\": 1}\n", "name the file .jsonl"),
         ("m.csv", b"asset,title,role,location,Title\n", "twice"),
-        ("m.csv", b"asset,title,role,loc\xff\n", "column 4 is not UTF-8"),
-        ("m.csv", b"asset,title,role,location,a\0b\n", "control character"),
+        (
+            "m.csv",
+            b"asset,title,role,loc\xff\n",
+            "column 4 is not UTF-8",
+        ),
+        (
+            "m.csv",
+            b"asset,title,role,location,a\0b\n",
+            "control character",
+        ),
         ("m.csv", b"\xff\xfea\0s\0", "UTF-16"),
         ("m.csv", b"PK\x03\x04....", "spreadsheet"),
         ("m.csv.gz", b"\x1f\x8b\x08", "gzip"),
@@ -220,14 +326,31 @@ fn a_wrong_header_fails_the_scan_and_says_what_was_meant() {
     for (name, content, says) in cases {
         let listing = scan_text(name, content);
         let failure = listing.failure();
-        assert_eq!((failure.reason.as_str(), failure.class.retryable()), ("manifest_header", false));
-        assert!(failure.message.contains(&format!("{name}:1: ")), "{}", failure.message);
+        assert_eq!(
+            (failure.reason.as_str(), failure.class.retryable()),
+            ("manifest_header", false)
+        );
+        assert!(
+            failure.message.contains(&format!("{name}:1: ")),
+            "{}",
+            failure.message
+        );
         assert!(failure.message.contains(says), "{}", failure.message);
         assert!(listing.pages.is_empty());
     }
     let wide = format!("{HEADER},{}\n", "x,".repeat(5000)).replace('\n', "");
-    assert!(scan_text("m.csv", wide).failure().message.contains("4096 are allowed"));
-    assert!(scan_text("m.csv", "x".repeat(2 << 20)).failure().message.contains("longer than"));
+    assert!(
+        scan_text("m.csv", wide)
+            .failure()
+            .message
+            .contains("4096 are allowed")
+    );
+    assert!(
+        scan_text("m.csv", "x".repeat(2 << 20))
+            .failure()
+            .message
+            .contains("longer than")
+    );
 }
 
 #[test]
@@ -238,7 +361,10 @@ fn file_that_is_no_manifest_is_not_quoted() {
         ("m.csv", "# SECRET\n"),
         ("m.jsonl", "\"SECRET\"\n"),
         ("m.jsonl", "{\"token\": \"SECRET\"}\n"),
-        ("m.jsonl", "{\"role\": \"SECRET\", \"bytes\": [\"SECRET\"]}\n"),
+        (
+            "m.jsonl",
+            "{\"role\": \"SECRET\", \"bytes\": [\"SECRET\"]}\n",
+        ),
         ("m.jsonl", "[1, \"SECRET\"\n"),
         ("m.jsonl", "SECRET\n"),
     ] {
@@ -257,17 +383,45 @@ fn a_library_that_cannot_be_opened_fails_the_scan() {
         pattern: pattern.map(str::to_owned),
     };
     let cases = [
-        (ScanSource::Manifest { path: text(&dir.path().join("none.csv")) }, "library_missing", "does not exist"),
-        (ScanSource::Manifest { path: text(dir.path()) }, "library_unreadable", "folder:"),
-        (folder(&dir.path().join("none"), None), "library_missing", "does not exist"),
-        (folder(&dir.path().join("m.csv"), None), "library_unreadable", "manifest:"),
-        (folder(dir.path(), Some("(")), "folder_pattern", "unclosed group"),
+        (
+            ScanSource::Manifest {
+                path: text(&dir.path().join("none.csv")),
+            },
+            "library_missing",
+            "does not exist",
+        ),
+        (
+            ScanSource::Manifest {
+                path: text(dir.path()),
+            },
+            "library_unreadable",
+            "folder:",
+        ),
+        (
+            folder(&dir.path().join("none"), None),
+            "library_missing",
+            "does not exist",
+        ),
+        (
+            folder(&dir.path().join("m.csv"), None),
+            "library_unreadable",
+            "manifest:",
+        ),
+        (
+            folder(dir.path(), Some("(")),
+            "folder_pattern",
+            "unclosed group",
+        ),
     ];
     for (source, reason, says) in cases {
         task.source = source;
         let listing = scan(&task);
         assert_eq!(listing.failure().reason, reason);
-        assert!(listing.failure().message.contains(says), "{}", listing.failure().message);
+        assert!(
+            listing.failure().message.contains(says),
+            "{}",
+            listing.failure().message
+        );
         assert!(!listing.failure().class.retryable());
     }
 }
@@ -276,13 +430,21 @@ fn a_library_that_cannot_be_opened_fails_the_scan() {
 fn an_empty_library_is_one_empty_page() {
     let dir = TempDir::new().expect("a directory");
     let folder = ScanTask {
-        source: ScanSource::Folder { path: text(&dir.path().join("empty")), pattern: None },
+        source: ScanSource::Folder {
+            path: text(&dir.path().join("empty")),
+            pattern: None,
+        },
         root: "/lib".into(),
         resume: None,
         page_assets: 10,
     };
     std::fs::create_dir(dir.path().join("empty")).expect("a directory");
-    for listing in [scan_text("m.csv", HEADER), scan_text("m.jsonl", "\n\n"), scan_text("m.jsonl", ""), scan(&folder)] {
+    for listing in [
+        scan_text("m.csv", HEADER),
+        scan_text("m.jsonl", "\n\n"),
+        scan_text("m.jsonl", ""),
+        scan(&folder),
+    ] {
         let listing = listing.finished();
         assert_eq!((listing.pages.len(), listing.pages[0].page), (1, 0));
         assert!(listing.assets().is_empty() && listing.errors().is_empty());
@@ -290,7 +452,10 @@ fn an_empty_library_is_one_empty_page() {
 }
 
 fn json_row(n: usize) -> String {
-    format!("{{\"asset\": \"a{n}\", \"title\": \"t{}\", \"role\": \"master\", \"location\": \"m/{n}.mov\"}}\n", n / 4)
+    format!(
+        "{{\"asset\": \"a{n}\", \"title\": \"t{}\", \"role\": \"master\", \"location\": \"m/{n}.mov\"}}\n",
+        n / 4
+    )
 }
 
 #[test]
@@ -298,11 +463,22 @@ fn json_lines_take_text_and_numbers() {
     let json = "\u{feff}\n{\"Asset\": 7, \"title\": \"t\", \"role\": \"audio\", \"location\": \"a.wav\", \"bytes\": 12, \
                 \"duration\": 12.5, \"frame_rate\": 29.97, \"season\": null, \"tags\": [\"x\"], \"hd\": true}\r\n";
     let listing = scan_text("m.jsonl", json).finished();
-    let [(line, asset)] = &listing.assets()[..] else { panic!("{:?}", listing.pages) };
+    let [(line, asset)] = &listing.assets()[..] else {
+        panic!("{:?}", listing.pages)
+    };
     let declared = asset.declared.as_ref().expect("declared");
-    assert_eq!((*line, asset.id.as_str(), asset.bytes, declared.duration), (2, "7", Some(12), Some(12.5)));
-    assert_eq!((declared.frame_rate.as_deref(), declared.season.as_deref()), (Some("29.97"), None));
-    assert_eq!(declared.meta.get("tags").map(String::as_str), Some("[\"x\"]"));
+    assert_eq!(
+        (*line, asset.id.as_str(), asset.bytes, declared.duration),
+        (2, "7", Some(12), Some(12.5))
+    );
+    assert_eq!(
+        (declared.frame_rate.as_deref(), declared.season.as_deref()),
+        (Some("29.97"), None)
+    );
+    assert_eq!(
+        declared.meta.get("tags").map(String::as_str),
+        Some("[\"x\"]")
+    );
     assert_eq!(declared.meta.get("hd").map(String::as_str), Some("true"));
 }
 
@@ -310,8 +486,12 @@ fn json_lines_take_text_and_numbers() {
 fn a_bad_json_line_is_reported_with_its_column() {
     let mut json = json_row(1).into_bytes();
     json.extend_from_slice(b"{\"asset\": \"a2\", }\n[1]\n\"x\"\n{\"asset\": \"a\xff\"}\n");
-    json.extend_from_slice(b"{\"asset\": \"a6\", \"titel\": \"t\", \"role\": \"master\", \"location\": \"x\"}\n");
-    json.extend_from_slice(b"{\"asset\": \"a7\", \"title\": [1], \"role\": \"master\", \"location\": \"x\"}\n");
+    json.extend_from_slice(
+        b"{\"asset\": \"a6\", \"titel\": \"t\", \"role\": \"master\", \"location\": \"x\"}\n",
+    );
+    json.extend_from_slice(
+        b"{\"asset\": \"a7\", \"title\": [1], \"role\": \"master\", \"location\": \"x\"}\n",
+    );
     json.extend_from_slice(
         b"{\"asset\": \"a8\", \"title\": \"t\", \"TITLE\": \"u\", \"role\": \"master\", \"location\": \"x\"}\n",
     );
@@ -319,7 +499,11 @@ fn a_bad_json_line_is_reported_with_its_column() {
     json.extend_from_slice(json_row(2).trim_end().as_bytes());
     let listing = scan_text("m.json", json).finished();
     assert_eq!(listing.ids(), ["a1", "a2"]);
-    let got: Vec<_> = listing.errors().into_iter().map(|e| (e.line, e.column, e.asset, e.message)).collect();
+    let got: Vec<_> = listing
+        .errors()
+        .into_iter()
+        .map(|e| (e.line, e.column, e.asset, e.message))
+        .collect();
     let expected = [
         (2, Some("17"), None, "trailing comma"),
         (3, Some("0"), None, "one object per line"),
@@ -332,7 +516,11 @@ fn a_bad_json_line_is_reported_with_its_column() {
     ];
     assert_eq!(got.len(), expected.len(), "{got:?}");
     for ((line, column, asset, message), expected) in got.iter().zip(expected) {
-        assert_eq!((*line, column.as_deref(), asset.as_deref()), (expected.0, expected.1, expected.2), "{message}");
+        assert_eq!(
+            (*line, column.as_deref(), asset.as_deref()),
+            (expected.0, expected.1, expected.2),
+            "{message}"
+        );
         assert!(message.contains(expected.3), "{message}");
     }
 }
@@ -342,9 +530,20 @@ fn assert_resumable(task: &ScanTask) -> Listing {
     let whole = scan(task).finished();
     for (index, page) in whole.pages.iter().enumerate() {
         assert_eq!(page.page, index as u64, "pages are numbered without gaps");
-        let rest = scan(&ScanTask { resume: page.next, ..task.clone() }).finished();
-        assert!(page.next.is_some(), "a manifest can be resumed after any page");
-        assert_eq!(rest.pages, whole.pages[index + 1..], "resumed after page {index}");
+        let rest = scan(&ScanTask {
+            resume: page.next,
+            ..task.clone()
+        })
+        .finished();
+        assert!(
+            page.next.is_some(),
+            "a manifest can be resumed after any page"
+        );
+        assert_eq!(
+            rest.pages,
+            whole.pages[index + 1..],
+            "resumed after page {index}"
+        );
     }
     whole
 }
@@ -364,9 +563,17 @@ fn a_resumed_scan_sends_exactly_the_pages_that_were_left() {
     for (name, content) in [("m.csv", csv), ("m.jsonl", json)] {
         for page_assets in [1, 5, 23, 24, 100] {
             let listing = assert_resumable(&manifest(&dir, name, &content, page_assets));
-            assert_eq!(listing.ids(), (0..23).map(|n| format!("a{n}")).collect::<Vec<_>>());
+            assert_eq!(
+                listing.ids(),
+                (0..23).map(|n| format!("a{n}")).collect::<Vec<_>>()
+            );
             assert!(!listing.errors().is_empty());
-            assert!(listing.pages.iter().all(|page| page.assets.len() + page.errors.len() <= page_assets as usize));
+            assert!(
+                listing
+                    .pages
+                    .iter()
+                    .all(|page| page.assets.len() + page.errors.len() <= page_assets as usize)
+            );
         }
     }
 }
@@ -376,7 +583,11 @@ fn a_manifest_that_shrank_is_not_resumed() {
     let dir = TempDir::new().expect("a directory");
     for name in ["m.csv", "m.jsonl"] {
         let mut task = manifest(&dir, name, HEADER, 10);
-        task.resume = Some(ScanCursor { page: 2, byte: 5_000, line: 90 });
+        task.resume = Some(ScanCursor {
+            page: 2,
+            byte: 5_000,
+            line: 90,
+        });
         assert!(scan(&task).failure().message.contains("changed meanwhile"));
     }
 }
@@ -391,9 +602,16 @@ fn a_page_is_bounded_in_bytes() {
     let listing = assert_resumable(&manifest(&dir, "m.csv", csv, 1000));
     assert!(listing.pages.len() >= 4);
     for page in &listing.pages {
-        let bytes: usize =
-            page.assets.iter().map(|(_, a)| a.declared.as_ref().map_or(0, |d| d.meta["notes"].len())).sum();
-        assert!(bytes <= page::PAGE_BYTES, "page {} holds {bytes} bytes", page.page);
+        let bytes: usize = page
+            .assets
+            .iter()
+            .map(|(_, a)| a.declared.as_ref().map_or(0, |d| d.meta["notes"].len()))
+            .sum();
+        assert!(
+            bytes <= page::PAGE_BYTES,
+            "page {} holds {bytes} bytes",
+            page.page
+        );
     }
     assert_eq!(listing.assets().len(), 40);
 }
@@ -409,12 +627,17 @@ async fn reading_waits_for_a_slow_receiver_and_stops_when_revoked() {
         }
     }
     let dir = TempDir::new().expect("a directory");
-    let content: String = std::iter::once(HEADER.to_owned()).chain((0..5000).map(row)).collect();
+    let content: String = std::iter::once(HEADER.to_owned())
+        .chain((0..5000).map(row))
+        .collect();
     let task = manifest(&dir, "m.csv", content, 1);
     let cancel = CancellationToken::new();
     let mut context = context(Arc::new(Stuck(cancel.clone())));
     context.cancel = cancel;
-    assert_eq!(run(&task, None, &unit(&task), &context).await, UnitResult::Cancelled);
+    assert_eq!(
+        run(&task, None, &unit(&task), &context).await,
+        UnitResult::Cancelled
+    );
 }
 
 #[tokio::test]
@@ -429,13 +652,24 @@ async fn a_receiver_that_refuses_ends_the_scan_with_its_reason() {
     let dir = TempDir::new().expect("a directory");
     let task = manifest(&dir, "m.csv", format!("{HEADER}{}", row(1)), 1);
     let result = run(&task, None, &unit(&task), &context(Arc::new(Refuses))).await;
-    assert_eq!(result, UnitResult::Failed(Failure::transient("lease_lost", "another worker has it")));
+    assert_eq!(
+        result,
+        UnitResult::Failed(Failure::transient("lease_lost", "another worker has it"))
+    );
 }
 
 fn folder(dir: &TempDir, pattern: Option<&str>) -> ScanTask {
     let path = text(dir.path());
-    let source = ScanSource::Folder { path: path.clone(), pattern: pattern.map(str::to_owned) };
-    ScanTask { source, root: path, resume: None, page_assets: 3 }
+    let source = ScanSource::Folder {
+        path: path.clone(),
+        pattern: pattern.map(str::to_owned),
+    };
+    ScanTask {
+        source,
+        root: path,
+        resume: None,
+        page_assets: 3,
+    }
 }
 
 fn tree(files: &[&str]) -> TempDir {
@@ -464,8 +698,20 @@ fn a_folder_takes_every_regular_file_in_order() {
     ];
     let dir = tree(&files);
     let listing = scan(&folder(&dir, None)).finished();
-    let got: Vec<_> = listing.assets().into_iter().map(|(n, a)| (n, a.id, a.title, a.role, a.bytes)).collect();
-    let row = |n, id: &str, title: &str, role| (n, id.to_owned(), title.to_owned(), role, Some(id.len() as u64));
+    let got: Vec<_> = listing
+        .assets()
+        .into_iter()
+        .map(|(n, a)| (n, a.id, a.title, a.role, a.bytes))
+        .collect();
+    let row = |n, id: &str, title: &str, role| {
+        (
+            n,
+            id.to_owned(),
+            title.to_owned(),
+            role,
+            Some(id.len() as u64),
+        )
+    };
     assert_eq!(
         got,
         [
@@ -480,25 +726,57 @@ fn a_folder_takes_every_regular_file_in_order() {
     let asset = &listing.assets()[1].1;
     assert_eq!(
         (asset.location.as_str(), asset.path.as_str()),
-        (&*format!("file:{}/a b:c.mov", text(dir.path())), "a b:c.mov")
+        (
+            &*format!("file:{}/a b:c.mov", text(dir.path())),
+            "a b:c.mov"
+        )
     );
-    assert_eq!(listing.pages.iter().map(|page| page.page).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(
+        listing
+            .pages
+            .iter()
+            .map(|page| page.page)
+            .collect::<Vec<_>>(),
+        [0, 1]
+    );
     assert_eq!(listing.errors(), []);
 }
 
 #[test]
 fn a_pattern_fills_columns_and_reports_what_it_does_not_match() {
-    let dir = tree(&["dune_s01e02_de_proxy.mov", "dune_s01e02_de_trailer.mov", "notes.txt"]);
+    let dir = tree(&[
+        "dune_s01e02_de_proxy.mov",
+        "dune_s01e02_de_trailer.mov",
+        "notes.txt",
+    ]);
     let pattern = r"^(?<title>\w+?)_s(?<season>\d+)e(?<episode>\d+)_(?<language>..)_(?<role>\w+)\.(?<wrapper>\w+)$";
     let listing = scan(&folder(&dir, Some(pattern))).finished();
-    let [(_, asset)] = &listing.assets()[..] else { panic!("{:?}", listing.pages) };
+    let [(_, asset)] = &listing.assets()[..] else {
+        panic!("{:?}", listing.pages)
+    };
     let declared = asset.declared.as_ref().expect("declared");
-    assert_eq!((asset.title.as_str(), asset.role, asset.language()), ("dune", Role::Proxy, Some("de")));
-    assert_eq!((declared.season.as_deref(), declared.episode.as_deref()), (Some("01"), Some("02")));
-    assert_eq!(declared.meta.get("wrapper").map(String::as_str), Some("mov"));
+    assert_eq!(
+        (asset.title.as_str(), asset.role, asset.language()),
+        ("dune", Role::Proxy, Some("de"))
+    );
+    assert_eq!(
+        (declared.season.as_deref(), declared.episode.as_deref()),
+        (Some("01"), Some("02"))
+    );
+    assert_eq!(
+        declared.meta.get("wrapper").map(String::as_str),
+        Some("mov")
+    );
     let errors = listing.errors();
-    assert_eq!((errors.len(), errors[0].column.as_deref()), (2, Some("role")));
-    assert!(errors[1].message.contains("\"notes.txt\" does not match"), "{}", errors[1].message);
+    assert_eq!(
+        (errors.len(), errors[0].column.as_deref()),
+        (2, Some("role"))
+    );
+    assert!(
+        errors[1].message.contains("\"notes.txt\" does not match"),
+        "{}",
+        errors[1].message
+    );
 }
 
 #[test]
@@ -512,19 +790,42 @@ fn links_pipes_and_odd_names_are_reported_and_the_rest_goes_on() {
     symlink(at("nowhere"), at("dangling")).expect("a link");
     symlink(at("loop"), at("loop")).expect("a link");
     symlink(dir.path(), at("real/up")).expect("a link");
-    std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.mov")), "x").expect("a file");
+    std::fs::write(
+        dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.mov")),
+        "x",
+    )
+    .expect("a file");
     std::fs::write(at("new\nline.mov"), "x").expect("a file");
-    let pipe = std::process::Command::new("mkfifo").arg(at("pipe")).status().expect("mkfifo runs");
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(at("pipe"))
+        .status()
+        .expect("mkfifo runs");
     assert!(pipe.success());
     let listing = scan(&folder(&dir, None)).finished();
     assert_eq!(listing.ids(), ["link-in.mov", "real/a.mov", "z.mov"]);
-    let named: Vec<String> = listing.errors().into_iter().filter_map(|error| error.asset).collect();
+    let named: Vec<String> = listing
+        .errors()
+        .into_iter()
+        .filter_map(|error| error.asset)
+        .collect();
     assert_eq!(
         named,
-        ["bad\u{fffd}.mov", "dangling", "link-out.mov", "loop", "new\\nline.mov", "pipe", "real/up"],
+        [
+            "bad\u{fffd}.mov",
+            "dangling",
+            "link-out.mov",
+            "loop",
+            "new\\nline.mov",
+            "pipe",
+            "real/up"
+        ],
         "each says which file is meant"
     );
-    let messages: Vec<String> = listing.errors().into_iter().map(|error| error.message).collect();
+    let messages: Vec<String> = listing
+        .errors()
+        .into_iter()
+        .map(|error| error.message)
+        .collect();
     let expected = [
         "not UTF-8",
         "leads nowhere",
@@ -542,26 +843,60 @@ fn links_pipes_and_odd_names_are_reported_and_the_rest_goes_on() {
 
 fn filter(include: &[&str], exclude: &[&str]) -> PathFilter {
     let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-    PathFilter { include: owned(include), exclude: owned(exclude) }
+    PathFilter {
+        include: owned(include),
+        exclude: owned(exclude),
+    }
 }
 
 #[test]
 fn a_folder_lists_what_its_filter_selects() {
-    let files =
-        ["Thumbs.db", "a.mov", "a_proxy.mov", "cards/1/clip.mov", "cards/1/notes.txt", "old/b.mov", "sound/a.wav"];
+    let files = [
+        "Thumbs.db",
+        "a.mov",
+        "a_proxy.mov",
+        "cards/1/clip.mov",
+        "cards/1/notes.txt",
+        "old/b.mov",
+        "sound/a.wav",
+    ];
     let dir = tree(&files);
     let pattern = r"\.(mov|wav)$";
     for (include, exclude, expected) in [
-        (&[][..], &["Thumbs.db", "*.txt"][..], &files[1..4].iter().chain(&files[5..]).copied().collect::<Vec<_>>()[..]),
-        (&["*.mov"], &["old/", "*_proxy.mov"], &["a.mov", "cards/1/clip.mov"]),
-        (&["cards/**", "/*.mov"], &["*.txt"], &["a.mov", "a_proxy.mov", "cards/1/clip.mov"]),
+        (
+            &[][..],
+            &["Thumbs.db", "*.txt"][..],
+            &files[1..4]
+                .iter()
+                .chain(&files[5..])
+                .copied()
+                .collect::<Vec<_>>()[..],
+        ),
+        (
+            &["*.mov"],
+            &["old/", "*_proxy.mov"],
+            &["a.mov", "cards/1/clip.mov"],
+        ),
+        (
+            &["cards/**", "/*.mov"],
+            &["*.txt"],
+            &["a.mov", "a_proxy.mov", "cards/1/clip.mov"],
+        ),
         (&["*.MOV"], &[], &[]),
     ] {
-        let listing = scan_selected(&folder(&dir, Some(pattern)), Some(&filter(include, exclude))).finished();
+        let listing = scan_selected(
+            &folder(&dir, Some(pattern)),
+            Some(&filter(include, exclude)),
+        )
+        .finished();
         assert_eq!(listing.ids(), expected, "{include:?} {exclude:?}");
         // What is left out is not held against the pattern either, and is not counted.
         assert_eq!(listing.errors(), [], "{include:?} {exclude:?}");
-        let numbers: Vec<u64> = listing.assets().into_iter().map(|(number, _)| number).collect();
+        let numbers: Vec<u64> = listing
+            .assets()
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect();
         assert_eq!(numbers, (1..=expected.len() as u64).collect::<Vec<_>>());
     }
 }
@@ -575,9 +910,15 @@ fn a_sidecar_that_is_excluded_is_honoured() {
     for chosen in [filter(&["*.mov"], &[]), filter(&[], &["*.md5"])] {
         let listing = scan_selected(&folder(&dir, None), Some(&chosen)).finished();
         assert_eq!(listing.ids(), ["a.mov", "b.mov"]);
-        assert_eq!(listing.assets()[0].1.hash.as_deref(), Some(&*format!("md5:{md5}")));
+        assert_eq!(
+            listing.assets()[0].1.hash.as_deref(),
+            Some(&*format!("md5:{md5}"))
+        );
         let errors = listing.errors();
-        assert!(errors.len() == 1 && errors[0].message.contains("b.mov.md5"), "{errors:?}");
+        assert!(
+            errors.len() == 1 && errors[0].message.contains("b.mov.md5"),
+            "{errors:?}"
+        );
     }
 }
 
@@ -588,35 +929,65 @@ fn what_is_excluded_fails_nothing() {
     let at = |name: &str| dir.path().join(name);
     symlink(at("nowhere"), at("dangling.lnk")).expect("a link");
     symlink(dir.path(), at("up")).expect("a link");
-    std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.tmp")), "x").expect("a file");
-    let pipe = std::process::Command::new("mkfifo").arg(at("pipe.tmp")).status().expect("mkfifo runs");
+    std::fs::write(
+        dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff.tmp")),
+        "x",
+    )
+    .expect("a file");
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(at("pipe.tmp"))
+        .status()
+        .expect("mkfifo runs");
     assert!(pipe.success());
     let chosen = filter(&[], &["*.lnk", "up/", "*.tmp", "locked/**"]);
     let listing = scan_selected(&folder(&dir, None), Some(&chosen)).finished();
-    assert_eq!((listing.ids(), listing.errors()), (vec!["a.mov".to_owned()], vec![]));
+    assert_eq!(
+        (listing.ids(), listing.errors()),
+        (vec!["a.mov".to_owned()], vec![])
+    );
     assert_eq!(scan(&folder(&dir, None)).finished().errors().len(), 4);
     // A link to a folder may have led to what is included: it is named unless it is excluded.
-    let errors = scan_selected(&folder(&dir, None), Some(&filter(&["*.mov"], &["*.lnk"]))).finished().errors();
-    assert!(errors.len() == 1 && errors[0].message.contains("leads to a directory"), "{errors:?}");
+    let errors = scan_selected(&folder(&dir, None), Some(&filter(&["*.mov"], &["*.lnk"])))
+        .finished()
+        .errors();
+    assert!(
+        errors.len() == 1 && errors[0].message.contains("leads to a directory"),
+        "{errors:?}"
+    );
 }
 
 #[test]
 fn an_excluded_folder_is_not_listed() {
     let dir = tree(&["a.mov", "cache/x.mov", "cache/y/z.mov"]);
     let cache = dir.path().join("cache");
-    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("locked");
-    let before = std::fs::metadata(&cache).and_then(|meta| meta.accessed()).expect("a time");
+    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o000))
+        .expect("locked");
+    let before = std::fs::metadata(&cache)
+        .and_then(|meta| meta.accessed())
+        .expect("a time");
     let listing = scan_selected(&folder(&dir, None), Some(&filter(&[], &["cache/"]))).finished();
-    assert_eq!((listing.ids(), listing.errors()), (vec!["a.mov".to_owned()], vec![]));
-    assert_eq!(std::fs::metadata(&cache).and_then(|meta| meta.accessed()).expect("a time"), before);
-    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("unlocked");
+    assert_eq!(
+        (listing.ids(), listing.errors()),
+        (vec!["a.mov".to_owned()], vec![])
+    );
+    assert_eq!(
+        std::fs::metadata(&cache)
+            .and_then(|meta| meta.accessed())
+            .expect("a time"),
+        before
+    );
+    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("unlocked");
 }
 
 #[test]
 fn a_filter_that_cannot_be_read_fails_the_scan() {
     let dir = tree(&["a.mov"]);
     let listing = scan_selected(&folder(&dir, None), Some(&filter(&["[a"], &[])));
-    assert_eq!((listing.failure().reason.as_str(), listing.pages.len()), ("library_filter", 0));
+    assert_eq!(
+        (listing.failure().reason.as_str(), listing.pages.len()),
+        ("library_filter", 0)
+    );
 }
 
 /// Manifests that look right at first and go wrong in many ways.
@@ -624,7 +995,11 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just("a1,t,master,x.mov\n".as_bytes().to_vec()),
         Just("a2,\"t\n1\",audio,\"x\"\"y\"\r\n".as_bytes().to_vec()),
-        Just("{\"asset\":\"j\",\"title\":\"t\",\"role\":\"proxy\",\"location\":\"x\"}\n".as_bytes().to_vec()),
+        Just(
+            "{\"asset\":\"j\",\"title\":\"t\",\"role\":\"proxy\",\"location\":\"x\"}\n"
+                .as_bytes()
+                .to_vec()
+        ),
         Just(b"\"".to_vec()),
         Just(b"\r".to_vec()),
         Just(b"\n".to_vec()),
@@ -677,13 +1052,29 @@ fn sidecars_declare_hashes_and_bad_ones_are_named() {
         std::fs::write(path, content).expect("written");
     }
     let listing = scan(&folder(&dir, None)).finished();
-    let declared: Vec<(String, String)> =
-        listing.assets().into_iter().filter_map(|(_, asset)| Some((asset.id, asset.hash?))).collect();
-    let expected = [("a.mov", "xxh64:44bc2cf5ad770999"), ("d/c.mov", "md5:900150983cd24fb0d6963f7d28e17f72")];
-    assert_eq!(declared, expected.map(|(id, hash)| (id.to_owned(), hash.to_owned())));
-    assert_eq!(listing.ids().len(), 8, "sidecars are files of the library too");
+    let declared: Vec<(String, String)> = listing
+        .assets()
+        .into_iter()
+        .filter_map(|(_, asset)| Some((asset.id, asset.hash?)))
+        .collect();
+    let expected = [
+        ("a.mov", "xxh64:44bc2cf5ad770999"),
+        ("d/c.mov", "md5:900150983cd24fb0d6963f7d28e17f72"),
+    ];
+    assert_eq!(
+        declared,
+        expected.map(|(id, hash)| (id.to_owned(), hash.to_owned()))
+    );
+    assert_eq!(
+        listing.ids().len(),
+        8,
+        "sidecars are files of the library too"
+    );
     let errors = listing.errors();
-    assert!(errors.len() == 1 && errors[0].message.contains("b.mov.sha1"), "{errors:?}");
+    assert!(
+        errors.len() == 1 && errors[0].message.contains("b.mov.sha1"),
+        "{errors:?}"
+    );
 }
 
 #[test]
@@ -703,7 +1094,10 @@ fn unfinished_files_of_other_jobs_are_no_assets() {
     }
     std::fs::write(dir.path().join("b/.c.mov.0123456789abcdef.sr-ledger"), "x").expect("written");
     std::fs::write(dir.path().join("b/kept.sr-part"), "x").expect("written");
-    assert_eq!(scan(&folder(&dir, None)).finished().ids(), ["a.mov", "b/kept.sr-part"]);
+    assert_eq!(
+        scan(&folder(&dir, None)).finished().ids(),
+        ["a.mov", "b/kept.sr-part"]
+    );
 }
 
 #[test]
@@ -712,10 +1106,20 @@ fn sidecar_with_an_upper_case_extension_is_honoured() {
     std::fs::write(dir.path().join("a.mov"), "abc").expect("written");
     std::fs::write(dir.path().join("a.mov-2"), "abc").expect("written");
     for sidecar in ["a.mov.MD5", "a.mov.Md5", "a.mov.mD5"] {
-        std::fs::write(dir.path().join(sidecar), "900150983cd24fb0d6963f7d28e17f72  a.mov").expect("written");
+        std::fs::write(
+            dir.path().join(sidecar),
+            "900150983cd24fb0d6963f7d28e17f72  a.mov",
+        )
+        .expect("written");
         let assets = scan(&folder(&dir, None)).finished().assets();
-        let hashes: Vec<_> = assets.iter().map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some())).collect();
-        assert_eq!(hashes, [("a.mov", true), ("a.mov-2", false), (sidecar, false)]);
+        let hashes: Vec<_> = assets
+            .iter()
+            .map(|(_, asset)| (asset.id.as_str(), asset.hash.is_some()))
+            .collect();
+        assert_eq!(
+            hashes,
+            [("a.mov", true), ("a.mov-2", false), (sidecar, false)]
+        );
         std::fs::remove_file(dir.path().join(sidecar)).expect("removed");
     }
 }
@@ -729,16 +1133,38 @@ fn folder_listed_again_sends_exactly_the_pages_that_were_left() {
     let whole = scan(&task).finished();
     assert_eq!(whole.pages.len(), 7);
     for stored in 0..=7u64 {
-        let resume = (stored > 0).then_some(ScanCursor { page: stored, byte: 0, line: 1 });
-        let rest = scan(&ScanTask { resume, ..task.clone() });
-        assert_eq!(rest.result, UnitResult::Listed { pages: 7 }, "with {stored} pages stored");
-        assert_eq!(rest.pages, whole.pages[stored as usize..], "with {stored} pages stored");
+        let resume = (stored > 0).then_some(ScanCursor {
+            page: stored,
+            byte: 0,
+            line: 1,
+        });
+        let rest = scan(&ScanTask {
+            resume,
+            ..task.clone()
+        });
+        assert_eq!(
+            rest.result,
+            UnitResult::Listed { pages: 7 },
+            "with {stored} pages stored"
+        );
+        assert_eq!(
+            rest.pages,
+            whole.pages[stored as usize..],
+            "with {stored} pages stored"
+        );
     }
     // Files that were stored and are gone: it ends, where it used to be listed again and again.
     std::fs::remove_dir_all(dir.path().join("t3")).expect("removed");
     std::fs::remove_dir_all(dir.path().join("t2")).expect("removed");
-    let resume = Some(ScanCursor { page: 7, byte: 0, line: 1 });
-    assert_eq!(scan(&ScanTask { resume, ..task }).result, UnitResult::Listed { pages: 7 });
+    let resume = Some(ScanCursor {
+        page: 7,
+        byte: 0,
+        line: 1,
+    });
+    assert_eq!(
+        scan(&ScanTask { resume, ..task }).result,
+        UnitResult::Listed { pages: 7 }
+    );
 }
 
 /// Keeps pages, and swaps a directory of the library for a link when the first one arrives.
@@ -769,13 +1195,31 @@ fn directory_swapped_for_a_link_during_the_listing_leads_nowhere() {
     }
     std::fs::write(dir.path().join("outside/c/secret"), "x").expect("written");
     let library = dir.path().join("library");
-    let source = ScanSource::Folder { path: text(&library), pattern: None };
-    let task = ScanTask { source, root: text(&library), resume: None, page_assets: 1 };
-    let effects = Arc::new(Swapping { kept: Kept::default(), library });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let source = ScanSource::Folder {
+        path: text(&library),
+        pattern: None,
+    };
+    let task = ScanTask {
+        source,
+        root: text(&library),
+        resume: None,
+        page_assets: 1,
+    };
+    let effects = Arc::new(Swapping {
+        kept: Kept::default(),
+        library,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
     let result = runtime.block_on(run(&task, None, &unit(&task), &context(effects.clone())));
     let pages = std::mem::take(&mut *effects.kept.0.lock());
     let listing = Listing { result, pages }.finished();
     assert_eq!(listing.ids().len(), 9, "{:?}", listing.ids());
-    assert!(listing.errors()[0].message.contains("cannot be listed"), "{:?}", listing.errors());
+    assert!(
+        listing.errors()[0].message.contains("cannot be listed"),
+        "{:?}",
+        listing.errors()
+    );
 }

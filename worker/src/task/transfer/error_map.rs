@@ -11,12 +11,18 @@ pub(super) enum Stop {
     /// The unit was revoked.
     Cancelled,
     /// The asset failed. The written part is removed, or kept for the next attempt.
-    Failed { failure: Failure, keep_partial: bool },
+    Failed {
+        failure: Failure,
+        keep_partial: bool,
+    },
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Stop {
-        Stop::Failed { failure, keep_partial: false }
+        Stop::Failed {
+            failure,
+            keep_partial: false,
+        }
     }
 }
 
@@ -35,17 +41,24 @@ pub(super) fn source(path: &Path, errno: Errno) -> Failure {
         ),
         Errno::ACCESS | Errno::PERM => Failure::permanent(
             "source_unreadable",
-            format!("source {path} cannot be read by this worker ({errno}): change its permissions, then retry"),
+            format!(
+                "source {path} cannot be read by this worker ({errno}): change its permissions, then retry"
+            ),
         ),
         Errno::LOOP => Failure::permanent(
             "source_symlink_loop",
-            format!("source {path} is a symbolic link that leads back to itself: replace it by the file"),
+            format!(
+                "source {path} is a symbolic link that leads back to itself: replace it by the file"
+            ),
         ),
         Errno::NAMETOOLONG | Errno::INVAL => Failure::permanent(
             "source_invalid",
             format!("source {path} is not a usable path ({errno}): correct its location"),
         ),
-        errno => Failure::transient("source_read_failed", format!("reading source {path} failed: {errno}")),
+        errno => Failure::transient(
+            "source_read_failed",
+            format!("reading source {path} failed: {errno}"),
+        ),
     }
 }
 
@@ -53,9 +66,10 @@ pub(super) fn source(path: &Path, errno: Errno) -> Failure {
 pub(crate) fn root(error: &RootError) -> Failure {
     match error {
         RootError::Outside(_) => Failure::permanent("outside_roots", format!("source {error}")),
-        RootError::Escapes { .. } => {
-            Failure::permanent("source_escapes", format!("source {error}: restore the directory, then retry"))
-        }
+        RootError::Escapes { .. } => Failure::permanent(
+            "source_escapes",
+            format!("source {error}: restore the directory, then retry"),
+        ),
         RootError::Kind { path, kind } => source_kind(path, kind),
         RootError::System { path, errno } => source(path, *errno),
     }
@@ -64,13 +78,18 @@ pub(crate) fn root(error: &RootError) -> Failure {
 /// A source that is no regular file.
 pub(super) fn source_kind(path: &Path, kind: &str) -> Failure {
     let path = path.display();
-    Failure::permanent("source_not_a_file", format!("source {path} is {kind}, not a file: correct its location"))
+    Failure::permanent(
+        "source_not_a_file",
+        format!("source {path} is {kind}, not a file: correct its location"),
+    )
 }
 
 /// A source that changed since the copy began.
 pub(super) fn source_changed(path: &Path, what: &str) -> Failure {
     let path = path.display();
-    let message = format!("source {path} changed while it was read ({what}): it is copied again once it rests");
+    let message = format!(
+        "source {path} changed while it was read ({what}): it is copied again once it rests"
+    );
     Failure::transient("source_changed", message)
 }
 
@@ -80,11 +99,15 @@ pub(super) fn destination(path: &Path, doing: &str, errno: Errno) -> Failure {
     match errno {
         Errno::NOSPC | Errno::DQUOT => Failure::transient(
             "destination_full",
-            format!("no space to {doing} {path} ({errno}): free or add space, the transfer is tried again"),
+            format!(
+                "no space to {doing} {path} ({errno}): free or add space, the transfer is tried again"
+            ),
         ),
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Failure::permanent(
             "destination_unwritable",
-            format!("this worker may not {doing} {path} ({errno}): change its permissions or the target, then retry"),
+            format!(
+                "this worker may not {doing} {path} ({errno}): change its permissions or the target, then retry"
+            ),
         ),
         Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => Failure::permanent(
             "destination_name_invalid",
@@ -94,7 +117,10 @@ pub(super) fn destination(path: &Path, doing: &str, errno: Errno) -> Failure {
             "destination_file_too_large",
             format!("{path} is larger than its filesystem allows ({errno}): choose another target"),
         ),
-        errno => Failure::transient("destination_write_failed", format!("cannot {doing} {path}: {errno}")),
+        errno => Failure::transient(
+            "destination_write_failed",
+            format!("cannot {doing} {path}: {errno}"),
+        ),
     }
 }
 
@@ -102,10 +128,13 @@ pub(super) fn destination(path: &Path, doing: &str, errno: Errno) -> Failure {
 pub(super) fn directory(error: &DirectoryError) -> Failure {
     match error {
         DirectoryError::Outside(_) => Failure::permanent("outside_roots", error.to_string()),
-        DirectoryError::Escapes { .. } => Failure::permanent("destination_escapes", error.to_string()),
-        DirectoryError::NotADirectory(_) => {
-            Failure::permanent("destination_blocked", format!("{error}: move it away or change the target"))
+        DirectoryError::Escapes { .. } => {
+            Failure::permanent("destination_escapes", error.to_string())
         }
+        DirectoryError::NotADirectory(_) => Failure::permanent(
+            "destination_blocked",
+            format!("{error}: move it away or change the target"),
+        ),
         DirectoryError::Io { path, source } => destination(path, "create directory", *source),
     }
 }
@@ -114,7 +143,10 @@ pub(super) fn directory(error: &DirectoryError) -> Failure {
 pub(super) fn while_writing(path: &Path, doing: &str, errno: Errno) -> Stop {
     let failure = destination(path, doing, errno);
     let keep_partial = failure.class.retryable() && failure.reason != "destination_full";
-    Stop::Failed { failure, keep_partial }
+    Stop::Failed {
+        failure,
+        keep_partial,
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +166,11 @@ mod tests {
             (Errno::MFILE, "source_read_failed", true),
         ] {
             let failure = source(path, errno);
-            assert_eq!((failure.reason.as_str(), failure.class.retryable()), (reason, retryable), "{errno}");
+            assert_eq!(
+                (failure.reason.as_str(), failure.class.retryable()),
+                (reason, retryable),
+                "{errno}"
+            );
             assert!(failure.message.contains("/x"), "{}", failure.message);
         }
         for (errno, reason, retryable, keep) in [
@@ -146,10 +182,18 @@ mod tests {
             (Errno::FBIG, "destination_file_too_large", false, false),
             (Errno::IO, "destination_write_failed", true, true),
         ] {
-            let Stop::Failed { failure, keep_partial } = while_writing(path, "write", errno) else {
+            let Stop::Failed {
+                failure,
+                keep_partial,
+            } = while_writing(path, "write", errno)
+            else {
                 panic!("{errno} is a failure")
             };
-            let found = (failure.reason.as_str(), failure.class.retryable(), keep_partial);
+            let found = (
+                failure.reason.as_str(),
+                failure.class.retryable(),
+                keep_partial,
+            );
             assert_eq!(found, (reason, retryable, keep), "{errno}");
         }
     }

@@ -36,19 +36,41 @@ pub async fn run(request: Request<'_>, unit: &Unit, context: &TaskContext) -> Un
 }
 
 /// Transfers a unit with other settings than the default.
-pub async fn run_with(request: Request<'_>, unit: &Unit, context: &TaskContext, settings: Settings) -> UnitResult {
+pub async fn run_with(
+    request: Request<'_>,
+    unit: &Unit,
+    context: &TaskContext,
+    settings: Settings,
+) -> UnitResult {
     if let Err(failure) = checked_target(request, unit).await {
         return UnitResult::Failed(failure);
     }
     match Route::of(request, &unit.assets) {
         Route::Local(task) => copy_files(task, unit.assets.clone(), context, settings).await,
-        Route::Remote { task, on_conflict, uploads } => {
-            remote::transfer(task, on_conflict, unit, unit.assets.clone(), uploads, context).await
+        Route::Remote {
+            task,
+            on_conflict,
+            uploads,
+        } => {
+            remote::transfer(
+                task,
+                on_conflict,
+                unit,
+                unit.assets.clone(),
+                uploads,
+                context,
+            )
+            .await
         }
         Route::Split { task, uploads } => {
-            let (others, files): (Vec<Asset>, Vec<Asset>) = unit.assets.iter().cloned().partition(is_remote);
-            let transferred = remote::transfer(task, OnConflict::Fail, unit, others, uploads, context).await;
-            joined(transferred, copy_files(task, files, context, settings).await)
+            let (others, files): (Vec<Asset>, Vec<Asset>) =
+                unit.assets.iter().cloned().partition(is_remote);
+            let transferred =
+                remote::transfer(task, OnConflict::Fail, unit, others, uploads, context).await;
+            joined(
+                transferred,
+                copy_files(task, files, context, settings).await,
+            )
         }
         Route::OpenUploads(task) => match open::open(task, &unit.assets, context).await {
             Some(drafts) => UnitResult::Cut(drafts),
@@ -64,10 +86,18 @@ pub async fn run_with(request: Request<'_>, unit: &Unit, context: &TaskContext, 
 
 /// Checks where a unit copies to, before anything is created there.
 async fn checked_target(request: Request<'_>, unit: &Unit) -> Result<(), Failure> {
-    let listed = unit.assets.iter().find(|asset| asset.is_in_listed_library()).cloned();
-    let (Some(asset), Some(task)) = (listed, request.task().cloned()) else { return Ok(()) };
+    let listed = unit
+        .assets
+        .iter()
+        .find(|asset| asset.is_in_listed_library())
+        .cloned();
+    let (Some(asset), Some(task)) = (listed, request.task().cloned()) else {
+        return Ok(());
+    };
     let checking = tokio::task::spawn_blocking(move || library::outside_library(&task, &[asset]));
-    checking.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
+    checking
+        .await
+        .unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// The same as a type without a name, for the one route that leads to another.
@@ -80,22 +110,37 @@ fn boxed<'a>(
     run_with(request, unit, context, settings).boxed()
 }
 
-async fn copy_files(task: &TransferTask, assets: Vec<Asset>, context: &TaskContext, settings: Settings) -> UnitResult {
+async fn copy_files(
+    task: &TransferTask,
+    assets: Vec<Asset>,
+    context: &TaskContext,
+    settings: Settings,
+) -> UnitResult {
     let (task, context) = (task.clone(), context.clone());
     let work = move || local::unit::transfer(&task, &assets, &context, settings);
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => {
-            UnitResult::Failed(Failure::transient("worker_stopping", format!("the copy did not run: {error}")))
-        }
+        Err(error) => UnitResult::Failed(Failure::transient(
+            "worker_stopping",
+            format!("the copy did not run: {error}"),
+        )),
     }
 }
 
 /// The result of a unit whose assets were transferred by two engines.
 fn joined(one: UnitResult, other: UnitResult) -> UnitResult {
     match (one, other) {
-        (UnitResult::Finished { mut facts, mut failures }, UnitResult::Finished { facts: more, failures: failed }) => {
+        (
+            UnitResult::Finished {
+                mut facts,
+                mut failures,
+            },
+            UnitResult::Finished {
+                facts: more,
+                failures: failed,
+            },
+        ) => {
             facts.extend(more);
             failures.extend(failed);
             UnitResult::Finished { facts, failures }

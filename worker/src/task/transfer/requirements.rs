@@ -43,7 +43,9 @@ impl ContentRequirements {
         source: String,
     ) -> Result<ContentRequirements, Failure> {
         let declared = match asset.hash.as_deref().filter(|hash| !hash.trim().is_empty()) {
-            Some(text) => Some(Digest::parse(text).map_err(|error| Failure::permanent("hash_invalid", error))?),
+            Some(text) => Some(
+                Digest::parse(text).map_err(|error| Failure::permanent("hash_invalid", error))?,
+            ),
             None => None,
         };
         let mut algorithms: Vec<HashAlgorithm> = hashes.to_vec();
@@ -51,7 +53,12 @@ impl ContentRequirements {
         algorithms.extend(declared.as_ref().map(|digest| digest.algorithm));
         algorithms.sort_unstable();
         algorithms.dedup();
-        Ok(ContentRequirements { source, declared, verify, algorithms })
+        Ok(ContentRequirements {
+            source,
+            declared,
+            verify,
+            algorithms,
+        })
     }
 
     /// Compares computed digests with the declared one.
@@ -59,7 +66,10 @@ impl ContentRequirements {
         let Some(declared) = &self.declared else {
             return Ok(());
         };
-        match digests.iter().find(|digest| digest.algorithm == declared.algorithm) {
+        match digests
+            .iter()
+            .find(|digest| digest.algorithm == declared.algorithm)
+        {
             Some(found) if found == declared => Ok(()),
             found => {
                 let found = found.map_or("nothing".to_owned(), Digest::to_string);
@@ -83,12 +93,15 @@ impl ContentRequirements {
     ) -> Result<(), Failure> {
         if asset.size_is_observed() {
             let now = jiff::Timestamp::now().as_microsecond();
-            let moving = asset.bytes.is_some_and(|seen| seen != bytes) && modified_us.is_some_and(|at| !rests(at, now));
+            let moving = asset.bytes.is_some_and(|seen| seen != bytes)
+                && modified_us.is_some_and(|at| !rests(at, now));
             let source = &self.source;
             return match moving {
                 true => Err(Failure::transient(
                     "source_changed",
-                    format!("source {source} is still being written ({bytes} bytes now): it is copied once it rests"),
+                    format!(
+                        "source {source} is still being written ({bytes} bytes now): it is copied once it rests"
+                    ),
                 )),
                 false => Ok(()),
             };
@@ -107,9 +120,17 @@ impl ContentRequirements {
 
     /// The digest of a fact: the verifying one, else that of the declared algorithm, else any required one.
     pub(in crate::task) fn reported(&self, digests: &[Digest]) -> Option<String> {
-        let wanted = self.verify.or(self.declared.as_ref().map(|digest| digest.algorithm));
-        let chosen = digests.iter().find(|digest| Some(digest.algorithm) == wanted);
-        let asked = || digests.iter().find(|digest| self.algorithms.contains(&digest.algorithm));
+        let wanted = self
+            .verify
+            .or(self.declared.as_ref().map(|digest| digest.algorithm));
+        let chosen = digests
+            .iter()
+            .find(|digest| Some(digest.algorithm) == wanted);
+        let asked = || {
+            digests
+                .iter()
+                .find(|digest| self.algorithms.contains(&digest.algorithm))
+        };
         chosen.or_else(asked).map(Digest::to_string)
     }
 }
@@ -121,8 +142,13 @@ mod tests {
 
     #[test]
     fn observed_size_waits_for_rest_and_declared_size_is_held() {
-        let task =
-            TransferTask { to: "file:/o/{path}".into(), verify: None, hashes: vec![], job: "j".into(), mhl: false };
+        let task = TransferTask {
+            to: "file:/o/{path}".into(),
+            verify: None,
+            hashes: vec![],
+            job: "j".into(),
+            mhl: false,
+        };
         let mut asset = Asset {
             id: "a".into(),
             title: "t".into(),
@@ -133,14 +159,25 @@ mod tests {
             hash: None,
             declared: None,
         };
-        let requirements = ContentRequirements::of_transfer(&task, &asset, "/a".into()).expect("valid");
+        let requirements =
+            ContentRequirements::of_transfer(&task, &asset, "/a".into()).expect("valid");
         let now = jiff::Timestamp::now().as_microsecond();
-        let reason =
-            |asset: &Asset, bytes, at| requirements.check_size(asset, bytes, at).err().map(|failure| failure.reason);
+        let reason = |asset: &Asset, bytes, at| {
+            requirements
+                .check_size(asset, bytes, at)
+                .err()
+                .map(|failure| failure.reason)
+        };
         assert_eq!(reason(&asset, 6, Some(now)), None);
-        assert_eq!(reason(&asset, 11, Some(0)).as_deref(), Some("size_mismatch"));
+        assert_eq!(
+            reason(&asset, 11, Some(0)).as_deref(),
+            Some("size_mismatch")
+        );
         asset.note_listed(false);
-        assert_eq!(reason(&asset, 11, Some(now)).as_deref(), Some("source_changed"));
+        assert_eq!(
+            reason(&asset, 11, Some(now)).as_deref(),
+            Some("source_changed")
+        );
         assert_eq!(reason(&asset, 11, Some(now - SETTLE_US)), None);
         assert_eq!(reason(&asset, 11, None), None);
         assert_eq!(reason(&asset, 6, Some(now)), None);

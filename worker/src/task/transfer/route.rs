@@ -37,9 +37,16 @@ pub(super) enum Route<'a> {
     /// All sources are files and the target is a directory: the local engine copies.
     Local(&'a TransferTask),
     /// A storage that is no directory takes part everywhere: the remote engine copies.
-    Remote { task: &'a TransferTask, on_conflict: OnConflict, uploads: &'a [Assembly] },
+    Remote {
+        task: &'a TransferTask,
+        on_conflict: OnConflict,
+        uploads: &'a [Assembly],
+    },
     /// The target is a directory and only some sources are files: each engine copies its own.
-    Split { task: &'a TransferTask, uploads: &'a [Assembly] },
+    Split {
+        task: &'a TransferTask,
+        uploads: &'a [Assembly],
+    },
     /// Multipart uploads are opened.
     OpenUploads(&'a CutTask),
     /// One slice is sent.
@@ -53,8 +60,14 @@ impl<'a> Route<'a> {
     pub(super) fn of(request: Request<'a>, assets: &[Asset]) -> Route<'a> {
         match request {
             Request::Copy(task) => Route::of_copy(task, &[], assets),
-            Request::Replace(task) => Route::Remote { task, on_conflict: OnConflict::KeepVersion, uploads: &[] },
-            Request::OpenUploads(task) if divisible(task, assets).next().is_some() => Route::OpenUploads(task),
+            Request::Replace(task) => Route::Remote {
+                task,
+                on_conflict: OnConflict::KeepVersion,
+                uploads: &[],
+            },
+            Request::OpenUploads(task) if divisible(task, assets).next().is_some() => {
+                Route::OpenUploads(task)
+            }
             Request::OpenUploads(task) => Route::of_copy(&task.transfer, &[], assets),
             Request::SendSlice(task) => Route::SendSlice(task),
             Request::CompleteUploads(task) if task.discard => Route::DiscardUploads(task),
@@ -63,7 +76,11 @@ impl<'a> Route<'a> {
     }
 
     fn of_copy(task: &'a TransferTask, uploads: &'a [Assembly], assets: &[Asset]) -> Route<'a> {
-        let remote = Route::Remote { task, on_conflict: OnConflict::Fail, uploads };
+        let remote = Route::Remote {
+            task,
+            on_conflict: OnConflict::Fail,
+            uploads,
+        };
         if !Scheme::is_local(&task.to) {
             return remote;
         }
@@ -83,10 +100,16 @@ pub(super) fn is_remote(asset: &Asset) -> bool {
 
 /// The assets that several workers may send: large ones, except from file to file, where one worker is as fast as the
 /// disks.
-pub(super) fn divisible<'a>(task: &CutTask, assets: &'a [Asset]) -> impl Iterator<Item = &'a Asset> {
+pub(super) fn divisible<'a>(
+    task: &CutTask,
+    assets: &'a [Asset],
+) -> impl Iterator<Item = &'a Asset> {
     let (above, to_local) = (task.above, Scheme::is_local(&task.transfer.to));
     let large = move |asset: &&Asset| asset.bytes.is_none_or(|bytes| bytes >= above);
-    assets.iter().filter(large).filter(move |asset| !to_local || is_remote(asset))
+    assets
+        .iter()
+        .filter(large)
+        .filter(move |asset| !to_local || is_remote(asset))
 }
 
 #[cfg(test)]
@@ -96,7 +119,13 @@ mod tests {
     use protocol::wire::unit::Draft;
 
     fn task(to: &str) -> TransferTask {
-        TransferTask { to: to.into(), verify: None, hashes: vec![], job: "j".into(), mhl: false }
+        TransferTask {
+            to: to.into(),
+            verify: None,
+            hashes: vec![],
+            job: "j".into(),
+            mhl: false,
+        }
     }
 
     fn asset(location: &str, bytes: Option<u64>) -> Asset {
@@ -114,10 +143,20 @@ mod tests {
 
     /// The route of a copy, by name.
     fn copy(to: &str, sources: &[&str]) -> &'static str {
-        let (task, assets) = (task(to), sources.iter().map(|source| asset(source, None)).collect::<Vec<_>>());
+        let (task, assets) = (
+            task(to),
+            sources
+                .iter()
+                .map(|source| asset(source, None))
+                .collect::<Vec<_>>(),
+        );
         match Route::of(Request::Copy(&task), &assets) {
             Route::Local(_) => "local",
-            Route::Remote { on_conflict: OnConflict::Fail, uploads: [], .. } => "remote",
+            Route::Remote {
+                on_conflict: OnConflict::Fail,
+                uploads: [],
+                ..
+            } => "remote",
             Route::Split { uploads: [], .. } => "split",
             other => panic!("{other:?}"),
         }
@@ -128,7 +167,11 @@ mod tests {
         for (to, sources, route) in [
             ("file:/o/{path}", &["file:/a", "file:///b"][..], "local"),
             ("file:/o/{path}", &[], "local"),
-            ("file:/o/{path}", &["s3://b/a", "gs://b/a", "https://h/a", "http://h/a"], "remote"),
+            (
+                "file:/o/{path}",
+                &["s3://b/a", "gs://b/a", "https://h/a", "http://h/a"],
+                "remote",
+            ),
             ("file:/o/{path}", &["file:/a", "s3://b/a"], "split"),
             ("file:/o/{path}", &["smb://h/a", "/a"], "local"),
             ("s3://b/{path}", &["file:/a"], "remote"),
@@ -142,8 +185,15 @@ mod tests {
     #[test]
     fn replace_is_always_remote_and_keeps_versions() {
         let task = task("file:/o/{path}");
-        let expected = Route::Remote { task: &task, on_conflict: OnConflict::KeepVersion, uploads: &[] };
-        assert_eq!(Route::of(Request::Replace(&task), &[asset("file:/a", None)]), expected);
+        let expected = Route::Remote {
+            task: &task,
+            on_conflict: OnConflict::KeepVersion,
+            uploads: &[],
+        };
+        assert_eq!(
+            Route::of(Request::Replace(&task), &[asset("file:/a", None)]),
+            expected
+        );
     }
 
     #[test]
@@ -155,10 +205,21 @@ mod tests {
             ("file:/o/{path}", "s3://b/a", Some(100), true),
             ("file:/o/{path}", "file:/a", Some(100), false),
         ] {
-            let (open, assets) =
-                (CutTask { transfer: task(to), above: 100, wanted: 2, bytes_min: 1 }, [asset(source, bytes)]);
+            let (open, assets) = (
+                CutTask {
+                    transfer: task(to),
+                    above: 100,
+                    wanted: 2,
+                    bytes_min: 1,
+                },
+                [asset(source, bytes)],
+            );
             let route = Route::of(Request::OpenUploads(&open), &assets);
-            assert_eq!(matches!(route, Route::OpenUploads(_)), opens, "{source} of {bytes:?} to {to}: {route:?}");
+            assert_eq!(
+                matches!(route, Route::OpenUploads(_)),
+                opens,
+                "{source} of {bytes:?} to {to}: {route:?}"
+            );
         }
     }
 
@@ -173,15 +234,39 @@ mod tests {
             upload: "u".into(),
             version: ("v".into(), None),
         };
-        let slice =
-            SliceTask { transfer: task("file:/o/{path}"), draft: draft.clone(), first: 0, bytes: 8, measures: false };
-        assert_eq!(Route::of(Request::SendSlice(&slice), &[]), Route::SendSlice(&slice));
-        let drafts = vec![Assembly { draft, receipts: vec![] }];
-        let mut complete = AssembleTask { transfer: task("file:/o/{path}"), drafts, discard: false };
+        let slice = SliceTask {
+            transfer: task("file:/o/{path}"),
+            draft: draft.clone(),
+            first: 0,
+            bytes: 8,
+            measures: false,
+        };
+        assert_eq!(
+            Route::of(Request::SendSlice(&slice), &[]),
+            Route::SendSlice(&slice)
+        );
+        let drafts = vec![Assembly {
+            draft,
+            receipts: vec![],
+        }];
+        let mut complete = AssembleTask {
+            transfer: task("file:/o/{path}"),
+            drafts,
+            discard: false,
+        };
         let assets = [asset("s3://b/a", None), asset("file:/a", None)];
-        let expected = Route::Split { task: &complete.transfer, uploads: &complete.drafts };
-        assert_eq!(Route::of(Request::CompleteUploads(&complete), &assets), expected);
+        let expected = Route::Split {
+            task: &complete.transfer,
+            uploads: &complete.drafts,
+        };
+        assert_eq!(
+            Route::of(Request::CompleteUploads(&complete), &assets),
+            expected
+        );
         complete.discard = true;
-        assert_eq!(Route::of(Request::CompleteUploads(&complete), &assets), Route::DiscardUploads(&complete));
+        assert_eq!(
+            Route::of(Request::CompleteUploads(&complete), &assets),
+            Route::DiscardUploads(&complete)
+        );
     }
 }

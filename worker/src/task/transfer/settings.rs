@@ -17,6 +17,9 @@ impl Default for Settings {
         // Counting the processors reads files of the system, which a unit of one small file would notice.
         static PROCESSORS: LazyLock<usize> =
             LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from));
-        Settings { durability: Durability::PowerLoss, lanes: PROCESSORS.clamp(2, 4) }
+        Settings {
+            durability: Durability::PowerLoss,
+            lanes: PROCESSORS.clamp(2, 4),
+        }
     }
 }

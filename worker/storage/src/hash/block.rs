@@ -13,8 +13,14 @@ pub struct BlockPool {
 impl BlockPool {
     /// Makes `count` buffers of `block_bytes` each.
     pub fn new(count: usize, block_bytes: usize) -> Arc<BlockPool> {
-        let free = (0..count.max(1)).map(|_| vec![0; block_bytes.max(1)]).collect();
-        Arc::new(BlockPool { free: Mutex::new(free), returned: Condvar::new(), block_bytes: block_bytes.max(1) })
+        let free = (0..count.max(1))
+            .map(|_| vec![0; block_bytes.max(1)])
+            .collect();
+        Arc::new(BlockPool {
+            free: Mutex::new(free),
+            returned: Condvar::new(),
+            block_bytes: block_bytes.max(1),
+        })
     }
 
     /// Size of each buffer in bytes.
@@ -25,7 +31,10 @@ impl BlockPool {
     /// Takes a buffer, fills it with `fill` (which returns how many bytes it wrote) and makes it shareable.
     ///
     /// Waits while every buffer is in use; the caller must not hold one itself when others depend on it to go on.
-    pub fn fill<E>(self: &Arc<Self>, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<Arc<Block>, E> {
+    pub fn fill<E>(
+        self: &Arc<Self>,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Arc<Block>, E> {
         let mut free = self.free.lock();
         let bytes = loop {
             match free.pop() {
@@ -34,7 +43,11 @@ impl BlockPool {
             }
         };
         drop(free);
-        let mut block = Block { bytes, filled: 0, pool: Arc::clone(self) };
+        let mut block = Block {
+            bytes,
+            filled: 0,
+            pool: Arc::clone(self),
+        };
         block.filled = fill(&mut block.bytes)?.min(self.block_bytes);
         Ok(Arc::new(block))
     }

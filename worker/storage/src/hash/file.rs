@@ -38,9 +38,15 @@ pub fn hash_open_file(
     cancel: &CancellationToken,
 ) -> Result<(Vec<Digest>, u64), HashError> {
     let size = file.metadata()?.len();
-    let threads = size > 2 * BLOCK_BYTES as u64 && algorithms.iter().any(|a| is_expensive(*a)) && algorithms.len() > 1;
+    let threads = size > 2 * BLOCK_BYTES as u64
+        && algorithms.iter().any(|a| is_expensive(*a))
+        && algorithms.len() > 1;
     // Small files need one small buffer; lanes need a few blocks in flight.
-    let block_bytes = BLOCK_BYTES.min(usize::try_from(size).unwrap_or(BLOCK_BYTES).saturating_add(1));
+    let block_bytes = BLOCK_BYTES.min(
+        usize::try_from(size)
+            .unwrap_or(BLOCK_BYTES)
+            .saturating_add(1),
+    );
     let pool = BlockPool::new(if threads { 8 } else { 1 }, block_bytes);
     let mut hasher = MultiHasher::new(algorithms, threads);
     let mut offset = 0;
@@ -84,7 +90,8 @@ mod tests {
             let path = dir.path().join("f");
             std::fs::write(&path, &content).expect("written");
             let algorithms = [HashAlgorithm::Xxh128, HashAlgorithm::Md5];
-            let (digests, read) = hash_file(&path, &algorithms, &CancellationToken::new()).expect("readable");
+            let (digests, read) =
+                hash_file(&path, &algorithms, &CancellationToken::new()).expect("readable");
             assert_eq!(read, size as u64);
             assert_eq!(digests, algorithms.map(|a| hash_bytes(a, &content)));
         }

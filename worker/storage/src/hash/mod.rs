@@ -49,7 +49,10 @@ impl fmt::Display for Digest {
 
 /// Whether an algorithm (0.6 to 1.9 GB/s) is so much slower than the page cache (7 to 19 GB/s) that it gets a thread.
 pub fn is_expensive(algorithm: HashAlgorithm) -> bool {
-    matches!(algorithm, HashAlgorithm::Md5 | HashAlgorithm::Sha1 | HashAlgorithm::Sha256 | HashAlgorithm::C4)
+    matches!(
+        algorithm,
+        HashAlgorithm::Md5 | HashAlgorithm::Sha1 | HashAlgorithm::Sha256 | HashAlgorithm::C4
+    )
 }
 
 /// One running hash.
@@ -78,9 +81,9 @@ impl Hasher {
             HashAlgorithm::Sha1 => State::Sha1(Box::default()),
             HashAlgorithm::Sha256 => State::Sha256(Box::default()),
             HashAlgorithm::C4 => State::Sha512(Box::default()),
-            HashAlgorithm::Crc64nvme => {
-                State::Crc64(Box::new(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme)))
-            }
+            HashAlgorithm::Crc64nvme => State::Crc64(Box::new(crc_fast::Digest::new(
+                crc_fast::CrcAlgorithm::Crc64Nvme,
+            ))),
         };
         Hasher { algorithm, state }
     }
@@ -101,7 +104,9 @@ impl Hasher {
     /// Ends the hash.
     pub fn finish(self) -> Digest {
         let text = match self.state {
-            State::Xxh3(state) if self.algorithm == HashAlgorithm::Xxh128 => format!("{:032x}", state.digest128()),
+            State::Xxh3(state) if self.algorithm == HashAlgorithm::Xxh128 => {
+                format!("{:032x}", state.digest128())
+            }
             State::Xxh3(state) => format!("{:016x}", state.digest()),
             State::Xxh64(state) => format!("{:016x}", state.digest()),
             State::Md5(state) => hex(&state.finalize()),
@@ -110,7 +115,10 @@ impl Hasher {
             State::Sha512(state) => c4_text(&state.finalize()),
             State::Crc64(state) => format!("{:016x}", state.finalize()),
         };
-        Digest { algorithm: self.algorithm, text }
+        Digest {
+            algorithm: self.algorithm,
+            text,
+        }
     }
 }
 
@@ -128,7 +136,9 @@ pub fn hash_of_list(algorithm: HashAlgorithm, mut digests: Vec<Digest>) -> Resul
     digests.sort_by(|a, b| a.text.cmp(&b.text));
     let mut hasher = Hasher::new(algorithm);
     for digest in &digests {
-        let bytes = digest.bytes().ok_or_else(|| format!("{digest} is not a valid digest"))?;
+        let bytes = digest
+            .bytes()
+            .ok_or_else(|| format!("{digest} is not a valid digest"))?;
         hasher.update(&bytes);
     }
     Ok(hasher.finish())
@@ -136,14 +146,25 @@ pub fn hash_of_list(algorithm: HashAlgorithm, mut digests: Vec<Digest>) -> Resul
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    let nibbles: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let nibbles: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
     let nibbles = nibbles.filter(|n| n.len() % 2 == 0)?;
-    Some(nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    Some(
+        nibbles
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
 }
 
 /// SMPTE ST 2114: `c4` and the SHA-512 as a base-58 number, padded with `1` (the zero of that alphabet) to 88 digits.
@@ -154,8 +175,14 @@ fn c4_text(sha512: &[u8]) -> String {
 }
 
 fn c4_bytes(text: &str) -> Option<Vec<u8>> {
-    let number = text.strip_prefix("c4").filter(|digits| digits.len() == 88)?.trim_start_matches('1');
-    let significant = bs58::decode(number).into_vec().ok().filter(|bytes| bytes.len() <= 64)?;
+    let number = text
+        .strip_prefix("c4")
+        .filter(|digits| digits.len() == 88)?
+        .trim_start_matches('1');
+    let significant = bs58::decode(number)
+        .into_vec()
+        .ok()
+        .filter(|bytes| bytes.len() <= 64)?;
     let mut bytes = vec![0; 64 - significant.len()];
     bytes.extend(significant);
     Some(bytes)
@@ -178,8 +205,14 @@ mod tests {
         ("", "md5:d41d8cd98f00b204e9800998ecf8427e"),
         ("abc", "md5:900150983cd24fb0d6963f7d28e17f72"),
         ("abc", "sha1:a9993e364706816aba3e25717850c26c9cd0d89d"),
-        ("abc", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        ("", "c4:c459dsjfscH38cYeXXYogktxf4Cd9ibshE3BHUo6a58hBXmRQdZrAkZzsWcbWtDg5oQstpDuni4Hirj75GEmTc1sFT"),
+        (
+            "abc",
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        (
+            "",
+            "c4:c459dsjfscH38cYeXXYogktxf4Cd9ibshE3BHUo6a58hBXmRQdZrAkZzsWcbWtDg5oQstpDuni4Hirj75GEmTc1sFT",
+        ),
         ("123456789", "crc64nvme:ae8b14860a799888"),
         ("", "crc64nvme:0000000000000000"),
     ];
@@ -213,13 +246,27 @@ mod tests {
 
     #[test]
     fn a_list_is_hashed_in_sorted_order() {
-        let digests = |inputs: [&[u8]; 2]| inputs.map(|i| hash_bytes(HashAlgorithm::Xxh128, i)).to_vec();
+        let digests = |inputs: [&[u8]; 2]| {
+            inputs
+                .map(|i| hash_bytes(HashAlgorithm::Xxh128, i))
+                .to_vec()
+        };
         let one = hash_of_list(HashAlgorithm::Xxh128, digests([b"a\n", b"b\n"]));
         let other = hash_of_list(HashAlgorithm::Xxh128, digests([b"b\n", b"a\n"]));
         assert_eq!(one, other);
-        assert_eq!(hash_of_list(HashAlgorithm::Xxh128, Vec::new()), Ok(hash_bytes(HashAlgorithm::Xxh128, b"")),);
-        let bad = Digest { algorithm: HashAlgorithm::Md5, text: "xyz".into() };
-        assert!(hash_of_list(HashAlgorithm::Md5, vec![bad]).expect_err("not hexadecimal").contains("md5:xyz"));
+        assert_eq!(
+            hash_of_list(HashAlgorithm::Xxh128, Vec::new()),
+            Ok(hash_bytes(HashAlgorithm::Xxh128, b"")),
+        );
+        let bad = Digest {
+            algorithm: HashAlgorithm::Md5,
+            text: "xyz".into(),
+        };
+        assert!(
+            hash_of_list(HashAlgorithm::Md5, vec![bad])
+                .expect_err("not hexadecimal")
+                .contains("md5:xyz")
+        );
     }
 
     proptest! {

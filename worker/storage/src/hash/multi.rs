@@ -83,7 +83,10 @@ impl Lane {
             }
             hasher.finish()
         };
-        let thread = std::thread::Builder::new().name(format!("hash-{}", algorithm.as_str())).spawn(work).ok()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("hash-{}", algorithm.as_str()))
+            .spawn(work)
+            .ok()?;
         Some(Lane { blocks, thread })
     }
 }
@@ -99,7 +102,8 @@ mod tests {
         let content: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
         for threads in [false, true] {
             let pool = BlockPool::new(6, 4096);
-            let mut hasher = MultiHasher::new(&[HashAlgorithm::ALL, HashAlgorithm::ALL].concat(), threads);
+            let mut hasher =
+                MultiHasher::new(&[HashAlgorithm::ALL, HashAlgorithm::ALL].concat(), threads);
             for chunk in content.chunks(4096) {
                 let block = pool.fill(|bytes| {
                     bytes[..chunk.len()].copy_from_slice(chunk);
@@ -107,7 +111,10 @@ mod tests {
                 });
                 hasher.update(&block.expect("infallible"));
             }
-            let expected: Vec<Digest> = HashAlgorithm::ALL.iter().map(|a| hash_bytes(*a, &content)).collect();
+            let expected: Vec<Digest> = HashAlgorithm::ALL
+                .iter()
+                .map(|a| hash_bytes(*a, &content))
+                .collect();
             assert_eq!(hasher.finish(), expected);
         }
     }

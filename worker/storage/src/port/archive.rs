@@ -8,7 +8,12 @@ use protocol::wire::unit::RestoreTier;
 #[async_trait]
 pub trait StorageClasses: Send + Sync {
     /// Moves an object, in the state `version`, to another storage class.
-    async fn set_class(&self, key: &str, version: &Version, class: &str) -> Result<ObjectState, StorageError>;
+    async fn set_class(
+        &self,
+        key: &str,
+        version: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError>;
 }
 
 /// Archives whose objects must be restored before they can be read.

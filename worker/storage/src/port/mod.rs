@@ -16,10 +16,11 @@ pub mod storage;
 pub use archive::{Archive, Rename, StorageClasses, Versions};
 pub use copy::{CopyRequest, CopySource, PartCopy, PartCopyRequest, ServerCopy};
 pub use multipart::{
-    BeginRequest, CompleteRequest, MultipartUploads, Part, PartLimits, PartWriteError, PartWriter, Slot, Upload,
-    UploadsInPlace,
+    BeginRequest, CompleteRequest, MultipartUploads, Part, PartLimits, PartWriteError, PartWriter,
+    Slot, Upload, UploadsInPlace,
 };
 pub use object::{
-    ArchiveState, Attributes, ListRequest, ListStart, Listing, ObjectState, Precondition, PutRequest, Version,
+    ArchiveState, Attributes, ListRequest, ListStart, Listing, ObjectState, Precondition,
+    PutRequest, Version,
 };
 pub use storage::{Capabilities, Multipart, ServerCopies, StateWithContent, Storage};

@@ -30,7 +30,10 @@ pub struct Part {
 impl Part {
     /// The checksum of all parts in order; `None` when a part has none.
     pub fn whole(parts: &[Part]) -> Option<Checksum> {
-        let sums: Option<Vec<_>> = parts.iter().map(|part| Some((part.checksum?, part.bytes))).collect();
+        let sums: Option<Vec<_>> = parts
+            .iter()
+            .map(|part| Some((part.checksum?, part.bytes)))
+            .collect();
         Checksum::whole(sums?)
     }
 }
@@ -87,7 +90,12 @@ pub trait MultipartUploads: Send + Sync {
     async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError>;
 
     /// Sends a part. A part of the same number is replaced.
-    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError>;
+    async fn put_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        body: &Body,
+    ) -> Result<Part, StorageError>;
 
     /// The parts that have arrived, by number. A part whose content has changed since is left out.
     async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError>;
@@ -109,10 +117,18 @@ pub trait UploadsInPlace: Send + Sync {
     fn upload_of(&self, key: &str, source: &str) -> Option<Upload>;
 
     /// Reads a part that has arrived.
-    async fn read_part(&self, upload: &Upload, slot: Slot, bytes: u64) -> Result<ByteStream, StorageError>;
+    async fn read_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        bytes: u64,
+    ) -> Result<ByteStream, StorageError>;
 
     /// Opens an upload for parts that are written while their bytes arrive. `None` where parts are sent as a [`Body`].
-    async fn part_writer(&self, upload: &Upload) -> Result<Option<Arc<dyn PartWriter>>, StorageError>;
+    async fn part_writer(
+        &self,
+        upload: &Upload,
+    ) -> Result<Option<Arc<dyn PartWriter>>, StorageError>;
 }
 
 /// Why a part was not received.
@@ -132,11 +148,21 @@ pub trait PartWriter: Send + Sync {
 
     /// Writes one part. Its checksum is that of the received bytes; [`PartWriter::read_back`] proves that the storage
     /// returns the same ones. Adds the received bytes to `moved`.
-    async fn receive(&self, slot: Slot, content: ByteStream, moved: &AtomicU64) -> Result<Part, PartWriteError>;
+    async fn receive(
+        &self,
+        slot: Slot,
+        content: ByteStream,
+        moved: &AtomicU64,
+    ) -> Result<Part, PartWriteError>;
 
     /// Reads a received part from the storage and passes its bytes to `sink`, in order. Fails when they differ from the
     /// received ones. Blocks the calling thread.
-    fn read_back(&self, slot: Slot, part: &Part, sink: &mut dyn FnMut(&[u8])) -> Result<(), StorageError>;
+    fn read_back(
+        &self,
+        slot: Slot,
+        part: &Part,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StorageError>;
 
     /// Waits for write-back that is under way. The kernel reports a write-back error only once, so it is reported here.
     async fn settle(&self) -> Result<(), StorageError>;

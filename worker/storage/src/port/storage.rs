@@ -83,10 +83,19 @@ pub trait Storage: Send + Sync {
 
     /// The state of an object, and all of its content in that state. The content is left out when it has more than
     /// `bytes_max` bytes (in some storages: another size) or would cost a second round trip.
-    async fn stat_with_content(&self, key: &str, bytes_max: u64) -> Result<StateWithContent, StorageError>;
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError>;
 
     /// Reads a range of an object; with `version`, of that state only.
-    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError>;
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError>;
 
     /// One page of a listing.
     async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError>;
@@ -102,7 +111,10 @@ pub trait Storage: Send + Sync {
 impl dyn Storage + '_ {
     /// Multipart uploads, for the object at `key`.
     pub fn multipart(&self, key: &str) -> Result<&dyn MultipartUploads, StorageError> {
-        let multipart = self.capabilities().multipart.map(|multipart| multipart.uploads);
+        let multipart = self
+            .capabilities()
+            .multipart
+            .map(|multipart| multipart.uploads);
         multipart.ok_or_else(|| self.lacks(key, "it takes no content in parts"))
     }
 
@@ -114,34 +126,48 @@ impl dyn Storage + '_ {
 
     /// Copies of ranges that the server makes, to an upload at `key`.
     pub fn part_copy(&self, key: &str) -> Result<&dyn PartCopy, StorageError> {
-        let copies = self.capabilities().server_copy.and_then(|copies| copies.parts);
+        let copies = self
+            .capabilities()
+            .server_copy
+            .and_then(|copies| copies.parts);
         copies.ok_or_else(|| self.lacks(key, "its server copies no parts"))
     }
 
     /// Access to the parts of an upload at `key`.
     pub fn uploads_in_place(&self, key: &str) -> Result<&dyn UploadsInPlace, StorageError> {
-        let in_place = self.capabilities().multipart.and_then(|multipart| multipart.in_place);
+        let in_place = self
+            .capabilities()
+            .multipart
+            .and_then(|multipart| multipart.in_place);
         in_place.ok_or_else(|| self.lacks(key, "its parts cannot be read before they are complete"))
     }
 
     /// Storage classes, for the object at `key`.
     pub fn classes(&self, key: &str) -> Result<&dyn StorageClasses, StorageError> {
-        self.capabilities().classes.ok_or_else(|| self.lacks(key, "it has no storage classes"))
+        self.capabilities()
+            .classes
+            .ok_or_else(|| self.lacks(key, "it has no storage classes"))
     }
 
     /// Archives, for the object at `key`.
     pub fn archive(&self, key: &str) -> Result<&dyn Archive, StorageError> {
-        self.capabilities().archive.ok_or_else(|| self.lacks(key, "it has no archive"))
+        self.capabilities()
+            .archive
+            .ok_or_else(|| self.lacks(key, "it has no archive"))
     }
 
     /// Older versions, for the object at `key`.
     pub fn versions(&self, key: &str) -> Result<&dyn Versions, StorageError> {
-        self.capabilities().versions.ok_or_else(|| self.lacks(key, "it keeps no older versions"))
+        self.capabilities()
+            .versions
+            .ok_or_else(|| self.lacks(key, "it keeps no older versions"))
     }
 
     /// New names, for the object at `key`.
     pub fn renames(&self, key: &str) -> Result<&dyn Rename, StorageError> {
-        self.capabilities().rename.ok_or_else(|| self.lacks(key, "its objects cannot be renamed"))
+        self.capabilities()
+            .rename
+            .ok_or_else(|| self.lacks(key, "its objects cannot be renamed"))
     }
 
     fn lacks(&self, key: &str, said: &str) -> StorageError {

@@ -21,7 +21,8 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         return;
     };
     let expected: Value =
-        serde_json::from_slice(&std::fs::read(directory.join("expected.json")).expect("there")).expect("JSON");
+        serde_json::from_slice(&std::fs::read(directory.join("expected.json")).expect("there"))
+            .expect("JSON");
     let clips = expected["clips"].as_array().expect("a list").clone();
     let slots = Arc::new(tokio::sync::Semaphore::new(PARALLEL));
     let runs = clips.into_iter().map(|clip| {
@@ -31,7 +32,14 @@ async fn every_planted_fault_is_found_and_nothing_else() {
         tokio::spawn(async move {
             let _slot = slots.acquire_owned().await.expect("open");
             let subject = MediaUnderTest::bare(&path);
-            let report = ::qc::inspect(&path, &subject, &spec, &Tools::default(), &CancellationToken::new()).await;
+            let report = ::qc::inspect(
+                &path,
+                &subject,
+                &spec,
+                &Tools::default(),
+                &CancellationToken::new(),
+            )
+            .await;
             let judged = compare(&clip, &report.expect("the tools work"));
             println!("{judged}");
             judged
@@ -55,7 +63,10 @@ async fn every_planted_fault_is_found_and_nothing_else() {
 
 fn media_directory() -> Option<PathBuf> {
     if let Some(directory) = std::env::var_os("SHOWRUNNER_MEDIA").map(PathBuf::from) {
-        return directory.join("expected.json").is_file().then_some(directory);
+        return directory
+            .join("expected.json")
+            .is_file()
+            .then_some(directory);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let script = root.join("../shared/media/make-media.sh");
@@ -66,10 +77,20 @@ fn media_directory() -> Option<PathBuf> {
     if !directory.is_dir() {
         let making = root.join("target/media-unfinished");
         // Two halves at a time; the directory gets its name when it is complete.
-        let halves = ["[a-h]*", "[i-z]*"]
-            .map(|names| Command::new("bash").arg(&script).arg(&making).arg(names).spawn().expect("bash runs"));
+        let halves = ["[a-h]*", "[i-z]*"].map(|names| {
+            Command::new("bash")
+                .arg(&script)
+                .arg(&making)
+                .arg(names)
+                .spawn()
+                .expect("bash runs")
+        });
         for mut half in halves {
-            assert!(half.wait().expect("it was started").success(), "{} failed", script.display());
+            assert!(
+                half.wait().expect("it was started").success(),
+                "{} failed",
+                script.display()
+            );
         }
         std::fs::rename(&making, &directory).expect("both lie in target");
     }
@@ -130,7 +151,10 @@ qc:
         peak = l("true_peak_max_dbtp"),
         levels = l("illegal_pixels_max"),
     );
-    Arc::new(protocol::yaml::read("profile", &source).unwrap_or_else(|problem| panic!("{problem}\n{source}")))
+    Arc::new(
+        protocol::yaml::read("profile", &source)
+            .unwrap_or_else(|problem| panic!("{problem}\n{source}")),
+    )
 }
 
 /// One row of the confusion table.
@@ -149,23 +173,47 @@ impl std::fmt::Display for Judged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let right = self.verdict_right && self.missed.is_empty() && self.false_alarms.is_empty();
         let mark = if right { "ok " } else { "BAD" };
-        write!(f, "{mark} {:<28} {:<10} found {:?}", self.file, self.verdict, self.found)?;
-        for (what, list) in [("missed", &self.missed), ("false", &self.false_alarms), ("unknown", &self.not_measured)] {
+        write!(
+            f,
+            "{mark} {:<28} {:<10} found {:?}",
+            self.file, self.verdict, self.found
+        )?;
+        for (what, list) in [
+            ("missed", &self.missed),
+            ("false", &self.false_alarms),
+            ("unknown", &self.not_measured),
+        ] {
             if !list.is_empty() {
                 write!(f, " {what} {list:?}")?;
             }
         }
-        if right { Ok(()) } else { write!(f, "\n    {}", self.why) }
+        if right {
+            Ok(())
+        } else {
+            write!(f, "\n    {}", self.why)
+        }
     }
 }
 
 fn compare(clip: &Value, report: &Report) -> Judged {
     let wanted = clip["findings"].as_array().expect("a list");
     let also = clip["also"].as_array().expect("a list");
-    let (met, unmet): (Vec<&Value>, Vec<&Value>) = wanted.iter().partition(|want| is_met(want, report));
-    let ids = |list: &[&Value]| list.iter().map(|want| text(&want["check"]).to_owned()).collect();
-    let known = |check: &str| wanted.iter().any(|w| w["check"] == check) || also.iter().any(|a| *a == check);
-    let false_alarms = report.findings.iter().filter(|f| !known(&f.check)).map(|f| f.check.clone()).collect();
+    let (met, unmet): (Vec<&Value>, Vec<&Value>) =
+        wanted.iter().partition(|want| is_met(want, report));
+    let ids = |list: &[&Value]| {
+        list.iter()
+            .map(|want| text(&want["check"]).to_owned())
+            .collect()
+    };
+    let known = |check: &str| {
+        wanted.iter().any(|w| w["check"] == check) || also.iter().any(|a| *a == check)
+    };
+    let false_alarms = report
+        .findings
+        .iter()
+        .filter(|f| !known(&f.check))
+        .map(|f| f.check.clone())
+        .collect();
     Judged {
         file: text(&clip["file"]).to_owned(),
         verdict: report.verdict.to_string(),
@@ -181,14 +229,27 @@ fn compare(clip: &Value, report: &Report) -> Judged {
 /// Whether a finding says what was planted: the check, and where or how much when that is known.
 fn is_met(want: &Value, report: &Report) -> bool {
     let tolerance = want["tol"].as_f64().unwrap_or(0.0);
-    report.findings.iter().filter(|finding| want["check"] == finding.check.as_str()).any(|finding| {
-        let near = |is: f64, want: &Value| (is - want.as_f64().expect("a number")).abs() <= tolerance;
-        if want["start"].is_number() {
-            return finding.ranges.iter().any(|[start, end]| near(*start, &want["start"]) && near(*end, &want["end"]));
-        }
-        if want["value"].is_number() {
-            return finding.measured.as_f64().is_some_and(|measured| near(measured, &want["value"]));
-        }
-        want["channel"].as_u64().is_none_or(|channel| finding.channel.map(u64::from) == Some(channel))
-    })
+    report
+        .findings
+        .iter()
+        .filter(|finding| want["check"] == finding.check.as_str())
+        .any(|finding| {
+            let near =
+                |is: f64, want: &Value| (is - want.as_f64().expect("a number")).abs() <= tolerance;
+            if want["start"].is_number() {
+                return finding
+                    .ranges
+                    .iter()
+                    .any(|[start, end]| near(*start, &want["start"]) && near(*end, &want["end"]));
+            }
+            if want["value"].is_number() {
+                return finding
+                    .measured
+                    .as_f64()
+                    .is_some_and(|measured| near(measured, &want["value"]));
+            }
+            want["channel"]
+                .as_u64()
+                .is_none_or(|channel| finding.channel.map(u64::from) == Some(channel))
+        })
 }

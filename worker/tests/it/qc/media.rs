@@ -15,9 +15,19 @@ pub(super) const SECONDS: f64 = 4.0;
 /// A picture that moves in every frame, within legal levels. Blurred, since fine patterns this small look like fields.
 pub(super) const MOVING: &str = "testsrc2=s=320x180:r=25:d=4,gblur=sigma=2.5";
 /// A tone of -23 LUFS in stereo (EBU Tech 3341, case 1).
-pub(super) const TONE: &str = "aevalsrc='0.0707946*sin(2*PI*1000*t)|0.0707946*sin(2*PI*1000*t)':s=48000:d=4:c=stereo";
+pub(super) const TONE: &str =
+    "aevalsrc='0.0707946*sin(2*PI*1000*t)|0.0707946*sin(2*PI*1000*t)':s=48000:d=4:c=stereo";
 const COLOUR: &str = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
-pub(super) const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-crf", "22", "-pix_fmt", "yuv420p"];
+pub(super) const H264: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-crf",
+    "22",
+    "-pix_fmt",
+    "yuv420p",
+];
 pub(super) const MPEG2: &[&str] = &["-c:v", "mpeg2video", "-pix_fmt", "yuv420p", "-q:v", "2"];
 pub(super) const PCM: &[&str] = &["-c:a", "pcm_s16le"];
 pub(super) const AAC: &[&str] = &["-c:a", "aac", "-b:a", "128k"];
@@ -56,12 +66,25 @@ impl Studio {
     }
 
     /// Makes a clip from a picture and a sound source.
-    pub(super) fn clip(&self, name: &str, picture: &str, sound: &str, options: &[&[&str]]) -> PathBuf {
+    pub(super) fn clip(
+        &self,
+        name: &str,
+        picture: &str,
+        sound: &str,
+        options: &[&[&str]],
+    ) -> PathBuf {
         let picture = format!("{picture},{COLOUR}");
-        let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound, "-map", "0:v", "-map", "1:a"];
+        let inputs = [
+            "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound, "-map", "0:v", "-map", "1:a",
+        ];
         self.ffmpeg(
             name,
-            &[&inputs, options.concat().as_slice(), &["-color_range", "tv", "-colorspace", "bt709"]].concat(),
+            &[
+                &inputs,
+                options.concat().as_slice(),
+                &["-color_range", "tv", "-colorspace", "bt709"],
+            ]
+            .concat(),
         )
     }
 
@@ -74,16 +97,31 @@ impl Studio {
     pub(super) fn ffmpeg(&self, name: &str, arguments: &[&str]) -> PathBuf {
         let path = self.path(name);
         let kept = self.kept(name, arguments);
-        if kept.as_ref().is_some_and(|kept| std::fs::copy(kept, &path).is_ok()) {
+        if kept
+            .as_ref()
+            .is_some_and(|kept| std::fs::copy(kept, &path).is_ok())
+        {
             return path;
         }
         let ended = Command::new("ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-v", "error", "-y", "-threads", "1"])
+            .args([
+                "-hide_banner",
+                "-nostdin",
+                "-v",
+                "error",
+                "-y",
+                "-threads",
+                "1",
+            ])
             .args(arguments)
             .arg(format!("file:{}", path.display()))
             .output()
             .expect("ffmpeg runs");
-        assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
+        assert!(
+            ended.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
         if let Some(kept) = kept {
             keep(&path, &kept);
         }
@@ -98,10 +136,16 @@ impl Studio {
             return None;
         }
         let path = std::env::var_os("PATH")?;
-        let program = std::env::split_paths(&path).map(|dir| dir.join("ffmpeg")).find(|path| path.is_file())?;
+        let program = std::env::split_paths(&path)
+            .map(|dir| dir.join("ffmpeg"))
+            .find(|path| path.is_file())?;
         let program = program.metadata().ok()?;
         let (_, extension) = name.rsplit_once('.')?;
-        let from = format!("{} {} {extension} {arguments:?}", program.len(), program.mtime());
+        let from = format!(
+            "{} {} {extension} {arguments:?}",
+            program.len(),
+            program.mtime()
+        );
         let hash = hash_bytes(HashAlgorithm::Xxh128, from.as_bytes()).to_string();
         let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kit/clips");
         Some(clips.join(format!("{}.{extension}", hash.rsplit(':').next()?)))
@@ -134,7 +178,9 @@ impl Studio {
 fn keep(clip: &Path, kept: &Path) {
     let draft = kept.with_extension(format!("{:08x}", fastrand::u32(..)));
     let kept_now = kept.parent().map_or(Ok(()), std::fs::create_dir_all);
-    let kept_now = kept_now.and_then(|()| std::fs::copy(clip, &draft)).and_then(|_| std::fs::rename(&draft, kept));
+    let kept_now = kept_now
+        .and_then(|()| std::fs::copy(clip, &draft))
+        .and_then(|_| std::fs::rename(&draft, kept));
     if kept_now.is_err() {
         // Without it the clip is made again by the next test.
         std::fs::remove_file(&draft).ok();
@@ -152,25 +198,49 @@ pub(super) fn spec_with(from: &str, to: &str) -> DeliverySpec {
 }
 
 pub(super) async fn inspect(path: &Path, spec: &DeliverySpec) -> Report {
-    let subject = MediaUnderTest { role: Some(Role::Master), ..MediaUnderTest::bare(path) };
+    let subject = MediaUnderTest {
+        role: Some(Role::Master),
+        ..MediaUnderTest::bare(path)
+    };
     inspect_as(path, &subject, spec).await
 }
 
-pub(super) async fn inspect_as(path: &Path, subject: &MediaUnderTest, spec: &DeliverySpec) -> Report {
-    ::qc::inspect(path, subject, spec, &Tools::default(), &CancellationToken::new()).await.expect("the tools work")
+pub(super) async fn inspect_as(
+    path: &Path,
+    subject: &MediaUnderTest,
+    spec: &DeliverySpec,
+) -> Report {
+    ::qc::inspect(
+        path,
+        subject,
+        spec,
+        &Tools::default(),
+        &CancellationToken::new(),
+    )
+    .await
+    .expect("the tools work")
 }
 
 /// The ids found, each once.
 pub(super) fn ids(report: &Report) -> Vec<&str> {
-    let mut ids: Vec<&str> = report.findings.iter().map(|finding| finding.check.as_str()).collect();
+    let mut ids: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.check.as_str())
+        .collect();
     ids.dedup();
     ids
 }
 
 /// The one finding of a check.
 pub(super) fn the<'a>(report: &'a Report, check: &str) -> &'a Finding {
-    let mut found = report.findings.iter().filter(|finding| finding.check == check);
-    let first = found.next().unwrap_or_else(|| panic!("no {check} in {report:?}"));
+    let mut found = report
+        .findings
+        .iter()
+        .filter(|finding| finding.check == check);
+    let first = found
+        .next()
+        .unwrap_or_else(|| panic!("no {check} in {report:?}"));
     assert!(found.next().is_none(), "several {check} in {report:?}");
     first
 }

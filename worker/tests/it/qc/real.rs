@@ -39,15 +39,27 @@ const KNOWN: [(&str, bool, &[&str]); 31] = [
     ("iscc-samples-0.6.0/video/demo.3g2", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.3gp", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.asf", true, &["silence"]),
-    ("iscc-samples-0.6.0/video/demo.avi", true, &["frame_rate", "silence"]),
+    (
+        "iscc-samples-0.6.0/video/demo.avi",
+        true,
+        &["frame_rate", "silence"],
+    ),
     ("iscc-samples-0.6.0/video/demo.f4v", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.flv", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.m4v", true, &["silence"]),
-    ("iscc-samples-0.6.0/video/demo.mkv", true, &["frame_rate", "silence"]),
+    (
+        "iscc-samples-0.6.0/video/demo.mkv",
+        true,
+        &["frame_rate", "silence"],
+    ),
     ("iscc-samples-0.6.0/video/demo.mov", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.mp4", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.mpg", true, &["silence"]),
-    ("iscc-samples-0.6.0/video/demo.ogv", true, &["decode", "silence"]),
+    (
+        "iscc-samples-0.6.0/video/demo.ogv",
+        true,
+        &["decode", "silence"],
+    ),
     ("iscc-samples-0.6.0/video/demo.rm", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.vob", true, &["silence"]),
     ("iscc-samples-0.6.0/video/demo.webm", true, &["silence"]),
@@ -61,8 +73,16 @@ const KNOWN: [(&str, bool, &[&str]); 31] = [
     ("iscc-samples-0.6.0/audio/demo.wav", true, &[]),
     ("iscc-samples-0.6.0/audio/demo.wv", true, &[]),
     ("iscc-samples-0.6.0/audio/withcover.mp3", true, &[]),
-    ("/usr/share/sounds/freedesktop/stereo/complete.oga", true, &[]),
-    ("/usr/share/sounds/freedesktop/stereo/service-login.oga", true, &[]),
+    (
+        "/usr/share/sounds/freedesktop/stereo/complete.oga",
+        true,
+        &[],
+    ),
+    (
+        "/usr/share/sounds/freedesktop/stereo/service-login.oga",
+        true,
+        &[],
+    ),
 ];
 
 #[tokio::test]
@@ -72,7 +92,10 @@ async fn real_media_measure_as_mediainfo_reads_them_and_the_same_every_time() {
     for (name, sound, faults) in KNOWN {
         let path = samples.join(name);
         if !path.is_file() {
-            println!("SKIP: {} is not there: ops/setup.sh test lays it down", path.display());
+            println!(
+                "SKIP: {} is not there: ops/setup.sh test lays it down",
+                path.display()
+            );
             continue;
         }
         seen += 1;
@@ -81,13 +104,23 @@ async fn real_media_measure_as_mediainfo_reads_them_and_the_same_every_time() {
         let (report, again) = (to_json(&first), to_json(&second));
         assert_eq!(report, again, "{name} is judged in two ways");
         assert_eq!(first.sheet, second.sheet, "{name} is measured in two ways");
-        let mut found: Vec<&str> = first.report.findings.iter().map(|finding| finding.check.as_str()).collect();
+        let mut found: Vec<&str> = first
+            .report
+            .findings
+            .iter()
+            .map(|finding| finding.check.as_str())
+            .collect();
         found.dedup();
         if found != faults || !first.report.not_measured.is_empty() {
             wrong.push(format!("{name}: {report}"));
         }
-        let facts: Value = serde_json::from_str(first.sheet.as_deref().expect("measured")).expect("JSON");
-        wrong.extend(compared(&path, &facts["facts"]).into_iter().map(|what| format!("{name}: {what}")));
+        let facts: Value =
+            serde_json::from_str(first.sheet.as_deref().expect("measured")).expect("JSON");
+        wrong.extend(
+            compared(&path, &facts["facts"])
+                .into_iter()
+                .map(|what| format!("{name}: {what}")),
+        );
     }
     println!("{seen} real files of {}", KNOWN.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -96,27 +129,50 @@ async fn real_media_measure_as_mediainfo_reads_them_and_the_same_every_time() {
 /// One film and one piece of music, each through many codecs: what is measured is the programme, not the wrapper.
 #[tokio::test]
 async fn a_programme_measures_the_same_in_every_wrapper() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/samples/iscc-samples-0.6.0");
+    let samples =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/samples/iscc-samples-0.6.0");
     // The phone formats carry one channel of speech: another programme.
     for (folder, names, loudness) in [
         (
             "video",
-            &["asf", "avi", "f4v", "flv", "m4v", "mkv", "mov", "mp4", "mpg", "ogv", "rm", "vob", "webm", "wmv"][..],
+            &[
+                "asf", "avi", "f4v", "flv", "m4v", "mkv", "mov", "mp4", "mpg", "ogv", "rm", "vob",
+                "webm", "wmv",
+            ][..],
             -24.9,
         ),
-        ("audio", &["aac", "ac3", "aif", "mp3", "ogg", "opus", "wav", "wv"][..], -14.8),
+        (
+            "audio",
+            &["aac", "ac3", "aif", "mp3", "ogg", "opus", "wav", "wv"][..],
+            -14.8,
+        ),
     ] {
         for extension in names {
             let path = samples.join(folder).join(format!("demo.{extension}"));
             if !path.is_file() {
-                println!("SKIP: {} is not there: ops/setup.sh test lays it down", path.display());
+                println!(
+                    "SKIP: {} is not there: ops/setup.sh test lays it down",
+                    path.display()
+                );
                 continue;
             }
-            let facts: Value =
-                serde_json::from_str(judged(&path, true).await.sheet.as_deref().expect("measured")).expect("JSON");
-            let is = facts["facts"]["pass"]["audio"][0]["loudness"].as_f64().expect("loudness");
+            let facts: Value = serde_json::from_str(
+                judged(&path, true)
+                    .await
+                    .sheet
+                    .as_deref()
+                    .expect("measured"),
+            )
+            .expect("JSON");
+            let is = facts["facts"]["pass"]["audio"][0]["loudness"]
+                .as_f64()
+                .expect("loudness");
             // The meter shows tenths; lossy codecs change the rest.
-            assert!((is - loudness).abs() < 0.45, "{}: {is} LUFS", path.display());
+            assert!(
+                (is - loudness).abs() < 0.45,
+                "{}: {is} LUFS",
+                path.display()
+            );
         }
     }
 }
@@ -124,10 +180,24 @@ async fn a_programme_measures_the_same_in_every_wrapper() {
 async fn judged(path: &Path, sound: bool) -> Appraised {
     let spec = spec(&format!("{POLICY}{}", if sound { SOUND } else { "" }));
     // The policy asks about pictures, so a file without one is judged as sound only where it is declared as sound.
-    let music = path.components().any(|part| part.as_os_str() == "audio" || part.as_os_str() == "sounds");
-    let subject = MediaUnderTest { role: music.then_some(Role::Audio), ..MediaUnderTest::bare(path) };
+    let music = path
+        .components()
+        .any(|part| part.as_os_str() == "audio" || part.as_os_str() == "sounds");
+    let subject = MediaUnderTest {
+        role: music.then_some(Role::Audio),
+        ..MediaUnderTest::bare(path)
+    };
     let media = Arc::new(Media::open(path, &subject.file).expect("opens"));
-    appraise(&media, &subject, &spec, &Tools::default(), &[], &CancellationToken::new()).await.expect("the tools work")
+    appraise(
+        &media,
+        &subject,
+        &spec,
+        &Tools::default(),
+        &[],
+        &CancellationToken::new(),
+    )
+    .await
+    .expect("the tools work")
 }
 
 fn to_json(judged: &Appraised) -> String {
@@ -145,21 +215,51 @@ fn compared(path: &Path, facts: &Value) -> Vec<String> {
         }
     };
     let tracks = mediainfo(path);
-    let of = |kind: &str| tracks.iter().find(|track| track["@type"] == kind).cloned().unwrap_or_default();
-    let number = |track: &Value, key: &str| track[key].as_str().and_then(|text| text.parse::<f64>().ok());
+    let of = |kind: &str| {
+        tracks
+            .iter()
+            .find(|track| track["@type"] == kind)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let number = |track: &Value, key: &str| {
+        track[key]
+            .as_str()
+            .and_then(|text| text.parse::<f64>().ok())
+    };
     let (picture, sound) = (of("Video"), of("Audio"));
     if facts["video"].is_object() {
-        same("the width", facts["video"]["width"].as_f64(), number(&picture, "Width"), 0.0);
-        same("the height", facts["video"]["height"].as_f64(), number(&picture, "Height"), 0.0);
+        same(
+            "the width",
+            facts["video"]["width"].as_f64(),
+            number(&picture, "Width"),
+            0.0,
+        );
+        same(
+            "the height",
+            facts["video"]["height"].as_f64(),
+            number(&picture, "Height"),
+            0.0,
+        );
         // Of ASF, mediainfo works the number out of the running time, which ends with the sound; a damaged stream yields fewer.
         let damaged = facts["pass"]["errors"].as_f64() != Some(0.0);
         let guessed = facts["container"]["names"][0] == "asf";
         let counted = number(&picture, "FrameCount").filter(|_| !damaged && !guessed);
-        same("the number of frames", facts["pass"]["video"]["frames"].as_f64(), counted, 2.0);
+        same(
+            "the number of frames",
+            facts["pass"]["video"]["frames"].as_f64(),
+            counted,
+            2.0,
+        );
     }
     if sound.is_object() {
         let stream = &facts["audio"][0];
-        same("the number of channels", stream["channels"].as_f64(), number(&sound, "Channels"), 0.0);
+        same(
+            "the number of channels",
+            stream["channels"].as_f64(),
+            number(&sound, "Channels"),
+            0.0,
+        );
         // Opus is always decoded at 48 kHz; mediainfo says what it was made from.
         let rate = number(&sound, "SamplingRate").filter(|_| stream["codec"] != "opus");
         same("the sample rate", stream["sample_rate"].as_f64(), rate, 0.0);
@@ -169,13 +269,25 @@ fn compared(path: &Path, facts: &Value) -> Vec<String> {
         "video" => facts["pass"]["video"]["end"].as_f64(),
         _ => facts["pass"]["audio"][0]["end"].as_f64(),
     });
-    same("the running time", Some(end.fold(0.0, f64::max)), lasts, 0.25);
+    same(
+        "the running time",
+        Some(end.fold(0.0, f64::max)),
+        lasts,
+        0.25,
+    );
     differ
 }
 
 fn mediainfo(path: &Path) -> Vec<Value> {
     let path: PathBuf = path.canonicalize().expect("it is there");
-    let ended = Command::new("mediainfo").arg("--Output=JSON").arg(&path).output().expect("mediainfo runs");
+    let ended = Command::new("mediainfo")
+        .arg("--Output=JSON")
+        .arg(&path)
+        .output()
+        .expect("mediainfo runs");
     let document: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
-    document["media"]["track"].as_array().cloned().unwrap_or_default()
+    document["media"]["track"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
 }

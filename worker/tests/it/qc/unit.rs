@@ -51,11 +51,18 @@ fn unit(assets: Vec<Asset>) -> Unit {
     let spec = spec(POLICY);
     let policy = serde_json::to_string(&spec).expect("writes");
     Unit {
-        id: UnitId { job: JobNo(1), step: StepNo(0), part: 1 },
+        id: UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part: 1,
+        },
         epoch: 1,
         attempt: 0,
         kind: Kind::Qc,
-        task: Arc::new(TaskSpec::Qc(QcTask { policy, digest: spec.digest() })),
+        task: Arc::new(TaskSpec::Qc(QcTask {
+            policy,
+            digest: spec.digest(),
+        })),
         assets,
         deadline: None,
     }
@@ -65,28 +72,72 @@ fn unit(assets: Vec<Asset>) -> Unit {
 async fn each_asset_gets_its_verdict_and_failed_ones_a_failure_with_findings() {
     let studio = Studio::new();
     let clean = studio.clean("clean.mp4");
-    let loud = studio.clip("loud.mov", MOVING, &TONE.replace("0.0707946", "0.1995262"), &[H264, PCM]);
+    let loud = studio.clip(
+        "loud.mov",
+        MOVING,
+        &TONE.replace("0.0707946", "0.1995262"),
+        &[H264, PCM],
+    );
     let empty = studio.path("empty.mov");
     std::fs::write(&empty, b"").expect("written");
     let gone = studio.path("gone.mov");
-    let unit = unit(vec![asset("clean", &clean), asset("loud", &loud), asset("empty", &empty), asset("gone", &gone)]);
+    let unit = unit(vec![
+        asset("clean", &clean),
+        asset("loud", &loud),
+        asset("empty", &empty),
+        asset("gone", &gone),
+    ]);
     let context = context(Tools::default());
     let UnitResult::Finished { facts, failures } = worker::task::run(&unit, &context).await else {
         panic!("not finished")
     };
 
-    let verdicts: Vec<_> = facts.iter().map(|f| (f.asset.as_str(), f.verdict.as_deref())).collect();
-    assert_eq!(verdicts, [("clean", Some("pass")), ("loud", Some("fail")), ("empty", Some("tool_error"))]);
-    assert!(facts[..2].iter().all(|f| f.hash.is_some() && f.bytes > Some(0) && f.report.is_some()));
+    let verdicts: Vec<_> = facts
+        .iter()
+        .map(|f| (f.asset.as_str(), f.verdict.as_deref()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("clean", Some("pass")),
+            ("loud", Some("fail")),
+            ("empty", Some("tool_error"))
+        ]
+    );
+    assert!(
+        facts[..2]
+            .iter()
+            .all(|f| f.hash.is_some() && f.bytes > Some(0) && f.report.is_some())
+    );
     assert!(context.bytes.load(Ordering::Relaxed) > 0);
 
-    let reasons: Vec<_> = failures.iter().map(|(id, f)| (id.as_str(), f.reason.as_str())).collect();
-    assert_eq!(reasons, [("loud", "qc_failed"), ("empty", "qc_tool_error"), ("gone", "source_missing")]);
+    let reasons: Vec<_> = failures
+        .iter()
+        .map(|(id, f)| (id.as_str(), f.reason.as_str()))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            ("loud", "qc_failed"),
+            ("empty", "qc_tool_error"),
+            ("gone", "source_missing")
+        ]
+    );
     let failed = &failures[0].1;
-    assert_eq!((failed.checks.as_slice(), failed.class.retryable()), (&["loudness".to_owned()][..], false));
-    assert!(failed.message.contains("-14.0 LUFS") && failed.message.contains("-23 LUFS"), "{}", failed.message);
-    let findings: serde_json::Value = serde_json::from_str(failed.findings.as_deref().expect("there")).expect("JSON");
-    for key in ["check", "severity", "measured", "limit", "unit", "ranges", "message"] {
+    assert_eq!(
+        (failed.checks.as_slice(), failed.class.retryable()),
+        (&["loudness".to_owned()][..], false)
+    );
+    assert!(
+        failed.message.contains("-14.0 LUFS") && failed.message.contains("-23 LUFS"),
+        "{}",
+        failed.message
+    );
+    let findings: serde_json::Value =
+        serde_json::from_str(failed.findings.as_deref().expect("there")).expect("JSON");
+    for key in [
+        "check", "severity", "measured", "limit", "unit", "ranges", "message",
+    ] {
         assert!(findings[0].get(key).is_some(), "{key}");
     }
 }
@@ -95,11 +146,19 @@ async fn each_asset_gets_its_verdict_and_failed_ones_a_failure_with_findings() {
 async fn a_missing_program_fails_the_unit_and_names_the_doctor() {
     let studio = Studio::new();
     let clean = studio.clean("clean.mp4");
-    let context = context(Tools { ffmpeg: "no-such-ffmpeg".into(), ..Tools::default() });
-    let UnitResult::Failed(failure) = worker::task::run(&unit(vec![asset("a", &clean)]), &context).await else {
+    let context = context(Tools {
+        ffmpeg: "no-such-ffmpeg".into(),
+        ..Tools::default()
+    });
+    let UnitResult::Failed(failure) =
+        worker::task::run(&unit(vec![asset("a", &clean)]), &context).await
+    else {
         panic!("not failed")
     };
-    assert!(failure.reason == "tool_missing" && failure.message.contains("showrunner doctor"), "{failure:?}");
+    assert!(
+        failure.reason == "tool_missing" && failure.message.contains("showrunner doctor"),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
@@ -108,7 +167,10 @@ async fn a_revoked_unit_stops() {
     let clean = studio.clean("clean.mp4");
     let context = context(Tools::default());
     context.cancel.cancel();
-    assert_eq!(worker::task::run(&unit(vec![asset("a", &clean)]), &context).await, UnitResult::Cancelled);
+    assert_eq!(
+        worker::task::run(&unit(vec![asset("a", &clean)]), &context).await,
+        UnitResult::Cancelled
+    );
 }
 
 #[tokio::test]
@@ -138,7 +200,10 @@ async fn a_program_that_hangs_or_prints_nonsense_is_never_a_pass() {
         };
         assert_ne!(facts[0].verdict.as_deref(), Some("pass"), "{name}");
         let report = facts[0].report.as_deref().expect("there");
-        assert!(report.contains("\"not_measured\":[\"") || report.contains("decode"), "{name}: {report}");
+        assert!(
+            report.contains("\"not_measured\":[\"") || report.contains("decode"),
+            "{name}: {report}"
+        );
     }
 }
 
@@ -153,13 +218,22 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
     let named = listed.clone();
     listed.note_listed(false);
     let context = context(Tools::default());
-    let UnitResult::Finished { facts, failures } = worker::task::run(&unit(vec![listed]), &context).await else {
+    let UnitResult::Finished { facts, failures } =
+        worker::task::run(&unit(vec![listed]), &context).await
+    else {
         panic!("not finished")
     };
-    let reasons: Vec<_> = failures.iter().map(|(id, failure)| (id.as_str(), failure.reason.as_str())).collect();
-    assert_eq!((facts.len(), reasons), (0, vec![("d/a.mp4", "source_escapes")]));
+    let reasons: Vec<_> = failures
+        .iter()
+        .map(|(id, failure)| (id.as_str(), failure.reason.as_str()))
+        .collect();
+    assert_eq!(
+        (facts.len(), reasons),
+        (0, vec![("d/a.mp4", "source_escapes")])
+    );
     // What a manifest names may lie behind any link.
-    let UnitResult::Finished { facts, .. } = worker::task::run(&unit(vec![named]), &context).await else {
+    let UnitResult::Finished { facts, .. } = worker::task::run(&unit(vec![named]), &context).await
+    else {
         panic!("not finished")
     };
     assert_eq!(facts[0].verdict.as_deref(), Some("pass"));
@@ -169,17 +243,31 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
 async fn file_replaced_during_qc_shows_in_no_verdict_and_no_picture() {
     use std::os::unix::fs::PermissionsExt;
     let studio = Studio::new();
-    let black = studio.clip("black.mp4", "color=black:s=320x180:r=25:d=4", TONE, &[H264, AAC]);
+    let black = studio.clip(
+        "black.mp4",
+        "color=black:s=320x180:r=25:d=4",
+        TONE,
+        &[H264, AAC],
+    );
     // The other file has no picture: a still could not come from it.
     let other = studio.ffmpeg("other.mp4", &["-f", "lavfi", "-i", TONE, "-c:a", "aac"]);
     let (path, program) = (studio.path("a.mp4"), studio.path("swapping-ffprobe"));
     std::fs::copy(&black, &path).expect("copied");
-    let script = format!("#!/bin/sh\nmv '{}' '{}'\nexec ffprobe \"$@\"\n", other.display(), path.display());
+    let script = format!(
+        "#!/bin/sh\nmv '{}' '{}'\nexec ffprobe \"$@\"\n",
+        other.display(),
+        path.display()
+    );
     std::fs::write(&program, script).expect("written");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
-    let hash =
-        ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &std::fs::read(&black).expect("read"));
-    let tools = Tools { ffprobe: program.to_string_lossy().into_owned(), ..Tools::default() };
+    let hash = ::storage::hash::hash_bytes(
+        protocol::wire::unit::HashAlgorithm::Xxh128,
+        &std::fs::read(&black).expect("read"),
+    );
+    let tools = Tools {
+        ffprobe: program.to_string_lossy().into_owned(),
+        ..Tools::default()
+    };
     let UnitResult::Finished { facts, failures } =
         worker::task::run(&unit(vec![asset("a", &path)]), &context(tools)).await
     else {
@@ -190,8 +278,17 @@ async fn file_replaced_during_qc_shows_in_no_verdict_and_no_picture() {
         (facts[0].hash.as_deref(), facts[0].verdict.as_deref()),
         (Some(hash.to_string().as_str()), Some("fail"))
     );
-    assert!(failures[0].1.checks.contains(&"black".to_owned()), "{failures:?}");
+    assert!(
+        failures[0].1.checks.contains(&"black".to_owned()),
+        "{failures:?}"
+    );
     let report = facts[0].report.as_deref().expect("there");
     let judgement = protocol::model::qc::Judgement::read(report).expect("reads");
-    assert!(judgement.pictures.iter().any(|picture| picture.kind == "still"), "{report}");
+    assert!(
+        judgement
+            .pictures
+            .iter()
+            .any(|picture| picture.kind == "still"),
+        "{report}"
+    );
 }

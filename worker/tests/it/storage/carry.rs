@@ -37,7 +37,10 @@ pub(super) struct Road {
 }
 
 impl Road {
-    pub(super) fn new(subject: Subject, mut fault: impl FnMut(Operation) -> Option<Fault> + Send + 'static) -> Road {
+    pub(super) fn new(
+        subject: Subject,
+        mut fault: impl FnMut(Operation) -> Option<Fault> + Send + 'static,
+    ) -> Road {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&sent);
         let calls = Faults::new(move |call| {
@@ -53,7 +56,15 @@ impl Road {
         let clean = subject.again();
         let registry = Arc::new(subject.registry.around(around));
         let dir = tempfile::tempdir().expect("a temp dir");
-        Road { dir, base: subject.base, registry, calls, sent, clean, _alive: subject.alive }
+        Road {
+            dir,
+            base: subject.base,
+            registry,
+            calls,
+            sent,
+            clean,
+            _alive: subject.alive,
+        }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -68,23 +79,38 @@ impl Road {
     }
 
     pub(super) fn object(&self, name: &str, below: &str) -> Asset {
-        Asset { location: format!("{}{below}/{name}", self.base), ..asset(name, Path::new("/")) }
+        Asset {
+            location: format!("{}{below}/{name}", self.base),
+            ..asset(name, Path::new("/"))
+        }
     }
 
     pub(super) fn context(&self) -> TaskContext {
-        TaskContext { storage: Arc::clone(&self.registry), ..context() }
+        TaskContext {
+            storage: Arc::clone(&self.registry),
+            ..context()
+        }
     }
 
-    pub(super) async fn carry(&self, to: &str, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
+    pub(super) async fn carry(
+        &self,
+        to: &str,
+        assets: &[Asset],
+    ) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
         finished(worker::task::run(&unit(&task(to), assets), &self.context()).await)
     }
 
     async fn up(&self, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
-        self.carry(&format!("{}up/{{path}}", self.base), assets).await
+        self.carry(&format!("{}up/{{path}}", self.base), assets)
+            .await
     }
 
     pub(super) async fn storage(&self) -> (Arc<dyn Storage>, String) {
-        let opened = self.clean.open(&format!("{}up", self.base), None).await.expect("opened");
+        let opened = self
+            .clean
+            .open(&format!("{}up", self.base), None)
+            .await
+            .expect("opened");
         (opened.storage, opened.key)
     }
 
@@ -92,7 +118,10 @@ impl Road {
         let (storage, root) = self.storage().await;
         let key = format!("{root}/{name}");
         let state = storage.stat(&key).await.ok()?;
-        let reading = storage.read(&key, 0..state.bytes, None).await.expect("readable");
+        let reading = storage
+            .read(&key, 0..state.bytes, None)
+            .await
+            .expect("readable");
         Some(reading.collect().await.expect("whole").concat())
     }
 
@@ -102,17 +131,32 @@ impl Road {
     }
 
     pub(super) fn bytes_of(&self, operation: Operation) -> u64 {
-        self.sent.lock().iter().filter(|(of, _)| *of == operation).map(|(_, bytes)| bytes).sum()
+        self.sent
+            .lock()
+            .iter()
+            .filter(|(of, _)| *of == operation)
+            .map(|(_, bytes)| bytes)
+            .sum()
     }
 
     fn count(&self, operation: Operation) -> usize {
-        self.sent.lock().iter().filter(|(of, _)| *of == operation).count()
+        self.sent
+            .lock()
+            .iter()
+            .filter(|(of, _)| *of == operation)
+            .count()
     }
 }
 
 pub(super) fn task(to: &str) -> TransferTask {
     let verify = Some(HashAlgorithm::Xxh128);
-    TransferTask { to: to.into(), verify, hashes: vec![HashAlgorithm::Md5], job: "job-1".into(), mhl: false }
+    TransferTask {
+        to: to.into(),
+        verify,
+        hashes: vec![HashAlgorithm::Md5],
+        job: "job-1".into(),
+        mhl: false,
+    }
 }
 
 pub(super) fn xxh128(content: &[u8]) -> Option<String> {
@@ -120,7 +164,10 @@ pub(super) fn xxh128(content: &[u8]) -> Option<String> {
 }
 
 pub(super) fn reasons(failures: &[(String, Failure)]) -> Vec<(&str, &str)> {
-    failures.iter().map(|(id, failure)| (id.as_str(), failure.reason.as_str())).collect()
+    failures
+        .iter()
+        .map(|(id, failure)| (id.as_str(), failure.reason.as_str()))
+        .collect()
 }
 
 /// Up, across, down again; a second time; and against other content, where the server notices it.
@@ -131,31 +178,80 @@ async fn round_trip(subject: Subject) {
         sizes.retain(|size| *size <= 8 * MIB);
     }
     let road = Road::new(subject, |_| None);
-    let contents: Vec<Vec<u8>> = sizes.iter().map(|size| noise(*size, *size as u64)).collect();
+    let contents: Vec<Vec<u8>> = sizes
+        .iter()
+        .map(|size| noise(*size, *size as u64))
+        .collect();
     let named = |i: usize| format!("d{i}/a b%20.mov");
-    let files: Vec<Asset> = contents.iter().enumerate().map(|(i, c)| road.file(&named(i), c)).collect();
+    let files: Vec<Asset> = contents
+        .iter()
+        .enumerate()
+        .map(|(i, c)| road.file(&named(i), c))
+        .collect();
     let (facts, failures) = road.up(&files).await;
-    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: up");
+    assert_eq!(
+        (failures, facts.len()),
+        (Vec::new(), sizes.len()),
+        "{name}: up"
+    );
     for (fact, content) in facts.iter().zip(&contents) {
-        assert_eq!((fact.bytes, fact.skipped), (Some(content.len() as u64), false), "{name}");
-        assert_eq!((&fact.hash, &fact.location), (&xxh128(content), &Some(format!("{}up/{}", road.base, fact.asset))));
-        assert!(road.content(&fact.asset).await.as_ref() == Some(content), "{name}: {}", fact.asset);
+        assert_eq!(
+            (fact.bytes, fact.skipped),
+            (Some(content.len() as u64), false),
+            "{name}"
+        );
+        assert_eq!(
+            (&fact.hash, &fact.location),
+            (
+                &xxh128(content),
+                &Some(format!("{}up/{}", road.base, fact.asset))
+            )
+        );
+        assert!(
+            road.content(&fact.asset).await.as_ref() == Some(content),
+            "{name}: {}",
+            fact.asset
+        );
     }
-    let objects: Vec<Asset> = (0..sizes.len()).map(|i| road.object(&named(i), "up")).collect();
-    let (facts, failures) = road.carry(&format!("{}across/{{path}}", road.base), &objects).await;
-    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: across");
+    let objects: Vec<Asset> = (0..sizes.len())
+        .map(|i| road.object(&named(i), "up"))
+        .collect();
+    let (facts, failures) = road
+        .carry(&format!("{}across/{{path}}", road.base), &objects)
+        .await;
+    assert_eq!(
+        (failures, facts.len()),
+        (Vec::new(), sizes.len()),
+        "{name}: across"
+    );
     let copies: Vec<Asset> = (0..sizes.len())
-        .map(|i| Asset { bytes: Some(sizes[i] as u64), hash: xxh128(&contents[i]), ..road.object(&named(i), "across") })
+        .map(|i| Asset {
+            bytes: Some(sizes[i] as u64),
+            hash: xxh128(&contents[i]),
+            ..road.object(&named(i), "across")
+        })
         .collect();
     let down = format!("file:{}/{{path}}", road.path("down").display());
     let (facts, failures) = road.carry(&down, &copies).await;
-    assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}: down");
+    assert_eq!(
+        (failures, facts.len()),
+        (Vec::new(), sizes.len()),
+        "{name}: down"
+    );
     for (i, content) in contents.iter().enumerate() {
-        assert!(std::fs::read(road.path("down").join(named(i))).expect("landed") == *content, "{name}: {i}");
-        let beside = std::fs::read_dir(road.path("down").join(format!("d{i}"))).expect("listed").count();
+        assert!(
+            std::fs::read(road.path("down").join(named(i))).expect("landed") == *content,
+            "{name}: {i}"
+        );
+        let beside = std::fs::read_dir(road.path("down").join(format!("d{i}")))
+            .expect("listed")
+            .count();
         assert_eq!(beside, 1, "{name}: nothing hidden is left");
     }
-    let again = [(judges, road.up(&files).await), (true, road.carry(&down, &copies).await)];
+    let again = [
+        (judges, road.up(&files).await),
+        (true, road.carry(&down, &copies).await),
+    ];
     for (seen, (facts, failures)) in again {
         let skipped = facts.iter().filter(|fact| fact.skipped).count();
         assert_eq!((failures, facts.len()), (Vec::new(), sizes.len()), "{name}");
@@ -165,30 +261,45 @@ async fn round_trip(subject: Subject) {
     if !judges {
         return;
     }
-    let others: Vec<Asset> = [2, 4].map(|i| road.file(&named(i), &noise(sizes[i], 99))).to_vec();
+    let others: Vec<Asset> = [2, 4]
+        .map(|i| road.file(&named(i), &noise(sizes[i], 99)))
+        .to_vec();
     let (facts, failures) = road.up(&others).await;
     assert_eq!(facts.len(), 0, "{name}");
     let conflict = "destination_conflict";
-    assert_eq!(reasons(&failures), [(named(2).as_str(), conflict), (named(4).as_str(), conflict)], "{name}");
-    assert!(road.content(&named(4)).await.as_ref() == Some(&contents[4]), "{name}: it was not touched");
+    assert_eq!(
+        reasons(&failures),
+        [(named(2).as_str(), conflict), (named(4).as_str(), conflict)],
+        "{name}"
+    );
+    assert!(
+        road.content(&named(4)).await.as_ref() == Some(&contents[4]),
+        "{name}: it was not touched"
+    );
     assert_eq!(road.uploads().await, [], "{name}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn weed_takes_and_gives_everything() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     round_trip(subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_does_a_server_that_knows_md5_only() {
-    let Some(subject) = subjects::weed_md5().await else { return };
+    let Some(subject) = subjects::weed_md5().await else {
+        return;
+    };
     round_trip(subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_does_a_second_kind_of_s3() {
-    let Some(subject) = subjects::ministack().await else { return };
+    let Some(subject) = subjects::ministack().await else {
+        return;
+    };
     round_trip(subject).await;
 }
 
@@ -199,7 +310,10 @@ async fn so_does_google_storage() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_do_both_emulators_of_it() {
-    for subject in [subjects::fake_gcs().await, subjects::gcp_emulator().await].into_iter().flatten() {
+    for subject in [subjects::fake_gcs().await, subjects::gcp_emulator().await]
+        .into_iter()
+        .flatten()
+    {
         round_trip(subject).await;
     }
 }
@@ -218,24 +332,46 @@ async fn web_sources_are_carried_and_what_is_wrong_with_a_source_is_said() {
         allow_private: vec!["127.0.0.0/8".into()],
         ..EndpointSettings::default()
     };
-    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    let settings = StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    };
     let dir = tempfile::tempdir().expect("a temp dir");
-    let at = |name: &str| Asset { location: format!("{url}/{name}?sig=secret"), ..asset(name, Path::new("/")) };
+    let at = |name: &str| Asset {
+        location: format!("{url}/{name}?sig=secret"),
+        ..asset(name, Path::new("/"))
+    };
     let mut wrong = at("wrong.mov");
     wrong.hash = Some("md5:d41d8cd98f00b204e9800998ecf8427e".into());
     let mut short = at("short.mov");
     short.bytes = Some(3);
     std::fs::write(dir.path().join("local"), b"local").expect("written");
-    let assets = [at("a.mov"), wrong, short, asset("local", &dir.path().join("local"))];
-    let context = TaskContext { storage: Arc::new(Registry::new(settings)), ..context() };
+    let assets = [
+        at("a.mov"),
+        wrong,
+        short,
+        asset("local", &dir.path().join("local")),
+    ];
+    let context = TaskContext {
+        storage: Arc::new(Registry::new(settings)),
+        ..context()
+    };
     let to = format!("file:{}/out/{{path}}", dir.path().display());
     let (facts, failures) = finished(worker::task::run(&unit(&task(&to), &assets), &context).await);
     let done: Vec<&str> = facts.iter().map(|fact| fact.asset.as_str()).collect();
     assert_eq!(done, ["a.mov", "local"]);
-    assert_eq!(reasons(&failures), [("wrong.mov", "hash_mismatch"), ("short.mov", "size_mismatch")]);
+    assert_eq!(
+        reasons(&failures),
+        [
+            ("wrong.mov", "hash_mismatch"),
+            ("short.mov", "size_mismatch")
+        ]
+    );
     assert!(!format!("{failures:?}").contains("secret"), "{failures:?}");
     assert!(std::fs::read(dir.path().join("out/a.mov")).expect("landed") == content);
-    let left = std::fs::read_dir(dir.path().join("out")).expect("listed").count();
+    let left = std::fs::read_dir(dir.path().join("out"))
+        .expect("listed")
+        .count();
     assert_eq!(left, 2, "nothing hidden is left");
 }
 
@@ -250,7 +386,9 @@ async fn faults_end_in_right_objects_or_in_clear_errors() {
         Fault::WrongByte,
         Fault::Slow(Duration::from_millis(2)),
     ];
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let mut random = fastrand::Rng::with_seed(11);
     let (mut commits, mut parts, mut reads) = (0u32, 0u32, 0u32);
     let fault = move |operation: Operation| {
@@ -269,34 +407,65 @@ async fn faults_end_in_right_objects_or_in_clear_errors() {
         }
     };
     let road = Road::new(subject, fault);
-    let contents = [noise(100, 1), noise(20_000, 2), noise(17 * MIB, 3), noise(9 * MIB, 4)];
+    let contents = [
+        noise(100, 1),
+        noise(20_000, 2),
+        noise(17 * MIB, 3),
+        noise(9 * MIB, 4),
+    ];
     let mut landed = 0;
     for run in 0..6 {
-        let files: Vec<Asset> =
-            contents.iter().enumerate().map(|(i, content)| road.file(&format!("{run}-{i}"), content)).collect();
+        let files: Vec<Asset> = contents
+            .iter()
+            .enumerate()
+            .map(|(i, content)| road.file(&format!("{run}-{i}"), content))
+            .collect();
         let (facts, failures) = road.up(&files).await;
         assert_eq!(facts.len() + failures.len(), files.len());
-        assert!(failures.iter().all(|(_, failure)| failure.class.retryable()), "{failures:?}");
+        assert!(
+            failures
+                .iter()
+                .all(|(_, failure)| failure.class.retryable()),
+            "{failures:?}"
+        );
         for fact in &facts {
             let at: usize = fact.asset[2..].parse().expect("a number");
             assert_eq!(fact.hash, xxh128(&contents[at]));
             landed += 1;
-            assert!(road.content(&fact.asset).await.as_ref() == Some(&contents[at]), "{}", fact.asset);
+            assert!(
+                road.content(&fact.asset).await.as_ref() == Some(&contents[at]),
+                "{}",
+                fact.asset
+            );
         }
         // The same down again: what a byte on the wire changed is noticed, since the storage keeps a checksum.
-        let objects: Vec<Asset> = facts.iter().map(|fact| road.object(&fact.asset, "up")).collect();
+        let objects: Vec<Asset> = facts
+            .iter()
+            .map(|fact| road.object(&fact.asset, "up"))
+            .collect();
         let down = format!("file:{}/{{path}}", road.path("down").display());
         let (facts, failures) = road.carry(&down, &objects).await;
-        assert!(failures.iter().all(|(_, failure)| failure.class.retryable()), "{failures:?}");
+        assert!(
+            failures
+                .iter()
+                .all(|(_, failure)| failure.class.retryable()),
+            "{failures:?}"
+        );
         for fact in &facts {
             let at: usize = fact.asset[2..].parse().expect("a number");
-            assert!(std::fs::read(road.path("down").join(&fact.asset)).expect("landed") == contents[at]);
+            assert!(
+                std::fs::read(road.path("down").join(&fact.asset)).expect("landed") == contents[at]
+            );
         }
     }
     assert!(landed >= 15, "{landed} of 24 landed");
     let happened = road.calls.happened();
     assert!(happened.len() > 30, "{} faults", happened.len());
-    assert!(happened.iter().any(|(of, fault)| of.commits() && *fault == Fault::ReplyLost));
+    assert!(
+        happened
+            .iter()
+            .any(|(of, fault)| of.commits() && *fault == Fault::ReplyLost)
+    );
     assert!(happened.contains(&(Operation::PutPart, Fault::WrongByte)));
     assert!(happened.contains(&(Operation::Read, Fault::WrongByte)));
 }
@@ -304,7 +473,9 @@ async fn faults_end_in_right_objects_or_in_clear_errors() {
 /// A byte that the wire changed is in a part that has arrived: nobody goes on with that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_arrived_damaged_comes_again() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let mut reads = 0;
     let road = Road::new(subject, move |operation| {
         reads += u32::from(operation == Operation::Read);
@@ -315,8 +486,15 @@ async fn what_arrived_damaged_comes_again() {
     let (object, down) = (road.object("large", "up"), road.path("down"));
     let to = format!("file:{}/{{path}}", down.display());
     let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
-    assert!(facts.is_empty() && failures[0].1.reason == "source_damaged", "{failures:?}");
-    assert_eq!(std::fs::read_dir(&down).expect("listed").count(), 0, "nothing hidden is left");
+    assert!(
+        facts.is_empty() && failures[0].1.reason == "source_damaged",
+        "{failures:?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(&down).expect("listed").count(),
+        0,
+        "nothing hidden is left"
+    );
     let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
     assert_eq!((failures, facts.len()), (Vec::new(), 1));
     assert!(std::fs::read(down.join("large")).expect("landed") == content);
@@ -327,26 +505,46 @@ async fn what_arrived_damaged_comes_again() {
 async fn throttling_server_receives_everything_after_the_pause() {
     // 32 assets of the one unit and the parts of the other are on their way when it begins to refuse.
     const TOGETHER: usize = 40;
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let mut begun = None;
     let road = Road::new(subject, move |operation| {
-        let writes = matches!(operation, Operation::Put | Operation::PutPart | Operation::Complete);
+        let writes = matches!(
+            operation,
+            Operation::Put | Operation::PutPart | Operation::Complete
+        );
         let begun = *begun.get_or_insert_with(std::time::Instant::now);
         (writes && begun.elapsed() < Duration::from_millis(900)).then_some(Fault::SlowDown)
     });
-    let small: Vec<Asset> = (0..100).map(|i| road.file(&format!("f{i}"), &noise(2_000, i))).collect();
+    let small: Vec<Asset> = (0..100)
+        .map(|i| road.file(&format!("f{i}"), &noise(2_000, i)))
+        .collect();
     let large = road.file("large.mov", &noise(40 * MIB, 9));
     let context = road.context();
     let to = task(&format!("{}up/{{path}}", road.base));
     let (one, other) = (unit(&to, &small), unit(&to, &[large]));
-    let (one, other) = tokio::join!(worker::task::run(&one, &context), worker::task::run(&other, &context));
+    let (one, other) = tokio::join!(
+        worker::task::run(&one, &context),
+        worker::task::run(&other, &context)
+    );
     let ((facts, failures), (more, failed)) = (finished(one), finished(other));
-    assert_eq!((failures, failed, facts.len() + more.len()), (Vec::new(), Vec::new(), 101));
-    let refused = road.calls.happened().iter().filter(|(_, fault)| *fault == Fault::SlowDown).count();
+    assert_eq!(
+        (failures, failed, facts.len() + more.len()),
+        (Vec::new(), Vec::new(), 101)
+    );
+    let refused = road
+        .calls
+        .happened()
+        .iter()
+        .filter(|(_, fault)| *fault == Fault::SlowDown)
+        .count();
     // One pause for all: whoever is refused while it lasts was on its way already.
     assert!((1..=3 * TOGETHER).contains(&refused), "{refused} refusals");
     // What was refused was sent once more, and nothing else was.
-    let sent = road.count(Operation::Put) + road.count(Operation::PutPart) + road.count(Operation::Complete);
+    let sent = road.count(Operation::Put)
+        + road.count(Operation::PutPart)
+        + road.count(Operation::Complete);
     assert_eq!(sent, 106 + refused);
     assert_eq!(road.uploads().await, []);
 }
@@ -354,22 +552,36 @@ async fn throttling_server_receives_everything_after_the_pause() {
 /// What is too large for one request is copied by the server in parts; nothing is sent, and nothing is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_copies_large_objects_in_parts() {
-    let most = |endpoint: &mut EndpointSettings| endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(8 << 20));
-    let Some(subject) = subjects::weed_with(most).await else { return };
+    let most = |endpoint: &mut EndpointSettings| {
+        endpoint.copy_bytes_max = Some(protocol::quantity::Bytes(8 << 20))
+    };
+    let Some(subject) = subjects::weed_with(most).await else {
+        return;
+    };
     let road = Road::new(subject, |_| None);
     let content = noise(21 * MIB + 5, 15);
     let (facts, _) = road.up(&[road.file("from/large", &content)]).await;
     assert_eq!(facts.len(), 1);
     let (storage, root) = road.storage().await;
     uploads(&*storage)
-        .begin(BeginRequest { key: &format!("{root}/to/from/large"), attributes: &Default::default(), source: None })
+        .begin(BeginRequest {
+            key: &format!("{root}/to/from/large"),
+            attributes: &Default::default(),
+            source: None,
+        })
         .await
         .expect("somebody's, long dead");
     road.sent.lock().clear();
     let to = format!("{}up/to/{{path}}", road.base);
     let (facts, failures) = road.carry(&to, &[road.object("from/large", "up")]).await;
     assert_eq!((failures, facts.len()), (Vec::new(), 1));
-    assert_eq!((road.count(Operation::CopyPart), road.count(Operation::PutPart)), (3, 0));
+    assert_eq!(
+        (
+            road.count(Operation::CopyPart),
+            road.count(Operation::PutPart)
+        ),
+        (3, 0)
+    );
     assert!(road.content("to/from/large").await.as_ref() == Some(&content));
     assert_eq!(road.uploads().await, []);
     let (facts, failures) = road.carry(&to, &[road.object("from/large", "up")]).await;
@@ -379,56 +591,105 @@ async fn a_server_copies_large_objects_in_parts() {
 /// A byte that changes at rest is found when the object is compared, and named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_at_rest_is_found_and_named() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let road = Road::new(subject, |_| None);
     let content = noise(9 * MIB, 6);
     let mut damaged = content.clone();
     damaged[5 * MIB] ^= 1;
     let (facts, failures) = road.up(&[road.file("a.mov", &damaged)]).await;
     assert_eq!((failures, facts.len()), (Vec::new(), 1));
-    let asset = Asset { hash: xxh128(&content), ..road.object("a.mov", "up") };
+    let asset = Asset {
+        hash: xxh128(&content),
+        ..road.object("a.mov", "up")
+    };
     let to = format!("file:{}/{{path}}", road.path("down").display());
     let (facts, failures) = road.carry(&to, &[asset]).await;
-    assert!(facts.is_empty() && reasons(&failures) == [("a.mov", "hash_mismatch")], "{failures:?}");
-    assert!(failures[0].1.message.contains("/up/a.mov"), "{}", failures[0].1.message);
-    assert_eq!(std::fs::read_dir(road.path("down")).expect("listed").count(), 0);
+    assert!(
+        facts.is_empty() && reasons(&failures) == [("a.mov", "hash_mismatch")],
+        "{failures:?}"
+    );
+    assert!(
+        failures[0].1.message.contains("/up/a.mov"),
+        "{}",
+        failures[0].1.message
+    );
+    assert_eq!(
+        std::fs::read_dir(road.path("down"))
+            .expect("listed")
+            .count(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_unit_stops_at_once_and_leaves_nothing_behind() {
-    let Some(subject) = subjects::weed().await else { return };
-    let slow = |operation| (operation == Operation::PutPart).then_some(Fault::Slow(Duration::from_secs(30)));
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
+    let slow = |operation| {
+        (operation == Operation::PutPart).then_some(Fault::Slow(Duration::from_secs(30)))
+    };
     let road = Road::new(subject, slow);
     let large = road.file("large.mov", &noise(40 * MIB, 7));
     let context = road.context();
-    let running = (unit(&task(&format!("{}up/{{path}}", road.base)), &[large]), context.clone());
+    let running = (
+        unit(&task(&format!("{}up/{{path}}", road.base)), &[large]),
+        context.clone(),
+    );
     let running = tokio::spawn(async move { worker::task::run(&running.0, &running.1).await });
     while road.count(Operation::PutPart) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(road.uploads().await.len(), 1);
     context.cancel.cancel();
-    assert!(matches!(running.await.expect("ends"), UnitResult::Cancelled));
+    assert!(matches!(
+        running.await.expect("ends"),
+        UnitResult::Cancelled
+    ));
     assert_eq!(road.uploads().await, []);
 }
 
 /// Small content costs one request each; the batch is on its way together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_files_cost_one_request_each() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let road = Road::new(subject, |_| None);
-    let files: Vec<Asset> = (0..200).map(|i| road.file(&format!("f{i}"), &noise(1_000, i))).collect();
+    let files: Vec<Asset> = (0..200)
+        .map(|i| road.file(&format!("f{i}"), &noise(1_000, i)))
+        .collect();
     let (facts, failures) = road.up(&files).await;
     assert_eq!((failures, facts.len()), (Vec::new(), 200));
-    assert_eq!((road.count(Operation::Put), road.sent.lock().len()), (200, 200));
-    let objects: Vec<Asset> =
-        (0..200).map(|i| Asset { bytes: Some(1_000), ..road.object(&format!("f{i}"), "up") }).collect();
-    let declared: Vec<Asset> =
-        objects.iter().zip(&facts).map(|(asset, fact)| Asset { hash: fact.hash.clone(), ..asset.clone() }).collect();
+    assert_eq!(
+        (road.count(Operation::Put), road.sent.lock().len()),
+        (200, 200)
+    );
+    let objects: Vec<Asset> = (0..200)
+        .map(|i| Asset {
+            bytes: Some(1_000),
+            ..road.object(&format!("f{i}"), "up")
+        })
+        .collect();
+    let declared: Vec<Asset> = objects
+        .iter()
+        .zip(&facts)
+        .map(|(asset, fact)| Asset {
+            hash: fact.hash.clone(),
+            ..asset.clone()
+        })
+        .collect();
     // Without a declared hash, the checksum that the storage keeps comes with the content.
     for (to, assets) in [("down", &declared), ("checked", &objects)] {
         road.sent.lock().clear();
-        let (facts, _) = road.carry(&format!("file:{}/{{path}}", road.path(to).display()), assets).await;
+        let (facts, _) = road
+            .carry(
+                &format!("file:{}/{{path}}", road.path(to).display()),
+                assets,
+            )
+            .await;
         assert_eq!((facts.len(), road.sent.lock().len()), (200, 200));
     }
 }
@@ -437,21 +698,32 @@ async fn small_files_cost_one_request_each() {
 /// little later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_transfer() {
-    let Ok(told) = std::env::var(CHILD) else { return };
+    let Ok(told) = std::env::var(CHILD) else {
+        return;
+    };
     let told: Vec<&str> = told.split('|').collect();
-    let [dir, url, from, to, moment] = told[..] else { panic!("{told:?}") };
+    let [dir, url, from, to, moment] = told[..] else {
+        panic!("{told:?}")
+    };
     let endpoint = EndpointSettings {
         prefix: "s3://bucket".into(),
         url: Some(url.into()),
         credentials_file: Some(Path::new(dir).join("credentials")),
         ..EndpointSettings::default()
     };
-    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
+    let settings = StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    };
     let mut left = moment.parse::<u32>().expect("a number");
-    let kill = || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    let kill =
+        || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     let faults = Faults::new(move |call| {
-        let counts =
-            if call.location.starts_with("s3://") { [Operation::PutPart, Operation::Read] } else { return None };
+        let counts = if call.location.starts_with("s3://") {
+            [Operation::PutPart, Operation::Read]
+        } else {
+            return None;
+        };
         left -= u32::from(counts.contains(&call.operation));
         if left == 0 {
             std::thread::spawn(move || {
@@ -463,12 +735,20 @@ async fn killed_transfer() {
         None
     });
     let registry = Registry::new(settings);
-    let registry = registry.around(move |inner| match inner.location("x").starts_with("file:") {
-        true => inner,
-        false => Arc::new(Layered::new(inner, faults.clone())) as Arc<dyn Storage>,
-    });
-    let context = TaskContext { storage: Arc::new(registry), ..context() };
-    let large = Asset { location: from.into(), ..asset("large", Path::new("/")) };
+    let registry = registry.around(
+        move |inner| match inner.location("x").starts_with("file:") {
+            true => inner,
+            false => Arc::new(Layered::new(inner, faults.clone())) as Arc<dyn Storage>,
+        },
+    );
+    let context = TaskContext {
+        storage: Arc::new(registry),
+        ..context()
+    };
+    let large = Asset {
+        location: from.into(),
+        ..asset("large", Path::new("/"))
+    };
     worker::task::run(&unit(&task(to), &[large]), &context).await;
     // It was faster than its end.
     kill().expect("killed");
@@ -477,7 +757,10 @@ async fn killed_transfer() {
 fn kill_one(road: &Road, url: &str, (from, to): (&str, &str), moment: u32) {
     let child = Command::new(std::env::current_exe().expect("a test binary"))
         .args(["--exact", "storage::carry::killed_transfer", "--nocapture"])
-        .env(CHILD, format!("{}|{url}|{from}|{to}|{moment}", road.dir.path().display()))
+        .env(
+            CHILD,
+            format!("{}|{url}|{from}|{to}|{moment}", road.dir.path().display()),
+        )
         .output();
     let child = child.expect("started");
     assert_eq!(child.status.signal(), Some(9), "{child:?}");
@@ -486,7 +769,9 @@ fn kill_one(road: &Road, url: &str, (from, to): (&str, &str), moment: u32) {
 /// Killed at thirty moments: what has arrived is not sent again, nothing is half visible, nothing is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_that_are_killed_are_gone_on_with() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let url = subject.server_url();
     let road = Road::new(subject, |_| None);
     credentials(road.dir.path(), crate::storage::server::SECRET_KEY);
@@ -496,7 +781,12 @@ async fn uploads_that_are_killed_are_gone_on_with() {
     for _ in 0..30 {
         // Ten parts, of which six are on their way together: from the seventh on, some have arrived.
         let moment = random.u32(1..=10);
-        kill_one(&road, &url, (&large.location, "s3://bucket/up/{path}"), moment);
+        kill_one(
+            &road,
+            &url,
+            (&large.location, "s3://bucket/up/{path}"),
+            moment,
+        );
         let (storage, root) = road.storage().await;
         let key = format!("{root}/large");
         let mut arrived = 0;
@@ -513,8 +803,15 @@ async fn uploads_that_are_killed_are_gone_on_with() {
         assert_eq!(facts[0].hash, xxh128(&content));
         // What was on its way when the process died may still arrive after it was asked for.
         let again = road.bytes_of(Operation::PutPart);
-        let most = if complete { 0 } else { content.len() as u64 - arrived };
-        assert!(again <= most && (facts[0].skipped || !complete), "{again} bytes again, {arrived} had arrived");
+        let most = if complete {
+            0
+        } else {
+            content.len() as u64 - arrived
+        };
+        assert!(
+            again <= most && (facts[0].skipped || !complete),
+            "{again} bytes again, {arrived} had arrived"
+        );
         resumed += u32::from(arrived > 0 && !complete);
         assert!(road.content("large").await.as_ref() == Some(&content));
         assert_eq!(road.uploads().await, []);
@@ -527,7 +824,9 @@ async fn uploads_that_are_killed_are_gone_on_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_download_resumes() {
     const PARTS: usize = 10;
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let url = subject.server_url();
     let road = Road::new(subject, |_| None);
     credentials(road.dir.path(), crate::storage::server::SECRET_KEY);
@@ -538,23 +837,44 @@ async fn killed_download_resumes() {
     let to = format!("file:{}/{{path}}", down.display());
     let (mut resumed, mut random) = (0, fastrand::Rng::with_seed(31));
     for _ in 0..15 {
-        kill_one(&road, &url, (&object.location, &to), random.u32(4..=PARTS as u32));
+        kill_one(
+            &road,
+            &url,
+            (&object.location, &to),
+            random.u32(4..=PARTS as u32),
+        );
         let complete = down.join("large").exists();
-        let opened = Registry::default().open(&format!("file:{}", down.join("large").display()), Some(&down)).await;
+        let opened = Registry::default()
+            .open(
+                &format!("file:{}", down.join("large").display()),
+                Some(&down),
+            )
+            .await;
         let folder = opened.expect("opened").storage;
         let mut arrived = 0;
         for upload in uploads(&*folder).uploads("large").await.expect("listed") {
-            arrived += uploads(&*folder).parts(&upload).await.expect("listed").len();
+            arrived += uploads(&*folder)
+                .parts(&upload)
+                .await
+                .expect("listed")
+                .len();
         }
         road.sent.lock().clear();
         let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
         assert_eq!((failures, facts.len()), (Vec::new(), 1));
         assert_eq!(facts[0].hash, xxh128(&content));
         let read = road.count(Operation::Read);
-        assert!(complete || read == PARTS - arrived, "{read} parts came again, {arrived} of {PARTS} had arrived");
+        assert!(
+            complete || read == PARTS - arrived,
+            "{read} parts came again, {arrived} of {PARTS} had arrived"
+        );
         resumed += u32::from(arrived > 0 && !complete);
         assert!(std::fs::read(down.join("large")).expect("landed") == content);
-        assert_eq!(std::fs::read_dir(&down).expect("listed").count(), 1, "nothing hidden is left");
+        assert_eq!(
+            std::fs::read_dir(&down).expect("listed").count(),
+            1,
+            "nothing hidden is left"
+        );
         std::fs::remove_file(down.join("large")).expect("removed");
     }
     assert!(resumed >= 4, "{resumed} of 15 had something to go on with");
@@ -563,12 +883,16 @@ async fn killed_download_resumes() {
 /// What has arrived of another state of the source is not taken for this one's, wherever it lies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_of_a_replaced_source_is_not_resumed() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let (stopping, mut reads) = (Arc::clone(&stop), 0);
     let road = Road::new(subject, move |operation| {
         reads += u32::from(operation == Operation::Read);
-        let broken = operation == Operation::Read && reads > 4 && stopping.load(std::sync::atomic::Ordering::Relaxed);
+        let broken = operation == Operation::Read
+            && reads > 4
+            && stopping.load(std::sync::atomic::Ordering::Relaxed);
         broken.then_some(Fault::Dropped)
     });
     let (old, new) = (noise(40 * MIB, 13), noise(40 * MIB, 14));
@@ -576,14 +900,27 @@ async fn upload_of_a_replaced_source_is_not_resumed() {
     let to = format!("file:{}/{{path}}", down.display());
     road.up(&[road.file("large", &old)]).await;
     let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
-    assert!(facts.is_empty() && failures[0].1.class.retryable(), "{failures:?}");
-    assert!(std::fs::read_dir(&down).expect("listed").count() > 0, "something is kept");
+    assert!(
+        facts.is_empty() && failures[0].1.class.retryable(),
+        "{failures:?}"
+    );
+    assert!(
+        std::fs::read_dir(&down).expect("listed").count() > 0,
+        "something is kept"
+    );
     stop.store(false, std::sync::atomic::Ordering::Relaxed);
     let (storage, root) = road.storage().await;
-    storage.delete(&format!("{root}/large"), None).await.expect("removed");
+    storage
+        .delete(&format!("{root}/large"), None)
+        .await
+        .expect("removed");
     road.up(&[road.file("large", &new)]).await;
     let (facts, failures) = road.carry(&to, std::slice::from_ref(&object)).await;
     assert_eq!((failures, facts.len()), (Vec::new(), 1));
     assert!(std::fs::read(down.join("large")).expect("landed") == new);
-    assert_eq!(std::fs::read_dir(&down).expect("listed").count(), 1, "nothing hidden is left");
+    assert_eq!(
+        std::fs::read_dir(&down).expect("listed").count(),
+        1,
+        "nothing hidden is left"
+    );
 }

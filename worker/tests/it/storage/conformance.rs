@@ -2,8 +2,8 @@
 use crate::fixture::noise;
 use crate::storage::subjects::{self, Lacks, Subject};
 use ::storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, CopyRequest, ListRequest, ListStart, MultipartUploads, Part,
-    Precondition, PutRequest, Slot, Storage, StorageError, Upload, Version,
+    Attributes, BeginRequest, Body, CompleteRequest, CopyRequest, ListRequest, ListStart,
+    MultipartUploads, Part, Precondition, PutRequest, Slot, Storage, StorageError, Upload, Version,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -25,7 +25,10 @@ impl Bench<'_> {
 
     pub(crate) fn body(&self, content: &[u8]) -> Body {
         // Cut unevenly, as content arrives.
-        let pieces: Vec<Bytes> = content.chunks(300_001).map(Bytes::copy_from_slice).collect();
+        let pieces: Vec<Bytes> = content
+            .chunks(300_001)
+            .map(Bytes::copy_from_slice)
+            .collect();
         Body::new(pieces, self.storage.capabilities().checksum)
     }
 
@@ -37,7 +40,9 @@ impl Bench<'_> {
     }
 
     pub(crate) fn uploads(&self) -> &dyn MultipartUploads {
-        self.storage.multipart(&self.prefix).expect("it takes content in parts")
+        self.storage
+            .multipart(&self.prefix)
+            .expect("it takes content in parts")
     }
 
     pub(crate) async fn put(&self, key: &str, content: &[u8]) -> ::storage::ObjectState {
@@ -59,7 +64,11 @@ impl Bench<'_> {
     }
 
     async fn range(&self, key: &str, from: u64, to: u64) -> Vec<u8> {
-        let reading = self.storage.read(key, from..to, None).await.expect("readable");
+        let reading = self
+            .storage
+            .read(key, from..to, None)
+            .await
+            .expect("readable");
         reading.collect().await.expect("whole").concat()
     }
 
@@ -68,11 +77,20 @@ impl Bench<'_> {
     }
 
     /// Sends content in parts of `sizes`; the numbers of `order` say in which order.
-    pub(crate) async fn parts(&self, upload: &Upload, content: &[u8], sizes: &[usize], order: &[usize]) -> Vec<Part> {
+    pub(crate) async fn parts(
+        &self,
+        upload: &Upload,
+        content: &[u8],
+        sizes: &[usize],
+        order: &[usize],
+    ) -> Vec<Part> {
         let mut parts = Vec::new();
         for at in order {
             let offset: usize = sizes[..*at].iter().sum();
-            let slot = Slot { number: *at as u32 + 1, offset: offset as u64 };
+            let slot = Slot {
+                number: *at as u32 + 1,
+                offset: offset as u64,
+            };
             let body = self.body(&content[offset..offset + sizes[*at]]);
             let part = self.uploads().put_part(upload, slot, &body).await;
             parts.push(part.unwrap_or_else(|error| panic!("{}: {error}", self.subject.name)));
@@ -167,46 +185,92 @@ async fn content_comes_back(bench: &Bench<'_>) {
         let (key, content) = (bench.key(&format!("{size}")), noise(size, size as u64));
         let put = bench.put(&key, &content).await;
         let state = bench.storage.stat(&key).await.expect("it is there");
-        assert_eq!((put.bytes, state.bytes, &state.key), (size as u64, size as u64, &key));
+        assert_eq!(
+            (put.bytes, state.bytes, &state.key),
+            (size as u64, size as u64, &key)
+        );
         assert_eq!(put.version.tag, state.version.tag);
         if let Some(kept) = state.checksum {
-            assert_eq!(kept, kept.kind().of(&[Bytes::from(content.clone())]), "{size}");
+            assert_eq!(
+                kept,
+                kept.kind().of(&[Bytes::from(content.clone())]),
+                "{size}"
+            );
         }
         assert!(bench.content(&key).await == content, "{size}");
     }
     let (key, content) = (bench.key("100000"), noise(100_000, 100_000));
     for (from, to) in [(0, 1), (1_000, 2_000), (99_999, 100_000), (50_000, 50_000)] {
-        assert!(bench.range(&key, from as u64, to as u64).await == content[from..to], "{from}-{to}");
+        assert!(
+            bench.range(&key, from as u64, to as u64).await == content[from..to],
+            "{from}-{to}"
+        );
     }
-    assert!(bench.storage.read(&key, 200_000..200_001, None).await.is_err());
+    assert!(
+        bench
+            .storage
+            .read(&key, 200_000..200_001, None)
+            .await
+            .is_err()
+    );
     if let Ok(beyond) = bench.storage.read(&key, 99_000..100_001, None).await {
-        beyond.collect().await.expect_err("there are not as many bytes");
+        beyond
+            .collect()
+            .await
+            .expect_err("there are not as many bytes");
     }
 }
 
 async fn names_are_kept(bench: &Bench<'_>) {
-    let names = ["a b", "plus+and&=?#", "umlaut äöü/日本", "100%25", "deep/er/and/deeper/x", "quote'\"", "~tilde(1)"];
+    let names = [
+        "a b",
+        "plus+and&=?#",
+        "umlaut äöü/日本",
+        "100%25",
+        "deep/er/and/deeper/x",
+        "quote'\"",
+        "~tilde(1)",
+    ];
     let plain = bench.subject.lacks(Lacks::UnicodeNames);
-    let names: Vec<&str> = names.into_iter().filter(|name| name.is_ascii() || !plain).collect();
+    let names: Vec<&str> = names
+        .into_iter()
+        .filter(|name| name.is_ascii() || !plain)
+        .collect();
     for name in &names {
         bench.put(&bench.key(name), name.as_bytes()).await;
     }
     for name in &names {
-        assert_eq!(bench.content(&bench.key(name)).await, name.as_bytes(), "{name}");
+        assert_eq!(
+            bench.content(&bench.key(name)).await,
+            name.as_bytes(),
+            "{name}"
+        );
     }
     let listed = bench
         .storage
-        .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 100 })
+        .list(ListRequest {
+            prefix: &bench.prefix,
+            start: ListStart::First,
+            objects_max: 100,
+        })
         .await
         .expect("listed");
-    let mut keys: Vec<String> = listed.objects.into_iter().map(|object| object.key).collect();
+    let mut keys: Vec<String> = listed
+        .objects
+        .into_iter()
+        .map(|object| object.key)
+        .collect();
     keys.sort();
     let mut expected: Vec<String> = names.iter().map(|name| bench.key(name)).collect();
     expected.sort();
     assert_eq!(keys, expected);
     // A directory takes every other name; a header does not.
     let wrong = ["../x", "a/../../x", "", "a\nb"];
-    let wrong = &wrong[..if bench.storage.capabilities().files { 3 } else { 4 }];
+    let wrong = &wrong[..if bench.storage.capabilities().files {
+        3
+    } else {
+        4
+    }];
     for wrong in wrong.iter().copied() {
         let put = bench
             .storage
@@ -217,20 +281,35 @@ async fn names_are_kept(bench: &Bench<'_>) {
                 precondition: &Precondition::Unconditional,
             })
             .await;
-        assert!(matches!(put, Err(StorageError::Invalid { .. })), "{wrong:?}: {put:?}");
+        assert!(
+            matches!(put, Err(StorageError::Invalid { .. })),
+            "{wrong:?}: {put:?}"
+        );
     }
 }
 
 async fn what_is_missing_is_said(bench: &Bench<'_>) {
     let key = bench.key("missing");
     assert!(bench.missing(&key).await);
-    let read = bench.storage.read(&key, 0..1, None).await.err().expect("nothing is there");
+    let read = bench
+        .storage
+        .read(&key, 0..1, None)
+        .await
+        .err()
+        .expect("nothing is there");
     assert!(matches!(read, StorageError::NotFound(_)), "{read}");
-    assert!(read.to_string().contains(&bench.storage.location(&key)), "{read}");
+    assert!(
+        read.to_string().contains(&bench.storage.location(&key)),
+        "{read}"
+    );
     assert_eq!(bench.storage.delete(&key, None).await, Ok(()));
     let listed = bench
         .storage
-        .list(ListRequest { prefix: &key, start: ListStart::First, objects_max: 10 })
+        .list(ListRequest {
+            prefix: &key,
+            start: ListStart::First,
+            objects_max: 10,
+        })
         .await
         .expect("listed");
     assert_eq!((listed.objects.len(), listed.next), (0, None));
@@ -255,12 +334,18 @@ async fn nothing_is_replaced_unasked(bench: &Bench<'_>) {
         assert_eq!(bench.content(&key).await, b"first");
     }
     if bench.storage.capabilities().replace_same && !bench.subject.lacks(Lacks::CommitConditions) {
-        put(b"second", Precondition::IfMatch(first.version.clone())).await.expect("it is the same");
+        put(b"second", Precondition::IfMatch(first.version.clone()))
+            .await
+            .expect("it is the same");
         assert_eq!(bench.content(&key).await, b"second");
-        assert!(is_condition(&put(b"third", Precondition::IfMatch(first.version)).await));
+        assert!(is_condition(
+            &put(b"third", Precondition::IfMatch(first.version)).await
+        ));
         assert_eq!(bench.content(&key).await, b"second");
     }
-    put(b"fourth, longer", Precondition::Unconditional).await.expect("whatever is there");
+    put(b"fourth, longer", Precondition::Unconditional)
+        .await
+        .expect("whatever is there");
     assert_eq!(bench.content(&key).await, b"fourth, longer");
 }
 
@@ -270,7 +355,11 @@ async fn one_of_many_creators_wins(bench: &Bench<'_>) {
     }
     let key = bench.key("race");
     let creators = (0..8u8).map(|creator| {
-        let (storage, key, body) = (Arc::clone(&bench.storage), key.clone(), bench.body(&[creator; 1000]));
+        let (storage, key, body) = (
+            Arc::clone(&bench.storage),
+            key.clone(),
+            bench.body(&[creator; 1000]),
+        );
         tokio::spawn(async move {
             storage
                 .put(PutRequest {
@@ -302,7 +391,11 @@ async fn readers_notice_changes(bench: &Bench<'_>) {
     }
     let key = bench.key("changing");
     let first = bench.put(&key, b"first").await.version;
-    let same = bench.storage.read(&key, 0..5, Some(&first)).await.expect("the same");
+    let same = bench
+        .storage
+        .read(&key, 0..5, Some(&first))
+        .await
+        .expect("the same");
     assert_eq!(same.collect().await.expect("whole").concat(), b"first");
     let put = bench
         .storage
@@ -320,14 +413,20 @@ async fn readers_notice_changes(bench: &Bench<'_>) {
 
 async fn listings_come_in_pages(bench: &Bench<'_>) {
     for number in 0..25 {
-        bench.put(&bench.key(&format!("page/{number:03}")), &[number; 3]).await;
+        bench
+            .put(&bench.key(&format!("page/{number:03}")), &[number; 3])
+            .await;
     }
     bench.put(&bench.key("pages"), b"beside").await;
     let (mut keys, mut page, mut pages) = (Vec::new(), None, 0);
     loop {
         let listed = bench
             .storage
-            .list(ListRequest { prefix: &bench.key("page/"), start: ListStart::page(page.as_deref()), objects_max: 10 })
+            .list(ListRequest {
+                prefix: &bench.key("page/"),
+                start: ListStart::page(page.as_deref()),
+                objects_max: 10,
+            })
             .await
             .expect("listed");
         assert!(listed.objects.iter().all(|object| object.bytes == 3));
@@ -337,7 +436,9 @@ async fn listings_come_in_pages(bench: &Bench<'_>) {
             break;
         }
     }
-    let expected: Vec<String> = (0..25).map(|number| bench.key(&format!("page/{number:03}"))).collect();
+    let expected: Vec<String> = (0..25)
+        .map(|number| bench.key(&format!("page/{number:03}")))
+        .collect();
     assert_eq!(keys, expected, "in {pages} pages");
 }
 
@@ -356,12 +457,25 @@ async fn wrong_content_is_refused(bench: &Bench<'_>) {
     assert!(bench.missing(&key).await, "wrong content is visible");
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
-    let slot = Slot { number: 1, offset: 0 };
-    let part = bench.uploads().put_part(&upload, slot, &bench.lying(&content)).await;
-    assert!(matches!(part, Err(StorageError::Corrupt { .. })), "{part:?}");
+    let slot = Slot {
+        number: 1,
+        offset: 0,
+    };
+    let part = bench
+        .uploads()
+        .put_part(&upload, slot, &bench.lying(&content))
+        .await;
+    assert!(
+        matches!(part, Err(StorageError::Corrupt { .. })),
+        "{part:?}"
+    );
     let arrived = bench.uploads().parts(&upload).await.expect("listed");
     assert!(arrived.is_empty(), "{arrived:?}");
     bench.uploads().abort(&upload).await.expect("aborted");
@@ -369,7 +483,14 @@ async fn wrong_content_is_refused(bench: &Bench<'_>) {
 
 /// Sizes of parts that every server takes: the least there is, but for the last.
 fn sizes(bench: &Bench<'_>) -> [usize; 3] {
-    let least = bench.storage.capabilities().multipart.expect("parts").limits.bytes_min.max(100_000) as usize;
+    let least = bench
+        .storage
+        .capabilities()
+        .multipart
+        .expect("parts")
+        .limits
+        .bytes_min
+        .max(100_000) as usize;
     [least + 1, least, 70_001]
 }
 
@@ -381,7 +502,11 @@ async fn parts_make_a_whole(bench: &Bench<'_>) {
     let content = noise(sizes.iter().sum(), 2);
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     let parts = bench.parts(&upload, &content, &sizes, &[2, 0, 1, 0]).await;
@@ -389,9 +514,22 @@ async fn parts_make_a_whole(bench: &Bench<'_>) {
     let parts = parts[1..].to_vec();
     assert!(bench.missing(&key).await, "a part is visible");
     let arrived = bench.uploads().parts(&upload).await.expect("listed");
-    let brief = |parts: &[Part]| parts.iter().map(|p| (p.number, p.bytes, p.tag.clone())).collect::<Vec<_>>();
+    let brief = |parts: &[Part]| {
+        parts
+            .iter()
+            .map(|p| (p.number, p.bytes, p.tag.clone()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(brief(&arrived), brief(&parts));
-    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed").len(), 1);
+    assert_eq!(
+        bench
+            .uploads()
+            .uploads(&bench.prefix)
+            .await
+            .expect("listed")
+            .len(),
+        1
+    );
     let done = bench
         .uploads()
         .complete(CompleteRequest {
@@ -408,11 +546,22 @@ async fn parts_make_a_whole(bench: &Bench<'_>) {
     if let Some(kept) = state.checksum {
         assert_eq!(kept, kept.kind().of(&[Bytes::from(content)]));
     }
-    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
+    assert_eq!(
+        bench
+            .uploads()
+            .uploads(&bench.prefix)
+            .await
+            .expect("listed"),
+        []
+    );
     assert_eq!(
         bench
             .storage
-            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 10 })
+            .list(ListRequest {
+                prefix: &bench.prefix,
+                start: ListStart::First,
+                objects_max: 10
+            })
             .await
             .expect("listed")
             .objects
@@ -429,17 +578,28 @@ async fn an_upload_is_taken_up_by_others(bench: &Bench<'_>) {
     let content = noise(sizes.iter().sum(), 3);
     let begun = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     bench.parts(&begun, &content, &sizes, &[1]).await;
     // Nothing is known any more but the place.
     let (storage, prefix) = bench.subject.open("an_upload_is_taken_up_by_others").await;
-    let other = Bench { subject: bench.subject, storage, prefix };
+    let other = Bench {
+        subject: bench.subject,
+        storage,
+        prefix,
+    };
     let found = other.uploads().uploads(&key).await.expect("listed");
     assert_eq!(found, [begun]);
     let arrived = other.uploads().parts(&found[0]).await.expect("listed");
-    assert_eq!(arrived.iter().map(|part| part.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(
+        arrived.iter().map(|part| part.number).collect::<Vec<_>>(),
+        [2]
+    );
     let mut parts = other.parts(&found[0], &content, &sizes, &[0, 2]).await;
     parts.insert(1, arrived[0].clone());
     let done = other
@@ -463,7 +623,11 @@ async fn a_wrong_whole_never_appears(bench: &Bench<'_>) {
     let content = noise(sizes.iter().sum(), 4);
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     let parts = bench.parts(&upload, &content, &sizes, &[0, 1, 2]).await;
@@ -492,7 +656,11 @@ async fn completion_replaces_nothing_unasked(bench: &Bench<'_>) {
     let content = noise(5_000, 5);
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     let parts = bench.parts(&upload, &content, &[5_000], &[0]).await;
@@ -511,7 +679,11 @@ async fn completion_replaces_nothing_unasked(bench: &Bench<'_>) {
     bench.uploads().abort(&upload).await.expect("aborted");
     let again = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     let parts = bench.parts(&again, &content, &[5_000], &[0]).await;
@@ -532,20 +704,38 @@ async fn aborted_uploads_are_gone(bench: &Bench<'_>) {
     let key = bench.key("aborted");
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     bench.parts(&upload, &[7; 1000], &[1000], &[0]).await;
     bench.uploads().abort(&upload).await.expect("aborted");
     bench.uploads().abort(&upload).await.expect("aborted twice");
-    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
+    assert_eq!(
+        bench
+            .uploads()
+            .uploads(&bench.prefix)
+            .await
+            .expect("listed"),
+        []
+    );
     let parts = bench.uploads().parts(&upload).await;
-    assert!(matches!(parts, Err(StorageError::UploadGone(_))), "{parts:?}");
+    assert!(
+        matches!(parts, Err(StorageError::UploadGone(_))),
+        "{parts:?}"
+    );
     assert!(bench.missing(&key).await);
     assert_eq!(
         bench
             .storage
-            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 10 })
+            .list(ListRequest {
+                prefix: &bench.prefix,
+                start: ListStart::First,
+                objects_max: 10
+            })
             .await
             .expect("listed")
             .objects,
@@ -555,7 +745,14 @@ async fn aborted_uploads_are_gone(bench: &Bench<'_>) {
 
 /// More parts than one request composes, where parts may be small.
 async fn many_parts_make_a_whole(bench: &Bench<'_>) {
-    let small = bench.storage.capabilities().multipart.expect("parts").limits.bytes_min <= 1_000;
+    let small = bench
+        .storage
+        .capabilities()
+        .multipart
+        .expect("parts")
+        .limits
+        .bytes_min
+        <= 1_000;
     if !small || bench.subject.lacks(Lacks::Compose) {
         return;
     }
@@ -564,7 +761,11 @@ async fn many_parts_make_a_whole(bench: &Bench<'_>) {
     let content = noise(sizes.iter().sum(), 6);
     let upload = bench
         .uploads()
-        .begin(BeginRequest { key: &key, attributes: &Attributes::default(), source: None })
+        .begin(BeginRequest {
+            key: &key,
+            attributes: &Attributes::default(),
+            source: None,
+        })
         .await
         .expect("begun");
     let order: Vec<usize> = (0..70).rev().collect();
@@ -583,7 +784,11 @@ async fn many_parts_make_a_whole(bench: &Bench<'_>) {
     assert_eq!(
         bench
             .storage
-            .list(ListRequest { prefix: &bench.prefix, start: ListStart::First, objects_max: 100 })
+            .list(ListRequest {
+                prefix: &bench.prefix,
+                start: ListStart::First,
+                objects_max: 100
+            })
             .await
             .expect("listed")
             .objects
@@ -594,25 +799,38 @@ async fn many_parts_make_a_whole(bench: &Bench<'_>) {
 
 async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
     let plain = bench.subject.lacks(Lacks::UnicodeNames);
-    let (from, to) = (bench.key(if plain { "from a" } else { "from a+ä" }), bench.key("to"));
+    let (from, to) = (
+        bench.key(if plain { "from a" } else { "from a+ä" }),
+        bench.key("to"),
+    );
     let content = noise(200_000, 8);
     bench.put(&from, &content).await;
     let state = bench.storage.stat(&from).await.expect("it is there");
-    let Ok(copies) = bench.storage.server_copy(&from) else { return };
+    let Ok(copies) = bench.storage.server_copy(&from) else {
+        return;
+    };
     let source = copies.source(&state).expect("an object can be copied");
     let copy = async |key: &str, condition: Precondition| {
         copies
-            .copy(CopyRequest { from: &source, key, attributes: &Attributes::default(), precondition: &condition })
+            .copy(CopyRequest {
+                from: &source,
+                key,
+                attributes: &Attributes::default(),
+                precondition: &condition,
+            })
             .await
     };
-    let copied =
-        copy(&to, Precondition::IfAbsent).await.unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
+    let copied = copy(&to, Precondition::IfAbsent)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", bench.subject.name));
     assert_eq!(copied.bytes, content.len() as u64);
     assert!(bench.content(&to).await == content);
     if !bench.subject.lacks(Lacks::CommitConditions) {
         assert!(is_condition(&copy(&to, Precondition::IfAbsent).await));
     }
-    copy(&to, Precondition::Unconditional).await.expect("replaced");
+    copy(&to, Precondition::Unconditional)
+        .await
+        .expect("replaced");
     if !bench.subject.lacks(Lacks::ReadConditions) {
         let put = bench
             .storage
@@ -628,8 +846,18 @@ async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
         assert!(is_condition(&stale), "{stale:?}");
         assert!(bench.missing(&bench.key("stale")).await);
     }
-    assert_eq!(bench.uploads().uploads(&bench.prefix).await.expect("listed"), []);
-    let stranger = ::storage::CopySource { domain: "another".into(), ..source.clone() };
+    assert_eq!(
+        bench
+            .uploads()
+            .uploads(&bench.prefix)
+            .await
+            .expect("listed"),
+        []
+    );
+    let stranger = ::storage::CopySource {
+        domain: "another".into(),
+        ..source.clone()
+    };
     let foreign = copies
         .copy(CopyRequest {
             from: &stranger,
@@ -638,25 +866,44 @@ async fn copies_are_made_by_the_server(bench: &Bench<'_>) {
             precondition: &Precondition::Unconditional,
         })
         .await;
-    assert!(matches!(foreign, Err(StorageError::Unsupported { .. })), "{foreign:?}");
+    assert!(
+        matches!(foreign, Err(StorageError::Unsupported { .. })),
+        "{foreign:?}"
+    );
 }
 
 async fn deletion_is_conditional(bench: &Bench<'_>) {
     let key = bench.key("deleted");
     let state = bench.put(&key, b"x").await;
     if !bench.subject.lacks(Lacks::ReadConditions) {
-        let other = Version { tag: "123456789".into(), id: None };
-        assert!(is_condition(&bench.storage.delete(&key, Some(&other)).await));
+        let other = Version {
+            tag: "123456789".into(),
+            id: None,
+        };
+        assert!(is_condition(
+            &bench.storage.delete(&key, Some(&other)).await
+        ));
         assert_eq!(bench.content(&key).await, b"x");
     }
-    bench.storage.delete(&key, Some(&state.version)).await.expect("deleted");
+    bench
+        .storage
+        .delete(&key, Some(&state.version))
+        .await
+        .expect("deleted");
     assert!(bench.missing(&key).await);
-    bench.storage.delete(&key, Some(&state.version)).await.expect("gone is fine");
+    bench
+        .storage
+        .delete(&key, Some(&state.version))
+        .await
+        .expect("gone is fine");
     if let Some(names) = bench.storage.capabilities().rename {
         bench.put(&key, b"y").await;
         bench.put(&bench.key("other"), b"z").await;
         assert!(is_condition(&names.rename(&key, &bench.key("other")).await));
-        names.rename(&key, &bench.key("new/name")).await.expect("renamed");
+        names
+            .rename(&key, &bench.key("new/name"))
+            .await
+            .expect("renamed");
         assert_eq!(bench.content(&bench.key("new/name")).await, b"y");
         assert!(bench.missing(&key).await);
     }
@@ -682,8 +929,15 @@ async fn attributes_arrive(bench: &Bench<'_>) {
     if bench.subject.lacks(Lacks::Compose) {
         return;
     }
-    let upload =
-        bench.uploads().begin(BeginRequest { key: &many, attributes: &attributes, source: None }).await.expect("begun");
+    let upload = bench
+        .uploads()
+        .begin(BeginRequest {
+            key: &many,
+            attributes: &attributes,
+            source: None,
+        })
+        .await
+        .expect("begun");
     let parts = bench.parts(&upload, b"content", &[7], &[0]).await;
     bench
         .uploads()

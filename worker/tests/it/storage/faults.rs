@@ -6,16 +6,19 @@ use ::storage::faults::{Fault, Faults};
 use ::storage::layer::Operation;
 use ::storage::retry::{RetryBudget, resume_read, retry};
 use ::storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, Layered, MultipartUploads, ObjectState, Part, Precondition,
-    PutRequest, RunningChecksum, Slot, Storage, StorageError, Upload,
+    Attributes, BeginRequest, Body, CompleteRequest, Layered, MultipartUploads, ObjectState, Part,
+    Precondition, PutRequest, RunningChecksum, Slot, Storage, StorageError, Upload,
 };
 use bytes::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PATIENCE: RetryBudget =
-    RetryBudget { attempts: 5, wait_min: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
+const PATIENCE: RetryBudget = RetryBudget {
+    attempts: 5,
+    wait_min: Duration::from_millis(1),
+    wait_max: Duration::from_millis(5),
+};
 const FAULTS: [Fault; 7] = [
     Fault::Dropped,
     Fault::ReplyLost,
@@ -38,7 +41,10 @@ impl Mover {
     }
 
     fn body(&self, content: &[u8]) -> Body {
-        Body::new(vec![Bytes::copy_from_slice(content)], self.storage.capabilities().checksum)
+        Body::new(
+            vec![Bytes::copy_from_slice(content)],
+            self.storage.capabilities().checksum,
+        )
     }
 
     /// Whether what is there is what was sent; asked after an answer to a commit was lost.
@@ -48,7 +54,10 @@ impl Mover {
         if reading.collect().await?.concat() == content {
             return Ok(state);
         }
-        Err(StorageError::Corrupt { location: key.to_owned(), said: "other content is there".into() })
+        Err(StorageError::Corrupt {
+            location: key.to_owned(),
+            said: "other content is there".into(),
+        })
     }
 
     /// Commits, however often answers are lost: after each lost one it looks, and does it again if nothing is there.
@@ -75,7 +84,10 @@ impl Mover {
                 other => return other,
             }
         }
-        Err(StorageError::Unavailable { location: key.to_owned(), said: "too many answers were lost".into() })
+        Err(StorageError::Unavailable {
+            location: key.to_owned(),
+            said: "too many answers were lost".into(),
+        })
     }
 
     async fn put(&self, key: &str, content: &[u8]) -> Result<ObjectState, StorageError> {
@@ -91,11 +103,21 @@ impl Mover {
         .await
     }
 
-    async fn put_in_parts(&self, key: &str, content: &[u8], part_bytes: usize) -> Result<ObjectState, StorageError> {
+    async fn put_in_parts(
+        &self,
+        key: &str,
+        content: &[u8],
+        part_bytes: usize,
+    ) -> Result<ObjectState, StorageError> {
         let attributes = Attributes::default();
-        let upload =
-            retry(PATIENCE, || self.uploads().begin(BeginRequest { key, attributes: &attributes, source: None }))
-                .await?;
+        let upload = retry(PATIENCE, || {
+            self.uploads().begin(BeginRequest {
+                key,
+                attributes: &attributes,
+                source: None,
+            })
+        })
+        .await?;
         let outcome = self.send(&upload, content, part_bytes).await;
         if outcome.is_err() {
             retry(PATIENCE, || self.uploads().abort(&upload)).await?;
@@ -105,15 +127,29 @@ impl Mover {
 
     /// Begins an upload and thinks better of it.
     async fn give_up(&self, key: &str) -> Result<(), StorageError> {
-        let upload =
-            self.uploads().begin(BeginRequest { key, attributes: &Attributes::default(), source: None }).await?;
+        let upload = self
+            .uploads()
+            .begin(BeginRequest {
+                key,
+                attributes: &Attributes::default(),
+                source: None,
+            })
+            .await?;
         retry(PATIENCE, || self.uploads().abort(&upload)).await
     }
 
-    async fn send(&self, upload: &Upload, content: &[u8], part_bytes: usize) -> Result<ObjectState, StorageError> {
+    async fn send(
+        &self,
+        upload: &Upload,
+        content: &[u8],
+        part_bytes: usize,
+    ) -> Result<ObjectState, StorageError> {
         let mut parts: Vec<Part> = Vec::new();
         for (at, piece) in content.chunks(part_bytes).enumerate() {
-            let slot = Slot { number: at as u32 + 1, offset: (at * part_bytes) as u64 };
+            let slot = Slot {
+                number: at as u32 + 1,
+                offset: (at * part_bytes) as u64,
+            };
             let body = self.body(piece);
             parts.push(retry(PATIENCE, || self.uploads().put_part(upload, slot, &body)).await?);
         }
@@ -133,45 +169,85 @@ impl Mover {
     async fn fetch(&self, key: &str, sum: ::storage::Checksum) -> Result<Vec<u8>, StorageError> {
         let state = retry(PATIENCE, || self.storage.stat(key)).await?;
         let storage = Arc::clone(&self.storage);
-        let content = resume_read(storage, &state, 0..state.bytes, PATIENCE).collect().await?.concat();
+        let content = resume_read(storage, &state, 0..state.bytes, PATIENCE)
+            .collect()
+            .await?
+            .concat();
         let mut running = RunningChecksum::new(sum.kind());
         running.update(&content);
         let found = running.finish();
         if found == sum {
             return Ok(content);
         }
-        Err(StorageError::Corrupt { location: key.to_owned(), said: format!("{found}, not {sum}") })
+        Err(StorageError::Corrupt {
+            location: key.to_owned(),
+            said: format!("{found}, not {sum}"),
+        })
     }
 }
 
 /// Lets one call in three go wrong, differently in every run; what came of it.
 async fn storm(subject: &Subject, in_parts: bool) {
-    let seed = std::env::var("SHOWRUNNER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("SHOWRUNNER_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     let (mut sent, mut fetched) = (0, 0);
-    let (storage, prefix) = subject.open(if in_parts { "storm_parts" } else { "storm" }).await;
-    let part_bytes = storage.capabilities().multipart.expect("parts").limits.bytes_min.max(50_000) as usize;
+    let (storage, prefix) = subject
+        .open(if in_parts { "storm_parts" } else { "storm" })
+        .await;
+    let part_bytes = storage
+        .capabilities()
+        .multipart
+        .expect("parts")
+        .limits
+        .bytes_min
+        .max(50_000) as usize;
     for run in 0..RUNS {
         let mut random = fastrand::Rng::with_seed(seed + run);
-        let faults = Faults::new(move |_| (random.u8(..3) == 0).then(|| FAULTS[random.usize(..FAULTS.len())]));
-        let faulty = Mover { storage: Arc::new(Layered::new(Arc::clone(&storage), faults.clone())) };
-        let sound = Mover { storage: Arc::clone(&storage) };
+        let faults = Faults::new(move |_| {
+            (random.u8(..3) == 0).then(|| FAULTS[random.usize(..FAULTS.len())])
+        });
+        let faulty = Mover {
+            storage: Arc::new(Layered::new(Arc::clone(&storage), faults.clone())),
+        };
+        let sound = Mover {
+            storage: Arc::clone(&storage),
+        };
         let key = format!("{prefix}{run}");
-        let content = noise(if in_parts { 2 * part_bytes + 999 } else { 60_000 }, run);
+        let content = noise(
+            if in_parts {
+                2 * part_bytes + 999
+            } else {
+                60_000
+            },
+            run,
+        );
         let sum = sound.body(&content).checksum();
         let outcome = match in_parts {
             true => faulty.put_in_parts(&key, &content, part_bytes).await,
             false => faulty.put(&key, &content).await,
         };
-        println!("{} run {run}: {:?}", subject.name, outcome.as_ref().map(|_| ()));
+        println!(
+            "{} run {run}: {:?}",
+            subject.name,
+            outcome.as_ref().map(|_| ())
+        );
         match outcome {
             Ok(_) => {
                 sent += 1;
-                assert!(sound.fetch(&key, sum).await.expect("reported good") == content, "seed {seed} run {run}");
+                assert!(
+                    sound.fetch(&key, sum).await.expect("reported good") == content,
+                    "seed {seed} run {run}"
+                );
             }
             // Not reported good: what is there, if anything is, is whole and right all the same.
             Err(_) => match sound.fetch(&key, sum).await {
                 Ok(found) => assert!(found == content, "seed {seed} run {run}"),
-                Err(error) => assert!(matches!(error, StorageError::NotFound(_)), "seed {seed} run {run}: {error}"),
+                Err(error) => assert!(
+                    matches!(error, StorageError::NotFound(_)),
+                    "seed {seed} run {run}: {error}"
+                ),
             },
         }
         if sound.fetch(&key, sum).await.is_ok() {
@@ -187,15 +263,27 @@ async fn storm(subject: &Subject, in_parts: bool) {
             uploads(&*storage).abort(&upload).await.expect("aborted");
         }
     }
-    println!("{}: {sent} of {RUNS} sent, {fetched} of three times as many fetched", subject.name);
-    assert!(sent >= RUNS / 2 && fetched >= RUNS, "{sent} sent, {fetched} fetched: patience should get further");
+    println!(
+        "{}: {sent} of {RUNS} sent, {fetched} of three times as many fetched",
+        subject.name
+    );
+    assert!(
+        sent >= RUNS / 2 && fetched >= RUNS,
+        "{sent} sent, {fetched} fetched: patience should get further"
+    );
 }
 
 /// Every fault, once, at the first call of every kind.
 async fn each_once(subject: &Subject) {
     use Operation::{Abort, Begin, Complete, Put, PutPart, Read, Stat};
     let (storage, prefix) = subject.open("each").await;
-    let part_bytes = storage.capabilities().multipart.expect("parts").limits.bytes_min.max(50_000) as usize;
+    let part_bytes = storage
+        .capabilities()
+        .multipart
+        .expect("parts")
+        .limits
+        .bytes_min
+        .max(50_000) as usize;
     let content = noise(part_bytes + 999, 9);
     for operation in [Put, Begin, PutPart, Complete, Stat, Read, Abort] {
         for (at, fault) in FAULTS.into_iter().enumerate() {
@@ -205,13 +293,18 @@ async fn each_once(subject: &Subject) {
                 left -= i32::from(now);
                 now.then_some(fault)
             });
-            let faulty = Mover { storage: Arc::new(Layered::new(Arc::clone(&storage), faults.clone())) };
+            let faulty = Mover {
+                storage: Arc::new(Layered::new(Arc::clone(&storage), faults.clone())),
+            };
             let key = format!("{prefix}{operation:?}-{at}");
             let sum = faulty.body(&content).checksum();
             match operation {
                 Put => faulty.put(&key, &content).await.map(|_| ()),
                 Abort => faulty.give_up(&key).await,
-                _ => faulty.put_in_parts(&key, &content, part_bytes).await.map(|_| ()),
+                _ => faulty
+                    .put_in_parts(&key, &content, part_bytes)
+                    .await
+                    .map(|_| ()),
             }
             .unwrap_or_else(|error| panic!("{operation:?} {fault:?}: {error}"));
             if operation != Abort {
@@ -219,12 +312,19 @@ async fn each_once(subject: &Subject) {
                 let flipped = operation == Read && fault == Fault::WrongByte;
                 match fetched {
                     Ok(found) => assert!(found == content && !flipped, "{operation:?} {fault:?}"),
-                    Err(error) => assert!(flipped && error.reason() == "storage_corrupt", "{operation:?}: {error}"),
+                    Err(error) => assert!(
+                        flipped && error.reason() == "storage_corrupt",
+                        "{operation:?}: {error}"
+                    ),
                 }
             }
             assert_eq!(faults.happened(), [(operation, fault)], "it happened");
             for upload in uploads(&*storage).uploads(&key).await.expect("listed") {
-                assert_eq!((operation, fault), (Begin, Fault::ReplyLost), "only an unanswered begin leaves something");
+                assert_eq!(
+                    (operation, fault),
+                    (Begin, Fault::ReplyLost),
+                    "only an unanswered begin leaves something"
+                );
                 uploads(&*storage).abort(&upload).await.expect("aborted");
             }
         }
@@ -241,7 +341,9 @@ async fn a_folder_survives_every_fault() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seaweedfs_survives_every_fault() {
-    let Some(subject) = subjects::weed().await else { return };
+    let Some(subject) = subjects::weed().await else {
+        return;
+    };
     each_once(&subject).await;
     storm(&subject, false).await;
 }

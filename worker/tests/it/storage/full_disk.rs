@@ -21,7 +21,10 @@ struct Small(PathBuf);
 impl Small {
     fn mount(at: PathBuf) -> Option<Small> {
         std::fs::create_dir(&at).expect("created");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&at).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"])
+            .arg(&at)
+            .output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Small(at));
         }
@@ -31,38 +34,64 @@ impl Small {
 
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("listed").flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
         let ended = Command::new("umount").arg(&self.0).output();
-        println!("unmounted: {}", ended.is_ok_and(|output| output.status.success()));
+        println!(
+            "unmounted: {}",
+            ended.is_ok_and(|output| output.status.success())
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_disk_keeps_nothing_of_what_was_begun() {
     let dir = tempfile::tempdir().expect("a temp dir");
-    let Some(small) = Small::mount(dir.path().join("small")) else { return };
+    let Some(small) = Small::mount(dir.path().join("small")) else {
+        return;
+    };
     let (url, bucket) = s3_stub::start(&[]).await;
     let content = noise(20 * MIB, 1);
-    bucket.lock().expect("sound").objects.insert("a.mov".into(), content.clone());
+    bucket
+        .lock()
+        .expect("sound")
+        .objects
+        .insert("a.mov".into(), content.clone());
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let context = TaskContext {
+        storage: Arc::new(Registry::new(settings(&url, &file))),
+        ..context()
+    };
     let to = format!("file:{}/{{path}}", small.0.display());
-    let object = Asset { location: "s3://bucket/a.mov".into(), ..asset("a.mov", Path::new("/")) };
+    let object = Asset {
+        location: "s3://bucket/a.mov".into(),
+        ..asset("a.mov", Path::new("/"))
+    };
     let source = dir.path().join("b.mov");
     std::fs::write(&source, &content).expect("written");
     let local = asset("b.mov", &source);
-    for (asset, replaces) in [(object.clone(), false), (object, true), (local.clone(), false), (local, true)] {
+    for (asset, replaces) in [
+        (object.clone(), false),
+        (object, true),
+        (local.clone(), false),
+        (local, true),
+    ] {
         let mut work = unit(&task(&to), std::slice::from_ref(&asset));
         if replaces {
             work.task = Arc::new(TaskSpec::Replace(task(&to)));
         }
         let (_, failures) = finished(worker::task::run(&work, &context).await);
-        assert_eq!(reasons(&failures), [(asset.id.as_str(), "destination_full", true)], "replaces: {replaces}");
+        assert_eq!(
+            reasons(&failures),
+            [(asset.id.as_str(), "destination_full", true)],
+            "replaces: {replaces}"
+        );
         assert_eq!(small.names(), [""; 0], "replaces: {replaces}");
     }
 }
@@ -70,34 +99,72 @@ async fn full_disk_keeps_nothing_of_what_was_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
     let dir = tempfile::tempdir().expect("a temp dir");
-    let Some(small) = Small::mount(dir.path().join("small")) else { return };
+    let Some(small) = Small::mount(dir.path().join("small")) else {
+        return;
+    };
     let (url, bucket) = s3_stub::start(&[]).await;
-    bucket.lock().expect("sound").objects.insert("a.mov".into(), noise(40 * MIB, 1));
+    bucket
+        .lock()
+        .expect("sound")
+        .objects
+        .insert("a.mov".into(), noise(40 * MIB, 1));
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let context = TaskContext {
+        storage: Arc::new(Registry::new(settings(&url, &file))),
+        ..context()
+    };
     let transfer = task(&format!("file:{}/{{path}}", small.0.display()));
-    let object = Asset { location: "s3://bucket/a.mov".into(), ..asset("a.mov", Path::new("/")) };
+    let object = Asset {
+        location: "s3://bucket/a.mov".into(),
+        ..asset("a.mov", Path::new("/"))
+    };
     let run = async |task: TaskSpec| {
-        let work = Unit { task: Arc::new(task), ..unit(&transfer, std::slice::from_ref(&object)) };
+        let work = Unit {
+            task: Arc::new(task),
+            ..unit(&transfer, std::slice::from_ref(&object))
+        };
         worker::task::run(&work, &context).await
     };
-    let cut = CutTask { transfer: transfer.clone(), above: MIB as u64, wanted: 3, bytes_min: MIB as u64 };
+    let cut = CutTask {
+        transfer: transfer.clone(),
+        above: MIB as u64,
+        wanted: 3,
+        bytes_min: MIB as u64,
+    };
     let begun = run(TaskSpec::Cut(Box::new(cut))).await;
-    let UnitResult::Cut(drafts) = begun else { panic!("it is not cut: {begun:?}") };
+    let UnitResult::Cut(drafts) = begun else {
+        panic!("it is not cut: {begun:?}")
+    };
     let draft = drafts.into_iter().next().expect("one asset");
     let mut ends = Vec::new();
     for first in (0..draft.bytes).step_by(draft.slice_bytes as usize) {
         let bytes = draft.slice_bytes.min(draft.bytes - first);
-        let slice = SliceTask { transfer: transfer.clone(), draft: draft.clone(), first, bytes, measures: false };
+        let slice = SliceTask {
+            transfer: transfer.clone(),
+            draft: draft.clone(),
+            first,
+            bytes,
+            measures: false,
+        };
         ends.push(match run(TaskSpec::Slice(Box::new(slice))).await {
             UnitResult::Failed(failure) => failure.reason,
             _ => "sent".to_owned(),
         });
     }
-    assert_eq!(ends, ["destination_full", "slice_obsolete", "slice_obsolete"]);
+    assert_eq!(
+        ends,
+        ["destination_full", "slice_obsolete", "slice_obsolete"]
+    );
     assert_eq!(small.names(), [""; 0], "after the slices");
-    let drafts = vec![Assembly { draft, receipts: Vec::new() }];
-    let assemble = AssembleTask { transfer: transfer.clone(), drafts, discard: false };
+    let drafts = vec![Assembly {
+        draft,
+        receipts: Vec::new(),
+    }];
+    let assemble = AssembleTask {
+        transfer: transfer.clone(),
+        drafts,
+        discard: false,
+    };
     let (_, failures) = finished(run(TaskSpec::Assemble(Box::new(assemble))).await);
     assert_eq!(reasons(&failures), [("a.mov", "destination_full", true)]);
     assert_eq!(small.names(), [""; 0], "after the attempt of one worker");
@@ -108,16 +175,32 @@ async fn file_in_the_way_blocks_the_destination() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let (url, bucket) = s3_stub::start(&[]).await;
     for key in ["x/child.mov", "dir.mov"] {
-        bucket.lock().expect("sound").objects.insert(key.into(), b"content".to_vec());
+        bucket
+            .lock()
+            .expect("sound")
+            .objects
+            .insert(key.into(), b"content".to_vec());
     }
     std::fs::create_dir_all(dir.path().join("out/dir.mov")).expect("created");
     std::fs::write(dir.path().join("out/x"), "a file").expect("written");
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext { storage: Arc::new(Registry::new(settings(&url, &file))), ..context() };
+    let context = TaskContext {
+        storage: Arc::new(Registry::new(settings(&url, &file))),
+        ..context()
+    };
     let to = format!("file:{}/out/{{path}}", dir.path().display());
-    let of = |key: &str| Asset { location: format!("s3://bucket/{key}"), ..asset(key, Path::new("/")) };
+    let of = |key: &str| Asset {
+        location: format!("s3://bucket/{key}"),
+        ..asset(key, Path::new("/"))
+    };
     let work = unit(&task(&to), &[of("x/child.mov"), of("dir.mov")]);
     let (_, failures) = finished(worker::task::run(&work, &context).await);
     let found = reasons(&failures);
-    assert_eq!(found, [("x/child.mov", "destination_blocked", false), ("dir.mov", "destination_blocked", false)]);
+    assert_eq!(
+        found,
+        [
+            ("x/child.mov", "destination_blocked", false),
+            ("dir.mov", "destination_blocked", false)
+        ]
+    );
 }

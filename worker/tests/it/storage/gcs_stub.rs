@@ -22,19 +22,36 @@ struct Bucket {
 /// Starts it; returns its address. Any bucket name will do; all but `plain` say that they keep older versions.
 pub(crate) async fn start() -> String {
     let bucket = Arc::new(Mutex::new(Bucket::default()));
-    serve(move |request| bucket.lock().expect("no test panicked in it").answer(request)).await
+    serve(move |request| {
+        bucket
+            .lock()
+            .expect("no test panicked in it")
+            .answer(request)
+    })
+    .await
 }
 
 fn refused(status: u16, message: &str) -> Answer {
-    Answer::json(status, &json!({ "error": { "code": status, "message": message } }))
+    Answer::json(
+        status,
+        &json!({ "error": { "code": status, "message": message } }),
+    )
 }
 
 impl Bucket {
     fn answer(&mut self, request: &Request) -> Answer {
-        let path = request.path.strip_prefix("/upload").unwrap_or(&request.path);
-        let Some(path) = path.strip_prefix("/storage/v1/b/") else { return refused(404, "no such path") };
+        let path = request
+            .path
+            .strip_prefix("/upload")
+            .unwrap_or(&request.path);
+        let Some(path) = path.strip_prefix("/storage/v1/b/") else {
+            return refused(404, "no such path");
+        };
         let Some((_, path)) = path.split_once('/') else {
-            return Answer::json(200, &json!({ "versioning": { "enabled": path != "plain" } }));
+            return Answer::json(
+                200,
+                &json!({ "versioning": { "enabled": path != "plain" } }),
+            );
         };
         match (request.method.as_str(), path.split_once('/')) {
             ("POST", None) => self.insert(request),
@@ -58,17 +75,30 @@ impl Bucket {
 
     fn store(&mut self, name: &str, content: Vec<u8>, about: Value) -> Value {
         self.generation += 1;
-        let object = Object { content, generation: self.generation, about };
+        let object = Object {
+            content,
+            generation: self.generation,
+            about,
+        };
         let told = describe(name, &object);
         self.objects.insert(name.to_owned(), object);
         told
     }
 
     fn insert(&mut self, request: &Request) -> Answer {
-        let media = request.headers.get("content-type").cloned().unwrap_or_default();
-        let boundary = media.split_once("boundary=").map_or("", |(_, boundary)| boundary);
+        let media = request
+            .headers
+            .get("content-type")
+            .cloned()
+            .unwrap_or_default();
+        let boundary = media
+            .split_once("boundary=")
+            .map_or("", |(_, boundary)| boundary);
         let (about, content) = parts(&request.body, boundary);
-        let name = about["name"].as_str().expect("the description names the object").to_owned();
+        let name = about["name"]
+            .as_str()
+            .expect("the description names the object")
+            .to_owned();
         if let Some(refusal) = self.unmet(request, "ifGenerationMatch", &name) {
             return refusal;
         }
@@ -81,12 +111,21 @@ impl Bucket {
 
     fn list(&self, request: &Request) -> Answer {
         let of = |name: &str| request.query.get(name).cloned().unwrap_or_default();
-        let (prefix, after, most) = (of("prefix"), of("pageToken"), of("maxResults").parse().unwrap_or(1000));
+        let (prefix, after, most) = (
+            of("prefix"),
+            of("pageToken"),
+            of("maxResults").parse().unwrap_or(1000),
+        );
         let offset = of("startOffset");
-        let mut found =
-            self.objects.iter().filter(|(name, _)| name.starts_with(&prefix) && **name > after && **name >= offset);
+        let mut found = self
+            .objects
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix) && **name > after && **name >= offset);
         let page: Vec<_> = found.by_ref().take(most).collect();
-        let items: Vec<Value> = page.iter().map(|(name, object)| describe(name, object)).collect();
+        let items: Vec<Value> = page
+            .iter()
+            .map(|(name, object)| describe(name, object))
+            .collect();
         let more = found.next().is_some();
         let next = page.last().filter(|_| more).map(|(name, _)| json!(name));
         Answer::json(200, &json!({ "items": items, "nextPageToken": next }))
@@ -103,7 +142,10 @@ impl Bucket {
         }
         let mut content = Vec::new();
         for source in sources {
-            let Some(object) = self.objects.get(source["name"].as_str().unwrap_or_default()) else {
+            let Some(object) = self
+                .objects
+                .get(source["name"].as_str().unwrap_or_default())
+            else {
                 return refused(404, "no such source");
             };
             let wanted = source["objectPreconditions"]["ifGenerationMatch"].as_str();
@@ -122,7 +164,9 @@ impl Bucket {
         if let Some(refusal) = unmet.or_else(|| self.unmet(request, "ifGenerationMatch", &to)) {
             return refusal;
         }
-        let Some(object) = self.objects.get(from).cloned() else { return refused(404, "no such source") };
+        let Some(object) = self.objects.get(from).cloned() else {
+            return refused(404, "no such source");
+        };
         // Large copies take turns: here the second one ends it.
         if !request.query.contains_key("rewriteToken") {
             return Answer::json(200, &json!({ "done": false, "rewriteToken": "more" }));
@@ -134,14 +178,15 @@ impl Bucket {
     }
 
     fn get(&self, request: &Request, name: &str) -> Answer {
-        let Some(object) = self.objects.get(name) else { return refused(404, "No such object") };
+        let Some(object) = self.objects.get(name) else {
+            return refused(404, "No such object");
+        };
         if let Some(refusal) = self.unmet(request, "ifGenerationMatch", name) {
             return refusal;
         }
         match request.query.get("alt").map(String::as_str) {
-            Some("media") => {
-                ranged(request, &object.content, "\"x\"").with("x-goog-generation", object.generation.to_string())
-            }
+            Some("media") => ranged(request, &object.content, "\"x\"")
+                .with("x-goog-generation", object.generation.to_string()),
             _ => Answer::json(200, &describe(name, object)),
         }
     }
@@ -174,7 +219,9 @@ fn describe(name: &str, object: &Object) -> Value {
 /// The description and the content of an upload in one request.
 fn parts(body: &[u8], boundary: &str) -> (Value, Vec<u8>) {
     let find = |from: usize, what: &str| {
-        let at = body[from..].windows(what.len()).position(|window| window == what.as_bytes());
+        let at = body[from..]
+            .windows(what.len())
+            .position(|window| window == what.as_bytes());
         from + at.unwrap_or_else(|| panic!("{what:?} is in the body"))
     };
     let mark = format!("\r\n--{boundary}");
@@ -182,5 +229,8 @@ fn parts(body: &[u8], boundary: &str) -> (Value, Vec<u8>) {
     let about_end = find(about, &mark);
     let content = find(about_end, "\r\n\r\n") + 4;
     let end = body.len() - format!("{mark}--\r\n").len();
-    (serde_json::from_slice(&body[about..about_end]).expect("JSON"), body[content..end].to_vec())
+    (
+        serde_json::from_slice(&body[about..about_end]).expect("JSON"),
+        body[content..end].to_vec(),
+    )
 }

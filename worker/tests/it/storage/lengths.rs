@@ -33,7 +33,14 @@ enum Lie {
     Whole,
 }
 
-const LIES: [Lie; 6] = [Lie::Short, Lie::Long, Lie::Start, Lie::End, Lie::Unnamed, Lie::Whole];
+const LIES: [Lie; 6] = [
+    Lie::Short,
+    Lie::Long,
+    Lie::Start,
+    Lie::End,
+    Lie::Unnamed,
+    Lie::Whole,
+];
 
 impl Lie {
     /// The length in the state.
@@ -48,11 +55,22 @@ impl Lie {
     /// The answer to a request for content.
     fn answer(self, request: &Request, content: &[u8]) -> Answer {
         let mut answer = ranged(request, content, "\"e\"");
-        let header = answer.headers.iter_mut().find(|(name, _)| name == "content-range");
-        let Some((_, range)) = header else { return answer };
-        let (start, rest) = range.trim_start_matches("bytes ").split_once('-').expect("a range");
+        let header = answer
+            .headers
+            .iter_mut()
+            .find(|(name, _)| name == "content-range");
+        let Some((_, range)) = header else {
+            return answer;
+        };
+        let (start, rest) = range
+            .trim_start_matches("bytes ")
+            .split_once('-')
+            .expect("a range");
         let (end, whole) = rest.split_once('/').expect("a range");
-        let (start, end): (usize, usize) = (start.parse().expect("a number"), end.parse().expect("a number"));
+        let (start, end): (usize, usize) = (
+            start.parse().expect("a number"),
+            end.parse().expect("a number"),
+        );
         match self {
             Lie::Short | Lie::Long => {}
             Lie::Start => *range = format!("bytes {}-{}/{whole}", start + 1, end + 1),
@@ -65,16 +83,30 @@ impl Lie {
 }
 
 /// Carries the object at `location` to a directory; the reason of its failure, when it fails.
-async fn carry(location: &str, settings: StorageSettings, content: &[u8], lie: &str) -> Option<String> {
+async fn carry(
+    location: &str,
+    settings: StorageSettings,
+    content: &[u8],
+    lie: &str,
+) -> Option<String> {
     let dir = tempfile::tempdir().expect("a temp dir");
-    let context = TaskContext { storage: Arc::new(Registry::new(settings)), ..context() };
-    let object = Asset { location: location.to_owned(), ..asset("big.mov", Path::new("/")) };
+    let context = TaskContext {
+        storage: Arc::new(Registry::new(settings)),
+        ..context()
+    };
+    let object = Asset {
+        location: location.to_owned(),
+        ..asset("big.mov", Path::new("/"))
+    };
     let to = format!("file:{}/out/{{path}}", dir.path().display());
     let (_, failures) = finished(worker::task::run(&unit(&task(&to), &[object]), &context).await);
     if let Ok(landed) = std::fs::read(dir.path().join("out/big.mov")) {
         assert!(landed == content, "{lie}: what lands is the content");
     }
-    failures.into_iter().next().map(|(_, failure)| failure.reason)
+    failures
+        .into_iter()
+        .next()
+        .map(|(_, failure)| failure.reason)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,10 +117,18 @@ async fn lies_of_s3_servers_about_large_content_are_found() {
     for lie in LIES {
         let shared = Arc::clone(&content);
         let url = serve(move |request| match request.method.as_str() {
-            "HEAD" => Answer::new(200).with("etag", "\"e\"").with("content-length", lie.length().to_string()),
+            "HEAD" => Answer::new(200)
+                .with("etag", "\"e\"")
+                .with("content-length", lie.length().to_string()),
             _ => lie.answer(request, &shared),
         });
-        let failed = carry("s3://bucket/big.mov", settings(&url.await, &file), &content, &format!("{lie:?}")).await;
+        let failed = carry(
+            "s3://bucket/big.mov",
+            settings(&url.await, &file),
+            &content,
+            &format!("{lie:?}"),
+        )
+        .await;
         assert!(failed.is_some(), "{lie:?} lands");
     }
 }
@@ -98,18 +138,32 @@ async fn lies_of_google_cloud_storage_about_large_content_are_found() {
     let content = Arc::new(noise(BYTES, 2));
     for lie in LIES {
         let shared = Arc::clone(&content);
-        let url = serve(move |request| match request.query.get("alt").map(String::as_str) {
-            Some("media") => lie.answer(request, &shared).with("x-goog-generation", "1"),
-            _ => Answer::json(200, &json!({ "name": "big.mov", "size": lie.length().to_string(), "generation": "1" })),
-        });
+        let url = serve(
+            move |request| match request.query.get("alt").map(String::as_str) {
+                Some("media") => lie.answer(request, &shared).with("x-goog-generation", "1"),
+                _ => Answer::json(
+                    200,
+                    &json!({ "name": "big.mov", "size": lie.length().to_string(), "generation": "1" }),
+                ),
+            },
+        );
         let endpoint = EndpointSettings {
             prefix: "gs:".into(),
             url: Some(url.await),
             anonymous: true,
             ..EndpointSettings::default()
         };
-        let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
-        let failed = carry("gs://bucket/big.mov", settings, &content, &format!("{lie:?}")).await;
+        let settings = StorageSettings {
+            endpoints: vec![endpoint],
+            ..StorageSettings::default()
+        };
+        let failed = carry(
+            "gs://bucket/big.mov",
+            settings,
+            &content,
+            &format!("{lie:?}"),
+        )
+        .await;
         assert!(failed.is_some(), "{lie:?} lands");
     }
 }
@@ -122,9 +176,21 @@ async fn ranges_that_are_what_was_requested_are_read() {
     let url = serve(move |request| ranged(request, &shared, "\"e\""));
     let keys = tempfile::tempdir().expect("a temp dir");
     let settings = settings(&url.await, &credentials(keys.path(), "secret"));
-    let opened = Registry::new(settings).open("s3://bucket/big.mov", None).await.expect("opened");
-    let read = opened.storage.read(&opened.key, 5..9, None).await.expect("read").collect().await;
+    let opened = Registry::new(settings)
+        .open("s3://bucket/big.mov", None)
+        .await
+        .expect("opened");
+    let read = opened
+        .storage
+        .read(&opened.key, 5..9, None)
+        .await
+        .expect("read")
+        .collect()
+        .await;
     assert_eq!(read.expect("read").concat(), &content[5..9]);
-    let beyond = opened.storage.read(&opened.key, BYTES as u64 - 2..BYTES as u64 + 2, None).await;
+    let beyond = opened
+        .storage
+        .read(&opened.key, BYTES as u64 - 2..BYTES as u64 + 2, None)
+        .await;
     assert!(matches!(beyond, Err(StorageError::Invalid { .. })));
 }

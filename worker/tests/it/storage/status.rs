@@ -1,8 +1,9 @@
 //! Tables of what answers of servers mean: each row names a status, an error code, operations, and the class that their
 //! error must have.
 use ::storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, CopyRequest, CopySource, ListRequest, ListStart, ObjectState,
-    Part, PartCopyRequest, Precondition, PutRequest, Slot, Storage, StorageError, Upload, Version,
+    Attributes, BeginRequest, Body, CompleteRequest, CopyRequest, CopySource, ListRequest,
+    ListStart, ObjectState, Part, PartCopyRequest, Precondition, PutRequest, Slot, Storage,
+    StorageError, Upload, Version,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -29,16 +30,28 @@ impl Row {
 }
 
 /// Makes the calls of a table; returns the rows whose errors have another class.
-pub(crate) async fn wrong_rows(table: &str, row: &Row, open: impl AsyncFn() -> Arc<dyn Storage>) -> Vec<String> {
+pub(crate) async fn wrong_rows(
+    table: &str,
+    row: &Row,
+    open: impl AsyncFn() -> Arc<dyn Storage>,
+) -> Vec<String> {
     let (mut storage, mut wrong) = (open().await, Vec::new());
     for line in table.lines().skip(1) {
         let cells: Vec<String> = line.split(',').map(str::to_owned).collect();
-        let [status, code, operations, reason, retried, says] = cells.try_into().expect("six cells without a comma");
+        let [status, code, operations, reason, retried, says] =
+            cells.try_into().expect("six cells without a comma");
         for operation in operations.split(' ') {
-            *row.0.lock() = Asked { status: status.clone(), code: code.clone(), operation: operation.to_owned() };
+            *row.0.lock() = Asked {
+                status: status.clone(),
+                code: code.clone(),
+                operation: operation.to_owned(),
+            };
             let error = call(&*storage, operation).await;
             // An endpoint that asks for less gets less, from everything that shares its budget.
-            if error.as_ref().is_some_and(|error| error.reason() == "storage_throttled") {
+            if error
+                .as_ref()
+                .is_some_and(|error| error.reason() == "storage_throttled")
+            {
                 storage = open().await;
             }
             let found = error.as_ref().map(|error| {
@@ -60,11 +73,31 @@ pub(crate) async fn wrong_rows(table: &str, row: &Row, open: impl AsyncFn() -> A
 
 /// Makes one call and returns its error.
 async fn call(storage: &dyn Storage, operation: &str) -> Option<StorageError> {
-    let body = Body::new(vec![Bytes::from_static(b"content")], storage.capabilities().checksum);
-    let upload = Upload { key: "key".into(), id: "upload".into() };
-    let part = Part { number: 1, bytes: 7, tag: "\"tag\"".into(), checksum: Some(body.checksum()) };
-    let (attributes, slot) = (Attributes::default(), Slot { number: 1, offset: 0 });
-    let version = Version { tag: "\"tag\"".into(), id: None };
+    let body = Body::new(
+        vec![Bytes::from_static(b"content")],
+        storage.capabilities().checksum,
+    );
+    let upload = Upload {
+        key: "key".into(),
+        id: "upload".into(),
+    };
+    let part = Part {
+        number: 1,
+        bytes: 7,
+        tag: "\"tag\"".into(),
+        checksum: Some(body.checksum()),
+    };
+    let (attributes, slot) = (
+        Attributes::default(),
+        Slot {
+            number: 1,
+            offset: 0,
+        },
+    );
+    let version = Version {
+        tag: "\"tag\"".into(),
+        id: None,
+    };
     let state = ObjectState {
         key: "key".into(),
         bytes: 7,
@@ -81,13 +114,32 @@ async fn call(storage: &dyn Storage, operation: &str) -> Option<StorageError> {
         "stat" => storage.stat("key").await.err(),
         "look" => storage.stat_with_content("key", 100).await.err(),
         "read" => read(storage).await.err(),
-        "list" => storage.list(ListRequest { prefix: "", start: ListStart::First, objects_max: 10 }).await.err(),
+        "list" => storage
+            .list(ListRequest {
+                prefix: "",
+                start: ListStart::First,
+                objects_max: 10,
+            })
+            .await
+            .err(),
         "put" => storage
-            .put(PutRequest { key: "key", body: &body, attributes: &attributes, precondition: &Precondition::IfAbsent })
+            .put(PutRequest {
+                key: "key",
+                body: &body,
+                attributes: &attributes,
+                precondition: &Precondition::IfAbsent,
+            })
             .await
             .err(),
         "delete" => storage.delete("key", None).await.err(),
-        "begin" => uploads().begin(BeginRequest { key: "key", attributes: &attributes, source: None }).await.err(),
+        "begin" => uploads()
+            .begin(BeginRequest {
+                key: "key",
+                attributes: &attributes,
+                source: None,
+            })
+            .await
+            .err(),
         "put_part" => uploads().put_part(&upload, slot, &body).await.err(),
         "parts" => uploads().parts(&upload).await.err(),
         "uploads" => uploads().uploads("key").await.err(),
@@ -111,20 +163,46 @@ async fn call(storage: &dyn Storage, operation: &str) -> Option<StorageError> {
             .await
             .err(),
         "copy_part" => {
-            let request = PartCopyRequest { upload: &upload, slot, from: &from(), range: 0..7 };
-            storage.part_copy("key").expect("it copies parts").copy_part(request).await.err()
+            let request = PartCopyRequest {
+                upload: &upload,
+                slot,
+                from: &from(),
+                range: 0..7,
+            };
+            storage
+                .part_copy("key")
+                .expect("it copies parts")
+                .copy_part(request)
+                .await
+                .err()
         }
-        "restore" => {
-            storage.archive("key").expect("it has archives").restore("key", 1, RestoreTier::Standard).await.err()
-        }
-        "set_class" => {
-            storage.classes("key").expect("it has classes").set_class("key", &version, "GLACIER").await.err()
-        }
-        "keep" => storage.versions("key").expect("it has versions").keep(&state).await.err(),
+        "restore" => storage
+            .archive("key")
+            .expect("it has archives")
+            .restore("key", 1, RestoreTier::Standard)
+            .await
+            .err(),
+        "set_class" => storage
+            .classes("key")
+            .expect("it has classes")
+            .set_class("key", &version, "GLACIER")
+            .await
+            .err(),
+        "keep" => storage
+            .versions("key")
+            .expect("it has versions")
+            .keep(&state)
+            .await
+            .err(),
         other => panic!("{other:?} is no operation of a table"),
     }
 }
 
 async fn read(storage: &dyn Storage) -> Result<(), StorageError> {
-    storage.read("key", 0..7, None).await?.collect().await.map(drop)
+    storage
+        .read("key", 0..7, None)
+        .await?
+        .collect()
+        .await
+        .map(drop)
 }

@@ -41,7 +41,10 @@ impl Subject {
     /// The storage, and the key that keys of a test begin with.
     pub(crate) async fn open(&self, test: &str) -> (Arc<dyn Storage>, String) {
         let root = self.base.strip_prefix("file:").map(Path::new);
-        let opened = self.registry.open(&format!("{}{test}/x", self.base), root).await;
+        let opened = self
+            .registry
+            .open(&format!("{}{test}/x", self.base), root)
+            .await;
         let opened = opened.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         (opened.storage, opened.key.trim_end_matches('x').to_owned())
     }
@@ -52,7 +55,11 @@ impl Subject {
     }
 
     pub(crate) fn server_url(&self) -> String {
-        self.alive.0.as_ref().map(|server| server.url.clone()).expect("a server of its own")
+        self.alive
+            .0
+            .as_ref()
+            .map(|server| server.url.clone())
+            .expect("a server of its own")
     }
 
     pub(crate) fn lacks(&self, what: Lacks) -> bool {
@@ -66,19 +73,30 @@ pub(crate) fn uploads(storage: &dyn Storage) -> &dyn MultipartUploads {
 }
 
 fn only(endpoint: EndpointSettings) -> StorageSettings {
-    StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() }
+    StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    }
 }
 
 pub(crate) fn folder() -> Subject {
     let dir = tempfile::tempdir().expect("a temp dir");
     let base = format!("file:{}/", dir.path().display());
     let (registry, settings) = (Registry::default(), StorageSettings::default());
-    Subject { name: "folder", base, registry, settings, lacks: &[], alive: (None, Some(dir)) }
+    Subject {
+        name: "folder",
+        base,
+        registry,
+        settings,
+        lacks: &[],
+        alive: (None, Some(dir)),
+    }
 }
 
 /// Makes a bucket with the plain client, as an administrator would. False when the server is gone.
 async fn make_bucket(server: &mut Server, bucket: &str) -> bool {
-    let credentials = aws_sdk_s3::config::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
+    let credentials =
+        aws_sdk_s3::config::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::v2026_01_12())
         .region(aws_sdk_s3::config::Region::new("us-east-1"))
@@ -92,7 +110,10 @@ async fn make_bucket(server: &mut Server, bucket: &str) -> bool {
         match client.create_bucket().bucket(bucket).send().await {
             Ok(_) => return true,
             Err(_) if server.has_ended() => return false,
-            Err(error) if attempt == 59 => panic!("no bucket: {}", aws_sdk_s3::error::DisplayErrorContext(&error)),
+            Err(error) if attempt == 59 => panic!(
+                "no bucket: {}",
+                aws_sdk_s3::error::DisplayErrorContext(&error)
+            ),
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
         }
     }
@@ -101,7 +122,8 @@ async fn make_bucket(server: &mut Server, bucket: &str) -> bool {
 
 pub(crate) fn credentials(dir: &Path, secret: &str) -> std::path::PathBuf {
     let path = dir.join("credentials");
-    let text = format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n");
+    let text =
+        format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n");
     std::fs::write(&path, text).expect("written");
     path
 }
@@ -134,7 +156,14 @@ async fn s3(
     change(&mut endpoint);
     let settings = only(endpoint);
     let (base, registry) = ("s3://bucket/".into(), Registry::new(settings.clone()));
-    Some(Subject { name, base, registry, settings, lacks, alive: (Some(server), Some(dir)) })
+    Some(Subject {
+        name,
+        base,
+        registry,
+        settings,
+        lacks,
+        alive: (Some(server), Some(dir)),
+    })
 }
 
 pub(crate) async fn weed() -> Option<Subject> {
@@ -148,7 +177,10 @@ pub(crate) async fn weed_with(change: impl FnOnce(&mut EndpointSettings)) -> Opt
 
 /// The same server spoken to as one that knows nothing newer than MD5.
 pub(crate) async fn weed_md5() -> Option<Subject> {
-    s3("weed, md5", Server::weed, &[], |endpoint| endpoint.checksum = Some(ChecksumKind::Md5)).await
+    s3("weed, md5", Server::weed, &[], |endpoint| {
+        endpoint.checksum = Some(ChecksumKind::Md5)
+    })
+    .await
 }
 
 pub(crate) async fn ministack() -> Option<Subject> {
@@ -160,11 +192,22 @@ pub(crate) async fn ministack() -> Option<Subject> {
     s3("ministack", Server::ministack, &[], change).await
 }
 
-async fn gcs(name: &'static str, url: String, server: Option<Server>, lacks: &'static [Lacks]) -> Subject {
+async fn gcs(
+    name: &'static str,
+    url: String,
+    server: Option<Server>,
+    lacks: &'static [Lacks],
+) -> Subject {
     if server.is_some() {
         let client = reqwest::Client::new();
-        let made = client.post(format!("{url}/storage/v1/b?project=p")).body(r#"{"name":"bucket"}"#);
-        let made = made.header("content-type", "application/json").send().await.expect("answers");
+        let made = client
+            .post(format!("{url}/storage/v1/b?project=p"))
+            .body(r#"{"name":"bucket"}"#);
+        let made = made
+            .header("content-type", "application/json")
+            .send()
+            .await
+            .expect("answers");
         assert!(made.status().is_success(), "{name}: {}", made.status());
     }
     let endpoint = EndpointSettings {
@@ -175,7 +218,14 @@ async fn gcs(name: &'static str, url: String, server: Option<Server>, lacks: &'s
     };
     let settings = only(endpoint);
     let (base, registry) = ("gs://bucket/".into(), Registry::new(settings.clone()));
-    Subject { name, base, registry, settings, lacks, alive: (server, None) }
+    Subject {
+        name,
+        base,
+        registry,
+        settings,
+        lacks,
+        alive: (server, None),
+    }
 }
 
 pub(crate) async fn stub() -> Subject {
@@ -184,12 +234,29 @@ pub(crate) async fn stub() -> Subject {
 
 pub(crate) async fn fake_gcs() -> Option<Subject> {
     let server = Server::fake_gcs()?;
-    let lacks = &[Lacks::CommitConditions, Lacks::ReadConditions, Lacks::ChecksumRefusal];
+    let lacks = &[
+        Lacks::CommitConditions,
+        Lacks::ReadConditions,
+        Lacks::ChecksumRefusal,
+    ];
     Some(gcs("fake-gcs-server", server.url.clone(), Some(server), lacks).await)
 }
 
 pub(crate) async fn gcp_emulator() -> Option<Subject> {
     let server = Server::gcp_emulator()?;
-    let lacks = &[Lacks::CommitConditions, Lacks::ReadConditions, Lacks::Compose, Lacks::UnicodeNames];
-    Some(gcs("gcp-storage-emulator", server.url.clone(), Some(server), lacks).await)
+    let lacks = &[
+        Lacks::CommitConditions,
+        Lacks::ReadConditions,
+        Lacks::Compose,
+        Lacks::UnicodeNames,
+    ];
+    Some(
+        gcs(
+            "gcp-storage-emulator",
+            server.url.clone(),
+            Some(server),
+            lacks,
+        )
+        .await,
+    )
 }

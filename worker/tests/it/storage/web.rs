@@ -41,11 +41,16 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn new(status: u16) -> Answer {
-        Answer { status, ..Answer::default() }
+        Answer {
+            status,
+            ..Answer::default()
+        }
     }
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Answer {
-        Answer::new(status).with("content-type", "application/json").body(value.to_string())
+        Answer::new(status)
+            .with("content-type", "application/json")
+            .body(value.to_string())
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Answer {
@@ -86,7 +91,11 @@ async fn converse(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
         if answer.closed {
             return Ok(());
         }
-        let length = !answer.without_length && answer.headers.iter().all(|(name, _)| name != "content-length");
+        let length = !answer.without_length
+            && answer
+                .headers
+                .iter()
+                .all(|(name, _)| name != "content-length");
         let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
         for (name, value) in &answer.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -97,7 +106,10 @@ async fn converse(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).await?;
         if request.method != "HEAD" {
-            let sent = answer.cut_after.unwrap_or(answer.body.len()).min(answer.body.len());
+            let sent = answer
+                .cut_after
+                .unwrap_or(answer.body.len())
+                .min(answer.body.len());
             stream.write_all(&answer.body[..sent]).await?;
         }
         stream.flush().await?;
@@ -114,7 +126,10 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Reque
         return Ok(None);
     }
     let mut words = line.split_whitespace();
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let flags = query.split('&').filter(|part| !part.contains('='));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -122,16 +137,26 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Reque
         method: method.to_owned(),
         path: decode(path),
         flags: flags.map(str::to_owned).collect(),
-        query: pairs.map(|(name, value)| (decode(name), decode(&value.replace('+', " ")))).collect(),
+        query: pairs
+            .map(|(name, value)| (decode(name), decode(&value.replace('+', " "))))
+            .collect(),
         ..Request::default()
     };
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        request.headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        request
+            .headers
+            .insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = request.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = request
+        .headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     request.body = vec![0; length];
     stream.read_exact(&mut request.body).await?;
     Ok(Some(request))
@@ -141,7 +166,10 @@ fn decode(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, tail @ ..] = rest {
         let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        match hex
+            .filter(|_| *first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &tail[2..];
@@ -158,16 +186,25 @@ fn decode(text: &str) -> String {
 /// Answers with the stretch of `content` that was asked for, as web servers do.
 pub(crate) fn ranged(request: &Request, content: &[u8], tag: &str) -> Answer {
     let whole = Answer::new(200).with("etag", tag).body(content);
-    let same = request.headers.get("if-range").is_none_or(|wanted| wanted == tag);
+    let same = request
+        .headers
+        .get("if-range")
+        .is_none_or(|wanted| wanted == tag);
     let range = request.headers.get("range").filter(|_| same);
-    let Some((from, to)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+    let Some((from, to)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
+    else {
         return whole;
     };
     let from: usize = from.parse().expect("a range");
-    let to = to.parse().map_or(content.len(), |to: usize| (to + 1).min(content.len()));
+    let to = to
+        .parse()
+        .map_or(content.len(), |to: usize| (to + 1).min(content.len()));
     if from >= content.len() {
         return Answer::new(416);
     }
     let said = format!("bytes {from}-{}/{}", to - 1, content.len());
-    Answer::new(206).with("etag", tag).with("content-range", said).body(&content[from..to])
+    Answer::new(206)
+        .with("etag", tag)
+        .with("content-range", said)
+        .body(&content[from..to])
 }

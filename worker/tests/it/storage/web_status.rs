@@ -12,13 +12,23 @@ const GCS: &str = include_str!("gcs_status.csv");
 const WEB: &str = include_str!("web_status.csv");
 
 async fn open(endpoint: EndpointSettings, location: &str) -> Arc<dyn Storage> {
-    let settings = StorageSettings { endpoints: vec![endpoint], ..StorageSettings::default() };
-    Registry::new(settings).open(location, None).await.expect("opened").storage
+    let settings = StorageSettings {
+        endpoints: vec![endpoint],
+        ..StorageSettings::default()
+    };
+    Registry::new(settings)
+        .open(location, None)
+        .await
+        .expect("opened")
+        .storage
 }
 
 fn refusal(status: u16, code: &str) -> Answer {
     let errors = json!([{ "reason": code, "message": code }]);
-    Answer::json(status, &json!({ "error": { "code": status, "message": code, "errors": errors } }))
+    Answer::json(
+        status,
+        &json!({ "error": { "code": status, "message": code, "errors": errors } }),
+    )
 }
 
 #[tokio::test]
@@ -26,19 +36,32 @@ async fn answers_of_google_cloud_storage_have_the_class_of_the_table() {
     let row = Row::default();
     let given = row.clone();
     let url = serve(move |request| {
-        let Asked { status, code, operation } = given.now();
+        let Asked {
+            status,
+            code,
+            operation,
+        } = given.now();
         // A completion reads the mark of the upload first.
         if operation == "complete" && request.method == "GET" {
-            return Answer::json(200, &json!({ "name": "mark", "size": "0", "generation": "1" }));
+            return Answer::json(
+                200,
+                &json!({ "name": "mark", "size": "0", "generation": "1" }),
+            );
         }
         match status.as_str() {
-            "closed" => Answer { closed: true, ..Answer::default() },
+            "closed" => Answer {
+                closed: true,
+                ..Answer::default()
+            },
             status => refusal(status.parse().expect("a status"), &code),
         }
     });
     let url = url.await;
     let wrong = wrong_rows(GCS, &row, async || {
-        let endpoint = EndpointSettings { anonymous: true, ..gcs(&url) };
+        let endpoint = EndpointSettings {
+            anonymous: true,
+            ..gcs(&url)
+        };
         open(endpoint, "gs://bucket/key").await
     });
     let wrong = wrong.await;
@@ -52,17 +75,28 @@ async fn answers_of_web_servers_have_the_class_of_the_table() {
     let url = serve(move |_| {
         let Asked { status, code, .. } = given.now();
         match status.as_str() {
-            "closed" => Answer { closed: true, ..Answer::default() },
+            "closed" => Answer {
+                closed: true,
+                ..Answer::default()
+            },
             status => {
                 let answer = Answer::new(status.parse().expect("a status")).body("content");
-                if code.is_empty() { answer } else { answer.with("content-encoding", code) }
+                if code.is_empty() {
+                    answer
+                } else {
+                    answer.with("content-encoding", code)
+                }
             }
         }
     });
     let url = url.await;
     let wrong = wrong_rows(WEB, &row, async || {
         let allow_private = vec!["127.0.0.0/8".to_owned()];
-        let endpoint = EndpointSettings { prefix: "http:".into(), allow_private, ..EndpointSettings::default() };
+        let endpoint = EndpointSettings {
+            prefix: "http:".into(),
+            allow_private,
+            ..EndpointSettings::default()
+        };
         open(endpoint, &format!("{url}/key")).await
     });
     let wrong = wrong.await;
@@ -70,7 +104,11 @@ async fn answers_of_web_servers_have_the_class_of_the_table() {
 }
 
 fn gcs(url: &str) -> EndpointSettings {
-    EndpointSettings { prefix: "gs:".into(), url: Some(url.to_owned()), ..EndpointSettings::default() }
+    EndpointSettings {
+        prefix: "gs:".into(),
+        url: Some(url.to_owned()),
+        ..EndpointSettings::default()
+    }
 }
 
 /// Writes a service account key with this id.
@@ -89,7 +127,8 @@ fn write_key(file: &Path, private_key: &str, id: &str) {
 fn signed_with(authorization: Option<&String>, id: &str) -> bool {
     let head = authorization.and_then(|value| value.strip_prefix("Bearer ")?.split('.').next());
     let wanted = format!("\"{id}\"");
-    head.and_then(decoded).is_some_and(|head| head.contains(&wanted))
+    head.and_then(decoded)
+        .is_some_and(|head| head.contains(&wanted))
 }
 
 /// Text in base 64 for URLs.
@@ -116,8 +155,15 @@ fn decoded(text: &str) -> Option<String> {
 
 #[tokio::test]
 async fn replaced_service_account_key_is_used() {
-    let made =
-        Command::new("openssl").args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]).output();
+    let made = Command::new("openssl")
+        .args([
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+        ])
+        .output();
     let Some(made) = made.ok().filter(|made| made.status.success()) else {
         println!("SKIP: openssl is not installed");
         return;
@@ -126,17 +172,41 @@ async fn replaced_service_account_key_is_used() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let file = dir.path().join("key.json");
     write_key(&file, &private_key, "old");
-    let url = serve(move |request| match signed_with(request.headers.get("authorization"), "renewed") {
-        true => Answer::json(200, &json!({ "name": "key", "size": "5", "generation": "1" })),
-        false => refusal(401, "authError"),
-    });
-    let endpoint = EndpointSettings { credentials_file: Some(file.clone()), ..gcs(&url.await) };
+    let url =
+        serve(
+            move |request| match signed_with(request.headers.get("authorization"), "renewed") {
+                true => Answer::json(
+                    200,
+                    &json!({ "name": "key", "size": "5", "generation": "1" }),
+                ),
+                false => refusal(401, "authError"),
+            },
+        );
+    let endpoint = EndpointSettings {
+        credentials_file: Some(file.clone()),
+        ..gcs(&url.await)
+    };
     let storage = open(endpoint, "gs://bucket/key").await;
-    let before = storage.stat("key").await.expect_err("the old key is refused");
+    let before = storage
+        .stat("key")
+        .await
+        .expect_err("the old key is refused");
     assert_eq!(before.reason(), "storage_denied");
     write_key(&file, &private_key, "renewed");
     // Whichever comes first, the examination of the file or the refusal: no more than one request is lost.
     let first = storage.stat("key").await;
-    assert!(first.as_ref().map_or_else(|error| error.class().retryable(), |_| true), "{first:?}");
-    assert_eq!(storage.stat("key").await.expect("the new key is used").bytes, 5);
+    assert!(
+        first
+            .as_ref()
+            .map_or_else(|error| error.class().retryable(), |_| true),
+        "{first:?}"
+    );
+    assert_eq!(
+        storage
+            .stat("key")
+            .await
+            .expect("the new key is used")
+            .bytes,
+        5
+    );
 }

@@ -7,11 +7,17 @@ use std::collections::BTreeSet;
 
 impl Leases {
     /// Executions to call back now: those of `jobs`, which are being cancelled, and `obsolete`, whose units have ended.
-    pub fn call_back(&mut self, jobs: &[JobNo], obsolete: &[(UnitId, u32)], now: Timestamp) -> Vec<(UnitId, u32)> {
+    pub fn call_back(
+        &mut self,
+        jobs: &[JobNo],
+        obsolete: &[(UnitId, u32)],
+        now: Timestamp,
+    ) -> Vec<(UnitId, u32)> {
         let mut due = BTreeSet::new();
         for (unit, epoch) in obsolete {
             let mut lists = [&mut self.out, &mut self.older].into_iter();
-            let out = lists.find_map(|list| list.get_mut(unit).filter(|out| out.lease.epoch == *epoch));
+            let out =
+                lists.find_map(|list| list.get_mut(unit).filter(|out| out.lease.epoch == *epoch));
             if out.is_none_or(|out| note(out, now)) {
                 due.insert((*unit, *epoch));
             }

@@ -20,8 +20,20 @@ impl Leases {
         let kinds = Kind::ALL.into_iter().map(|kind| {
             let slots = self.slots(kind);
             let light = matches!(kind, Kind::Noop | Kind::Sync);
-            let floor = if light { slots.saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX) } else { 0 };
-            (kind, KindLoad { slots, out: self.out(kind), floor, workers: self.workers.taking(kind) })
+            let floor = if light {
+                slots.saturating_mul(LIGHT_DEPTH).min(LIGHT_MAX)
+            } else {
+                0
+            };
+            (
+                kind,
+                KindLoad {
+                    slots,
+                    out: self.out(kind),
+                    floor,
+                    workers: self.workers.taking(kind),
+                },
+            )
         });
         Load {
             kinds: kinds.collect(),
@@ -36,7 +48,10 @@ impl Leases {
 
     /// The load without these executions: they are being settled in the transaction of the turn.
     pub fn load_without(&mut self, ended: &[Outcome], now: Timestamp) -> Load {
-        for outcome in ended.iter().filter(|outcome| outcome.result == UnitResult::Returned) {
+        for outcome in ended
+            .iter()
+            .filter(|outcome| outcome.result == UnitResult::Returned)
+        {
             // A worker that returns units takes no more of them.
             self.workers.drains(&outcome.worker);
         }
@@ -45,11 +60,20 @@ impl Leases {
         for outcome in ended {
             let lists = [&self.out, &self.older];
             let mut found = lists.into_iter().filter_map(|list| list.get(&outcome.unit));
-            let Some(out) = found.find(|out| out.lease.epoch == outcome.epoch) else { continue };
-            load.kinds.entry(out.kind).and_modify(|kind| less(&mut kind.out));
-            load.steps.entry((outcome.unit.job, outcome.unit.step)).and_modify(less);
+            let Some(out) = found.find(|out| out.lease.epoch == outcome.epoch) else {
+                continue;
+            };
+            load.kinds
+                .entry(out.kind)
+                .and_modify(|kind| less(&mut kind.out));
+            load.steps
+                .entry((outcome.unit.job, outcome.unit.step))
+                .and_modify(less);
             for at in &out.endpoints {
-                load.busy.get_mut(usize::from(*at)).into_iter().for_each(less);
+                load.busy
+                    .get_mut(usize::from(*at))
+                    .into_iter()
+                    .for_each(less);
             }
         }
         load
@@ -62,9 +86,17 @@ impl Leases {
         }
         self.long_at = now;
         let long = self.out.iter().filter_map(|(unit, out)| {
-            let since = out.running_since.filter(|since| now.since(*since) >= LONG_MIN)?;
+            let since = out
+                .running_since
+                .filter(|since| now.since(*since) >= LONG_MIN)?;
             let single = !self.older.contains_key(unit) && unit.step != StepNo::SCAN;
-            single.then_some(Running { unit: *unit, epoch: out.lease.epoch, kind: out.kind, size: out.size, since })
+            single.then_some(Running {
+                unit: *unit,
+                epoch: out.lease.epoch,
+                kind: out.kind,
+                size: out.size,
+                since,
+            })
         });
         let mut long: Vec<Running> = long.collect();
         long.sort_unstable_by_key(|running| (running.since, running.unit));

@@ -3,12 +3,28 @@ use crate::queue::Lost;
 use protocol::wire::unit::{NoopTask, TaskSpec};
 
 fn published(part: i64) -> Unit {
-    let task = TaskSpec::Noop(NoopTask { duration_min_us: 0, duration_max_us: 0, fail: 0.0 });
-    Unit { id: unit(part), epoch: 1, attempt: 0, kind: Kind::Qc, task: Arc::new(task), assets: vec![], deadline: None }
+    let task = TaskSpec::Noop(NoopTask {
+        duration_min_us: 0,
+        duration_max_us: 0,
+        fail: 0.0,
+    });
+    Unit {
+        id: unit(part),
+        epoch: 1,
+        attempt: 0,
+        kind: Kind::Qc,
+        task: Arc::new(task),
+        assets: vec![],
+        deadline: None,
+    }
 }
 
 fn unit(part: i64) -> UnitId {
-    UnitId { job: JobNo(1), step: StepNo(0), part }
+    UnitId {
+        job: JobNo(1),
+        step: StepNo(0),
+        part,
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -34,7 +50,10 @@ fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
         leases.heard(&beat(held), at(second));
         let lapsed = leases.lapsed(&LeaseLimits::default(), at(second));
         if !lapsed.is_empty() {
-            return lapsed.into_iter().map(|lapsed| (lapsed.unit, lapsed.epoch)).collect();
+            return lapsed
+                .into_iter()
+                .map(|lapsed| (lapsed.unit, lapsed.epoch))
+                .collect();
         }
     }
     Vec::new()
@@ -69,7 +88,10 @@ fn every_unit_is_looked_for_in_turn() {
 /// Case 11: how long a unit runs says nothing; only silence does.
 #[test]
 fn unit_that_runs_twenty_times_the_limit_of_silence_is_kept_and_lapses_with_its_worker() {
-    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
+    let limits = LeaseLimits {
+        silence_max: Duration::from_secs(5),
+        unclaimed_max: Duration::from_secs(9),
+    };
     let (mut leases, mut looked) = (Leases::default(), 0);
     leases.adopt(&[published(1)], at(0));
     for second in 0..=100 {
@@ -77,13 +99,20 @@ fn unit_that_runs_twenty_times_the_limit_of_silence_is_kept_and_lapses_with_its_
             leases.heard(&beat(&[unit(1)]), at(second));
         }
         assert_eq!(leases.lapsed(&limits, at(second)), [], "at {second} s");
-        assert_eq!(leases.unclaimed(at(second), 9), [], "it is held: nothing looks for it");
+        assert_eq!(
+            leases.unclaimed(at(second), 9),
+            [],
+            "it is held: nothing looks for it"
+        );
         looked += 1;
     }
     assert_eq!(looked, 101);
     assert_eq!(leases.lapsed(&limits, at(99 + 5)), []);
     let lapsed = leases.lapsed(&limits, at(99 + 6));
-    assert!(matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{lapsed:?}");
+    assert!(
+        matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"),
+        "{lapsed:?}"
+    );
 }
 
 #[test]
@@ -102,7 +131,10 @@ fn end_reported_by_another_worker_than_the_holder_is_told() {
     assert!(unheard.ends(&end("thief", 1), at(3)), "no holder is known");
     leases.heard(&beat(&[unit(1)]), at(3));
     assert!(!leases.ends(&end("thief", 1), at(3)) && leases.ends(&end("w", 1), at(3)));
-    assert!(leases.ends(&end("thief", 2), at(3)), "the epoch speaks for itself");
+    assert!(
+        leases.ends(&end("thief", 2), at(3)),
+        "the epoch speaks for itself"
+    );
 }
 
 #[test]
@@ -117,18 +149,34 @@ fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it
 
 #[test]
 fn unit_that_a_living_worker_no_longer_shows_vanishes() {
-    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(9) };
+    let limits = LeaseLimits {
+        silence_max: Duration::from_secs(5),
+        unclaimed_max: Duration::from_secs(9),
+    };
     let lapsed = |last: Option<Heartbeat>| {
         let mut leases = Leases::default();
         leases.adopt(&[published(1)], at(0));
         leases.heard(&beat(&[unit(1)]), at(1));
         last.iter().for_each(|beat| leases.heard(beat, at(6)));
         let lapsed = leases.lapsed(&limits, at(7));
-        let [one] = &lapsed[..] else { panic!("{lapsed:?}") };
+        let [one] = &lapsed[..] else {
+            panic!("{lapsed:?}")
+        };
         (one.vanished, one.with.is_some())
     };
-    assert_eq!(lapsed(Some(beat(&[]))), (true, false), "its report never arrived");
-    assert_eq!(lapsed(Some(Heartbeat { draining: true, ..beat(&[]) })), (false, false), "it is handed back");
+    assert_eq!(
+        lapsed(Some(beat(&[]))),
+        (true, false),
+        "its report never arrived"
+    );
+    assert_eq!(
+        lapsed(Some(Heartbeat {
+            draining: true,
+            ..beat(&[])
+        })),
+        (false, false),
+        "it is handed back"
+    );
     assert_eq!(lapsed(None), (false, true), "the worker is lost");
 }
 
@@ -140,12 +188,24 @@ fn execution_of_a_cancelled_job_is_called_back_once_and_again_while_it_is_shown(
     assert_eq!(leases.call_back(&jobs, &[], at(1)), both);
     for second in 2..=6 {
         leases.heard(&beat(&[unit(1)]), at(second));
-        assert_eq!(leases.call_back(&jobs, &both, at(second)), [], "at {second} s");
+        assert_eq!(
+            leases.call_back(&jobs, &both, at(second)),
+            [],
+            "at {second} s"
+        );
     }
     leases.heard(&beat(&[unit(1)]), at(7));
-    assert_eq!(leases.call_back(&jobs, &[], at(7)), [(unit(1), 1)], "its worker has not heard it");
+    assert_eq!(
+        leases.call_back(&jobs, &[], at(7)),
+        [(unit(1), 1)],
+        "its worker has not heard it"
+    );
     assert_eq!(leases.call_back(&jobs, &[], at(8)), []);
-    assert_eq!(leases.call_back(&jobs, &[(unit(9), 4)], at(8)), [(unit(9), 4)], "what is out no more is named once");
+    assert_eq!(
+        leases.call_back(&jobs, &[(unit(9), 4)], at(8)),
+        [(unit(9), 4)],
+        "what is out no more is named once"
+    );
 }
 
 /// Case 5: a unit that no heartbeat shows ends, and its entry is removed with the report, before the report has been read.
@@ -156,29 +216,65 @@ fn entry_that_is_gone_proves_nothing_before_the_reports_have_been_read() {
         let mut leases = Leases::default();
         leases.adopt(&[published(1)], at(0));
         leases.read_up_to(at(9), true);
-        let lost = Lost { unit: unit(1), epoch: 1, holder: None, vanished: true };
+        let lost = Lost {
+            unit: unit(1),
+            epoch: 1,
+            holder: None,
+            vanished: true,
+        };
         assert_eq!(leases.not_found(vec![lost], &limits, at(10)), []);
-        assert_eq!(leases.missing(), [], "the last reading began before the transport was asked");
-        report.iter().for_each(|end| assert!(leases.ends(end, at(11))));
+        assert_eq!(
+            leases.missing(),
+            [],
+            "the last reading began before the transport was asked"
+        );
+        report
+            .iter()
+            .for_each(|end| assert!(leases.ends(end, at(11))));
         leases.read_up_to(at(11), whole);
-        leases.missing().into_iter().map(|lapsed| (lapsed.unit, lapsed.vanished)).collect::<Vec<_>>()
+        leases
+            .missing()
+            .into_iter()
+            .map(|lapsed| (lapsed.unit, lapsed.vanished))
+            .collect::<Vec<_>>()
     };
     let worker = WorkerId("w".into());
-    let end = Outcome { unit: unit(1), epoch: 1, worker, result: UnitResult::Returned, duration_us: 0 };
-    assert_eq!(gone(None, true), [(unit(1), true)], "nothing has been reported of it");
+    let end = Outcome {
+        unit: unit(1),
+        epoch: 1,
+        worker,
+        result: UnitResult::Returned,
+        duration_us: 0,
+    };
+    assert_eq!(
+        gone(None, true),
+        [(unit(1), true)],
+        "nothing has been reported of it"
+    );
     assert_eq!(gone(Some(end), true), [], "its end was waiting to be read");
     assert_eq!(gone(None, false), [], "more reports wait");
 }
 
 #[test]
 fn unit_that_a_silent_worker_took_unseen_is_lost_with_it_at_once() {
-    let limits = LeaseLimits { silence_max: Duration::from_secs(5), unclaimed_max: Duration::from_secs(60) };
+    let limits = LeaseLimits {
+        silence_max: Duration::from_secs(5),
+        unclaimed_max: Duration::from_secs(60),
+    };
     let mut leases = Leases::default();
     leases.adopt(&[published(1)], at(0));
     leases.heard(&beat(&[]), at(1));
-    let lost = Lost { unit: unit(1), epoch: 1, holder: Some(WorkerId("w".into())), vanished: false };
+    let lost = Lost {
+        unit: unit(1),
+        epoch: 1,
+        holder: Some(WorkerId("w".into())),
+        vanished: false,
+    };
     let gone = leases.not_found(vec![lost], &limits, at(9));
-    assert!(matches!(&gone[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"), "{gone:?}");
+    assert!(
+        matches!(&gone[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"),
+        "{gone:?}"
+    );
     leases.read_up_to(at(10), true);
     assert_eq!(leases.missing(), [], "once");
 }

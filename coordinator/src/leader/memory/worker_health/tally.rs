@@ -129,7 +129,10 @@ impl Tally {
             return false;
         }
         self.looked();
-        let refutes = self.units.get(&unit).is_some_and(|of| !of.made_up && !of.failed_in.contains_key(worker));
+        let refutes = self
+            .units
+            .get(&unit)
+            .is_some_and(|of| !of.made_up && !of.failed_in.contains_key(worker));
         if refutes {
             self.change(unit, |of| of.made_up = true);
         }
@@ -145,18 +148,39 @@ impl Tally {
     }
 
     /// Notes a failure.
-    pub(super) fn failed(&mut self, worker: &WorkerId, unit: UnitId, epoch: u32, full: bool, now: Timestamp) {
+    pub(super) fn failed(
+        &mut self,
+        worker: &WorkerId,
+        unit: UnitId,
+        epoch: u32,
+        full: bool,
+        now: Timestamp,
+    ) {
         self.serial += 1;
         let serial = self.serial;
         let recent = self.recent(worker);
         recent.outcomes += 1;
-        recent.slips.push_back(Slip { unit, serial, successes: 0 });
+        recent.slips.push_back(Slip {
+            unit,
+            serial,
+            successes: 0,
+        });
         if let Entry::Vacant(free) = self.units.entry(unit) {
-            free.insert(Unit { since: serial, ..Unit::default() });
+            free.insert(Unit {
+                since: serial,
+                ..Unit::default()
+            });
             self.order.push_back((now, unit, serial));
         }
         self.change(unit, |of| {
-            of.failed_in.insert(worker.clone(), Failed { serial, epoch, full });
+            of.failed_in.insert(
+                worker.clone(),
+                Failed {
+                    serial,
+                    epoch,
+                    full,
+                },
+            );
         });
         self.trim(worker);
         self.forget_old(now);
@@ -177,7 +201,9 @@ impl Tally {
 
     /// Forgets a worker, with what failed in it.
     pub(super) fn forget(&mut self, worker: &WorkerId) {
-        let Some(recent) = self.workers.get_mut(worker) else { return };
+        let Some(recent) = self.workers.get_mut(worker) else {
+            return;
+        };
         for slip in std::mem::take(&mut recent.slips) {
             self.drop_failure(worker, &slip);
         }
@@ -186,41 +212,63 @@ impl Tally {
 
     /// Forgets the workers that are not among those.
     pub(super) fn keep(&mut self, is_known: impl Fn(&WorkerId) -> bool) {
-        let gone: Vec<WorkerId> = self.workers.keys().filter(|worker| !is_known(worker)).cloned().collect();
+        let gone: Vec<WorkerId> = self
+            .workers
+            .keys()
+            .filter(|worker| !is_known(worker))
+            .cloned()
+            .collect();
         gone.iter().for_each(|worker| self.forget(worker));
     }
 
     /// The sums of a worker, but for the units that failed in it alone.
     pub(super) fn facts(&self, worker: &WorkerId) -> WorkerFacts {
         self.looked();
-        self.workers.get(worker).map(|recent| recent.facts).unwrap_or_default()
+        self.workers
+            .get(worker)
+            .map(|recent| recent.facts)
+            .unwrap_or_default()
     }
 
     /// Units that failed in a worker and in no other, of steps in which the others do well.
     pub(super) fn alone(&self, worker: &WorkerId, limits: &QuarantineLimits) -> u32 {
-        let Some(recent) = self.workers.get(worker) else { return 0 };
+        let Some(recent) = self.workers.get(worker) else {
+            return 0;
+        };
         let others_do_well = |step: &StepOfJob, own: u32| {
             self.looked();
             let sum = self.steps.get(step).copied().unwrap_or_default();
             does_well(sum.succeeded, sum.failed.saturating_sub(own), limits)
         };
-        let counted = recent.alone.iter().filter(|(step, own)| others_do_well(step, **own));
+        let counted = recent
+            .alone
+            .iter()
+            .filter(|(step, own)| others_do_well(step, **own));
         counted.fold(0, |sum, (_, own)| sum.saturating_add(*own))
     }
 
     /// Whether another worker had no disk space for a unit for which this one had none either.
     pub(super) fn shares_full(&self, worker: &WorkerId) -> bool {
-        self.workers.get(worker).is_some_and(|recent| recent.shared > 0)
+        self.workers
+            .get(worker)
+            .is_some_and(|recent| recent.shared > 0)
     }
 
     /// Workers of which that is so.
     pub(super) fn sharing_full(&self) -> impl Iterator<Item = &WorkerId> {
-        self.workers.iter().filter(|(_, recent)| recent.shared > 0).map(|(worker, _)| worker)
+        self.workers
+            .iter()
+            .filter(|(_, recent)| recent.shared > 0)
+            .map(|(worker, _)| worker)
     }
 
     /// Executions that failed in a worker, the last of each unit.
     pub(super) fn failures(&self, worker: &WorkerId) -> Vec<(UnitId, u32)> {
-        let slips = self.workers.get(worker).into_iter().flat_map(|recent| &recent.slips);
+        let slips = self
+            .workers
+            .get(worker)
+            .into_iter()
+            .flat_map(|recent| &recent.slips);
         let mut failed: Vec<(UnitId, u32)> = slips
             .filter_map(|slip| {
                 self.looked();
@@ -239,7 +287,11 @@ impl Tally {
 
     /// Drops what no longer fits into the window of a worker.
     fn trim(&mut self, worker: &WorkerId) {
-        while let Some(recent) = self.workers.get_mut(worker).filter(|recent| recent.outcomes > self.bounds.window) {
+        while let Some(recent) = self
+            .workers
+            .get_mut(worker)
+            .filter(|recent| recent.outcomes > self.bounds.window)
+        {
             recent.outcomes -= 1;
             if recent.before > 0 {
                 recent.before -= 1;
@@ -253,7 +305,10 @@ impl Tally {
 
     /// Drops a failure, unless the unit has failed in the same worker again since.
     fn drop_failure(&mut self, worker: &WorkerId, slip: &Slip) {
-        let of = self.units.get(&slip.unit).and_then(|unit| unit.failed_in.get(worker));
+        let of = self
+            .units
+            .get(&slip.unit)
+            .and_then(|unit| unit.failed_in.get(worker));
         if of.is_some_and(|failed| failed.serial == slip.serial) {
             self.change(slip.unit, |unit| {
                 unit.failed_in.remove(worker);
@@ -264,11 +319,15 @@ impl Tally {
     /// Changes a unit, and the sums of the few workers it failed in.
     fn change(&mut self, id: UnitId, change: impl FnOnce(&mut Unit)) {
         self.looked();
-        let Some(unit) = self.units.get_mut(&id) else { return };
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
         let step = step_of(id);
         let in_step = self.steps.entry(step).or_default();
         in_step.failed = in_step.failed.saturating_sub(executions(unit));
-        count(&mut self.workers, step, unit, |sum, n| sum.saturating_sub(n));
+        count(&mut self.workers, step, unit, |sum, n| {
+            sum.saturating_sub(n)
+        });
         change(unit);
         count(&mut self.workers, step, unit, u32::saturating_add);
         in_step.failed = in_step.failed.saturating_add(executions(unit));
@@ -285,11 +344,18 @@ fn executions(unit: &Unit) -> u32 {
     u32::try_from(unit.failed_in.len()).unwrap_or(u32::MAX)
 }
 
-fn count(workers: &mut BTreeMap<WorkerId, Recent>, of: StepOfJob, unit: &Unit, step: fn(u32, u32) -> u32) {
+fn count(
+    workers: &mut BTreeMap<WorkerId, Recent>,
+    of: StepOfJob,
+    unit: &Unit,
+    step: fn(u32, u32) -> u32,
+) {
     let shared = unit.failed_in.values().filter(|failed| failed.full).count() > 1;
     let alone = unit.failed_in.len() == 1;
     for (worker, failed) in &unit.failed_in {
-        let Some(recent) = workers.get_mut(worker) else { continue };
+        let Some(recent) = workers.get_mut(worker) else {
+            continue;
+        };
         if alone {
             let units = recent.alone.entry(of).or_default();
             *units = step(*units, 1);
@@ -311,10 +377,18 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    const BOUNDS: Bounds = Bounds { window: 6, units: 5, kept: Duration::from_micros(40) };
+    const BOUNDS: Bounds = Bounds {
+        window: 6,
+        units: 5,
+        kept: Duration::from_micros(40),
+    };
 
     fn unit(part: i64) -> UnitId {
-        UnitId { job: JobNo(1), step: StepNo(0), part }
+        UnitId {
+            job: JobNo(1),
+            step: StepNo(0),
+            part,
+        }
     }
 
     fn worker(no: u8) -> WorkerId {
@@ -354,12 +428,17 @@ mod tests {
                     self.outcomes.entry(worker).or_default().push(None);
                     self.tidy();
                     let of = |failed: &&(u8, i64, usize, bool)| failed.1 == unit;
-                    if self.failed.iter().any(|f| of(&f)) && !self.failed.iter().filter(of).any(|f| f.0 == worker) {
+                    if self.failed.iter().any(|f| of(&f))
+                        && !self.failed.iter().filter(of).any(|f| f.0 == worker)
+                    {
                         self.made_up.insert(unit);
                     }
                 }
                 Event::Failed(worker, unit, full) => {
-                    self.outcomes.entry(worker).or_default().push(Some((unit, no)));
+                    self.outcomes
+                        .entry(worker)
+                        .or_default()
+                        .push(Some((unit, no)));
                     if !self.failed.iter().any(|f| f.1 == unit) {
                         self.order.push((no, unit));
                         self.made_up.remove(&unit);
@@ -383,7 +462,8 @@ mod tests {
                 }
             }
             let failed = &self.failed;
-            self.made_up.retain(|unit| failed.iter().any(|f| f.1 == *unit));
+            self.made_up
+                .retain(|unit| failed.iter().any(|f| f.1 == *unit));
         }
 
         /// A failure that left its worker's window is no longer remembered.
@@ -393,13 +473,24 @@ mod tests {
                 outcomes.drain(..extra);
             }
             let outcomes = &self.outcomes;
-            self.failed.retain(|f| outcomes.get(&f.0).is_some_and(|all| all.contains(&Some((f.1, f.2)))));
+            self.failed.retain(|f| {
+                outcomes
+                    .get(&f.0)
+                    .is_some_and(|all| all.contains(&Some((f.1, f.2))))
+            });
         }
 
         fn facts(&self, worker: u8) -> (WorkerFacts, bool) {
             let own = || self.failed.iter().filter(|f| f.0 == worker);
-            let shared = own().filter(|f| f.3).any(|f| self.failed.iter().any(|g| g.0 != worker && g.1 == f.1 && g.3));
-            let succeeded = self.outcomes.get(&worker).map_or(0, |all| all.iter().filter(|o| o.is_none()).count());
+            let shared = own().filter(|f| f.3).any(|f| {
+                self.failed
+                    .iter()
+                    .any(|g| g.0 != worker && g.1 == f.1 && g.3)
+            });
+            let succeeded = self
+                .outcomes
+                .get(&worker)
+                .map_or(0, |all| all.iter().filter(|o| o.is_none()).count());
             let facts = WorkerFacts {
                 failed: own().count() as u32,
                 alone: 0,
@@ -460,7 +551,10 @@ mod tests {
             tally.failed(&worker(no), unit(1), 1, false, Timestamp(0));
         }
         tally.keep(|of| *of == worker(7));
-        assert_eq!((tally.workers.len(), tally.units[&unit(1)].failed_in.len()), (1, 1));
+        assert_eq!(
+            (tally.workers.len(), tally.units[&unit(1)].failed_in.len()),
+            (1, 1)
+        );
         tally.keep(|_| false);
         assert!(tally.workers.is_empty() && tally.units.is_empty() && tally.steps.is_empty());
     }
@@ -468,7 +562,10 @@ mod tests {
     #[test]
     fn steps_without_failures_are_forgotten_above_the_bound() {
         let mut tally = Tally::new(BOUNDS);
-        let of_step = |step| UnitId { step: StepNo(step), ..unit(1) };
+        let of_step = |step| UnitId {
+            step: StepNo(step),
+            ..unit(1)
+        };
         tally.failed(&worker(1), of_step(0), 1, false, Timestamp(0));
         for step in 0..5_000 {
             tally.succeeded(&worker(2), of_step(step));

@@ -4,11 +4,21 @@ use proptest::prelude::*;
 const FAR: Timestamp = Timestamp(1 << 50);
 
 fn claimant(tenant: usize, wanted: u32) -> Claimant {
-    Claimant { class: Priority::Normal, tenant, latest_start: FAR, wanted, ..Claimant::default() }
+    Claimant {
+        class: Priority::Normal,
+        tenant,
+        latest_start: FAR,
+        wanted,
+        ..Claimant::default()
+    }
 }
 
 fn pool(room: u32) -> Pool {
-    Pool { room, window: room, slots: room / 2 }
+    Pool {
+        room,
+        window: room,
+        slots: room / 2,
+    }
 }
 
 fn units(out: &HandOut, claimants: usize) -> Vec<u32> {
@@ -26,28 +36,74 @@ fn the_least_slack_goes_first() {
     let short = latest_start(Some(at(5_400)), at(0), Duration::from_secs(60));
     assert!(long < short);
     let claimants = [
-        Claimant { latest_start: short, ..claimant(0, 9) },
-        Claimant { latest_start: long, ..claimant(0, 4) },
-        Claimant { latest_start: latest_start(None, at(0), Duration::ZERO), ..claimant(0, 9) },
+        Claimant {
+            latest_start: short,
+            ..claimant(0, 9)
+        },
+        Claimant {
+            latest_start: long,
+            ..claimant(0, 4)
+        },
+        Claimant {
+            latest_start: latest_start(None, at(0), Duration::ZERO),
+            ..claimant(0, 9)
+        },
     ];
-    let out = hand_out(pool(6), &claimants, &[Usage::default()], &mut Credits::default());
-    assert_eq!(out.grants, [Grant { claimant: 1, units: 4 }, Grant { claimant: 0, units: 2 }]);
-    assert_eq!(out.withheld, [Some(WaitReason::NoSlot), None, Some(WaitReason::NoSlot)]);
+    let out = hand_out(
+        pool(6),
+        &claimants,
+        &[Usage::default()],
+        &mut Credits::default(),
+    );
+    assert_eq!(
+        out.grants,
+        [
+            Grant {
+                claimant: 1,
+                units: 4
+            },
+            Grant {
+                claimant: 0,
+                units: 2
+            }
+        ]
+    );
+    assert_eq!(
+        out.withheld,
+        [Some(WaitReason::NoSlot), None, Some(WaitReason::NoSlot)]
+    );
 }
 
 #[test]
 fn lower_classes_get_their_reserved_share_and_no_more() {
-    let class = |class| Claimant { class, ..claimant(0, 1_000_000) };
-    let claimants = [class(Priority::Bulk), class(Priority::Normal), class(Priority::Urgent)];
+    let class = |class| Claimant {
+        class,
+        ..claimant(0, 1_000_000)
+    };
+    let claimants = [
+        class(Priority::Bulk),
+        class(Priority::Normal),
+        class(Priority::Urgent),
+    ];
     let mut credits = Credits::default();
     let mut got = [0; 3];
     // Even a window of one unit keeps the shares over time.
     for _ in 0..1_000 {
         let out = hand_out(pool(1), &claimants, &[Usage::default()], &mut credits);
-        got.iter_mut().zip(units(&out, 3)).for_each(|(sum, n)| *sum += n);
+        got.iter_mut()
+            .zip(units(&out, 3))
+            .for_each(|(sum, n)| *sum += n);
     }
-    assert!((95..=100).contains(&got[0]) && (195..=200).contains(&got[1]), "{got:?}");
-    let out = hand_out(pool(100), &claimants[..2], &[Usage::default()], &mut Credits::default());
+    assert!(
+        (95..=100).contains(&got[0]) && (195..=200).contains(&got[1]),
+        "{got:?}"
+    );
+    let out = hand_out(
+        pool(100),
+        &claimants[..2],
+        &[Usage::default()],
+        &mut Credits::default(),
+    );
     assert_eq!(units(&out, 2), [10, 90]);
     assert_eq!(out.withheld[0], Some(WaitReason::ClassShare));
 }
@@ -55,22 +111,48 @@ fn lower_classes_get_their_reserved_share_and_no_more() {
 /// Case 65: a tenant with a million ready units does not delay others.
 #[test]
 fn a_million_ready_units_leave_room_for_others() {
-    let mut claimants = vec![Claimant { latest_start: Timestamp(0), ..claimant(0, 1_000_000) }];
+    let mut claimants = vec![Claimant {
+        latest_start: Timestamp(0),
+        ..claimant(0, 1_000_000)
+    }];
     claimants.extend((1..10).map(|tenant| claimant(tenant, 3)));
     let usage = vec![Usage::default(); 10];
     let out = hand_out(pool(100), &claimants, &usage, &mut Credits::default());
     assert_eq!(units(&out, 10), [73, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
     assert_eq!(out.withheld[0], Some(WaitReason::TenantShare));
     // It holds the whole window already: what becomes free goes to the others first.
-    let usage: Vec<Usage> = (0..10).map(|n| Usage { out: if n == 0 { 100 } else { 0 }, busy_us: 0 }).collect();
-    let out = hand_out(Pool { room: 9, window: 100, slots: 50 }, &claimants, &usage, &mut Credits::default());
+    let usage: Vec<Usage> = (0..10)
+        .map(|n| Usage {
+            out: if n == 0 { 100 } else { 0 },
+            busy_us: 0,
+        })
+        .collect();
+    let out = hand_out(
+        Pool {
+            room: 9,
+            window: 100,
+            slots: 50,
+        },
+        &claimants,
+        &usage,
+        &mut Credits::default(),
+    );
     assert_eq!(units(&out, 10)[..4], [0, 3, 3, 3]);
 }
 
 #[test]
 fn processing_time_counts_like_units_in_flight() {
     let claimants = [claimant(0, 50), claimant(1, 50)];
-    let usage = [Usage { out: 0, busy_us: 900_000_000 }, Usage { out: 0, busy_us: 100_000_000 }];
+    let usage = [
+        Usage {
+            out: 0,
+            busy_us: 900_000_000,
+        },
+        Usage {
+            out: 0,
+            busy_us: 100_000_000,
+        },
+    ];
     let out = hand_out(pool(40), &claimants, &usage, &mut Credits::default());
     assert_eq!(units(&out, 2), [0, 40]);
     assert_eq!(out.withheld[0], Some(WaitReason::TenantShare));
@@ -81,20 +163,51 @@ fn processing_time_counts_like_units_in_flight() {
 
 #[test]
 fn light_work_finds_a_slot_that_no_heavy_unit_holds() {
-    let heavy = |out| Claimant { heavy: true, latest_start: Timestamp(0), out, ..claimant(0, 100) };
-    let pool = |room| Pool { room, window: 9, slots: 8 };
-    let out = hand_out(pool(9), &[heavy(0)], &[Usage::default()], &mut Credits::default());
+    let heavy = |out| Claimant {
+        heavy: true,
+        latest_start: Timestamp(0),
+        out,
+        ..claimant(0, 100)
+    };
+    let pool = |room| Pool {
+        room,
+        window: 9,
+        slots: 8,
+    };
+    let out = hand_out(
+        pool(9),
+        &[heavy(0)],
+        &[Usage::default()],
+        &mut Credits::default(),
+    );
     assert_eq!(units(&out, 1), [7], "one of eight slots is kept");
-    let out = hand_out(pool(2), &[heavy(7), claimant(0, 5)], &[Usage::default()], &mut Credits::default());
+    let out = hand_out(
+        pool(2),
+        &[heavy(7), claimant(0, 5)],
+        &[Usage::default()],
+        &mut Credits::default(),
+    );
     assert_eq!(units(&out, 2), [0, 2]);
-    let out = hand_out(pool(9), &[heavy(0), claimant(0, 2)], &[Usage::default()], &mut Credits::default());
+    let out = hand_out(
+        pool(9),
+        &[heavy(0), claimant(0, 2)],
+        &[Usage::default()],
+        &mut Credits::default(),
+    );
     assert_eq!(units(&out, 2), [6, 2], "one of four while light work waits");
     assert_eq!(out.withheld[0], Some(WaitReason::ClassShare));
 }
 
 fn any_claimant() -> impl Strategy<Value = Claimant> {
-    (0usize..3, 0usize..5, 0i64..1_000, 0u32..50, 0u32..9, any::<bool>()).prop_map(
-        |(class, tenant, start, wanted, out, heavy)| Claimant {
+    (
+        0usize..3,
+        0usize..5,
+        0i64..1_000,
+        0u32..50,
+        0u32..9,
+        any::<bool>(),
+    )
+        .prop_map(|(class, tenant, start, wanted, out, heavy)| Claimant {
             class: [Priority::Urgent, Priority::Normal, Priority::Bulk][class],
             tenant,
             latest_start: Timestamp(start),
@@ -102,8 +215,7 @@ fn any_claimant() -> impl Strategy<Value = Claimant> {
             wanted,
             out,
             heavy,
-        },
-    )
+        })
 }
 
 proptest! {

@@ -25,14 +25,25 @@ pub(super) fn compare(
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
         return Err(conflict(&target, "is not a regular file").into());
     }
-    let (size, theirs) = (source.state.bytes, u64::try_from(found.st_size).unwrap_or(0));
-    let file = directory.open_file(plan.name.as_ref()).map_err(|e| error_map::destination(&target, "read", e))?;
+    let (size, theirs) = (
+        source.state.bytes,
+        u64::try_from(found.st_size).unwrap_or(0),
+    );
+    let file = directory
+        .open_file(plan.name.as_ref())
+        .map_err(|e| error_map::destination(&target, "read", e))?;
     if theirs != size {
         return Err(conflict(&target, &format!("has {theirs} bytes, the source {size}")).into());
     }
-    let algorithms = if plan.algorithms.is_empty() { &[HashAlgorithm::Xxh128] } else { plan.algorithms.as_slice() };
+    let algorithms = if plan.algorithms.is_empty() {
+        &[HashAlgorithm::Xxh128]
+    } else {
+        plan.algorithms.as_slice()
+    };
     let digests = hash_open_file(&file, algorithms, cancel);
-    let digests = stop(digests, |error| error_map::destination(&target, "read", error_map::errno(error)))?;
+    let digests = stop(digests, |error| {
+        error_map::destination(&target, "read", error_map::errno(error))
+    })?;
     if plan.declared.is_some() && plan.check_declared(&digests).is_ok() {
         return Ok((file, digests));
     }
@@ -40,7 +51,9 @@ pub(super) fn compare(
         Some(known) => known.to_vec(),
         None => {
             let read = hash_open_file(&source.file, algorithms, cancel);
-            let ours = stop(read, |error| error_map::source(&source.path, error_map::errno(error)))?;
+            let ours = stop(read, |error| {
+                error_map::source(&source.path, error_map::errno(error))
+            })?;
             source.check_unchanged()?;
             ours
         }
@@ -51,7 +64,11 @@ pub(super) fn compare(
         (our != digest).then_some((digest, our))
     });
     match differing {
-        Some((theirs, ours)) => Err(conflict(&target, &format!("hashes to {theirs}, the source to {ours}")).into()),
+        Some((theirs, ours)) => Err(conflict(
+            &target,
+            &format!("hashes to {theirs}, the source to {ours}"),
+        )
+        .into()),
         None => Ok((file, digests)),
     }
 }

@@ -45,7 +45,10 @@ impl Large<'_> {
     /// Fills `partial` with the source and proves it; with [`Durability::PowerLoss`] its content is on disk then.
     pub(super) fn copy(&self, partial: &Partial) -> Result<Vec<Digest>, Stop> {
         let file = partial.file();
-        let present = file.metadata().map_err(|e| self.write_failed("look at", error_map::errno(&e)))?.len();
+        let present = file
+            .metadata()
+            .map_err(|e| self.write_failed("look at", error_map::errno(&e)))?
+            .len();
         let digests = match present {
             0 => match self.copy_by_filesystem(file)? {
                 Some(digests) => digests,
@@ -63,7 +66,8 @@ impl Large<'_> {
     /// without any hash at all, lets the kernel copy. `None` when neither applies or works.
     fn copy_by_filesystem(&self, file: &File) -> Result<Option<Vec<Digest>>, Stop> {
         let plan = self.plan;
-        let provable = plan.verify.is_none() || plan.verify == plan.declared.as_ref().map(|digest| digest.algorithm);
+        let provable = plan.verify.is_none()
+            || plan.verify == plan.declared.as_ref().map(|digest| digest.algorithm);
         if !provable {
             return Ok(None);
         }
@@ -109,7 +113,8 @@ impl Large<'_> {
         let mut run = Run::new(self, file);
         let start = run.compare(present)?;
         if present > start {
-            file.set_len(start).map_err(|e| self.write_failed("truncate", error_map::errno(&e)))?;
+            file.set_len(start)
+                .map_err(|e| self.write_failed("truncate", error_map::errno(&e)))?;
         }
         run.stream(start)?;
         let digests = run.source_hashes.finish();
@@ -129,7 +134,10 @@ impl Large<'_> {
     fn source_failed(&self, error: &std::io::Error) -> Stop {
         let failure = error_map::source(&self.source.path, error_map::errno(error));
         let keep_partial = failure.class.retryable();
-        Stop::Failed { failure, keep_partial }
+        Stop::Failed {
+            failure,
+            keep_partial,
+        }
     }
 
     fn write_failed(&self, doing: &str, errno: Errno) -> Stop {
@@ -150,17 +158,23 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(large: &'a Large<'a>, file: &'a File) -> Run<'a> {
         let plan = large.plan;
-        let lanes = |algorithms: &[HashAlgorithm]| algorithms.iter().filter(|a| is_expensive(**a)).count();
+        let lanes =
+            |algorithms: &[HashAlgorithm]| algorithms.iter().filter(|a| is_expensive(**a)).count();
         let verify: Vec<HashAlgorithm> = plan.verify.into_iter().collect();
         // Asking for more readahead is advice; a filesystem that has none loses nothing.
         rustix::fs::fadvise(&large.source.file, 0, None, rustix::fs::Advice::Sequential).ok();
         Run {
             large,
             file,
-            pool: BlockPool::new(POOL_BLOCKS + POOL_BLOCKS_PER_LANE * lanes(&plan.algorithms), BLOCK_BYTES),
+            pool: BlockPool::new(
+                POOL_BLOCKS + POOL_BLOCKS_PER_LANE * lanes(&plan.algorithms),
+                BLOCK_BYTES,
+            ),
             back_pool: BlockPool::new(1 + POOL_BLOCKS_PER_LANE * lanes(&verify), BLOCK_BYTES),
             source_hashes: MultiHasher::new(&plan.algorithms, true),
-            back_hashes: plan.verify.map(|algorithm| MultiHasher::new(&[algorithm], true)),
+            back_hashes: plan
+                .verify
+                .map(|algorithm| MultiHasher::new(&[algorithm], true)),
         }
     }
 
@@ -191,13 +205,16 @@ impl<'a> Run<'a> {
         let written = AtomicU64::new(start);
         let file = self.file;
         std::thread::scope(|scope| {
-            let pusher = (large.durability == Durability::PowerLoss).then(|| scope.spawn(move || push(file, &pushes)));
+            let pusher = (large.durability == Durability::PowerLoss)
+                .then(|| scope.spawn(move || push(file, &pushes)));
             let writer = scope.spawn(|| write(large, file, queue, dirty, &written));
             let read = self.read_and_verify(start, blocks, &written);
             let wrote = joined(writer.join());
             let pushed = pusher.map_or(Ok(()), |pusher| joined(pusher.join()));
             // An error of the writer also stops the reader, so the writer's error is reported.
-            wrote.and(pushed).map_err(|errno| large.write_failed("write", errno))?;
+            wrote
+                .and(pushed)
+                .map_err(|errno| large.write_failed("write", errno))?;
             let (verified, offset) = read?;
             self.verify_up_to(verified, offset)?;
             Ok(())
@@ -244,8 +261,12 @@ impl<'a> Run<'a> {
 
     fn read_source(&self, offset: u64) -> Result<Arc<Block>, Stop> {
         let (source, end) = (self.large.source, self.large.source.state.bytes);
-        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BLOCK_BYTES);
-        let block = self.pool.fill(|bytes| read_at_most(&source.file, &mut bytes[..wanted], offset));
+        let wanted = usize::try_from(end - offset)
+            .unwrap_or(usize::MAX)
+            .min(BLOCK_BYTES);
+        let block = self
+            .pool
+            .fill(|bytes| read_at_most(&source.file, &mut bytes[..wanted], offset));
         let block = block.map_err(|error| self.large.source_failed(&error))?;
         if block.len() < wanted {
             return Err(self.large.source_short(offset + block.len() as u64));
@@ -257,8 +278,13 @@ impl<'a> Run<'a> {
         if self.large.cancel.is_cancelled() {
             return Err(Stop::Cancelled);
         }
-        let block = self.back_pool.fill(|bytes| read_at_most(self.file, bytes, offset));
-        block.map_err(|error| self.large.write_failed("read back", error_map::errno(&error)))
+        let block = self
+            .back_pool
+            .fill(|bytes| read_at_most(self.file, bytes, offset));
+        block.map_err(|error| {
+            self.large
+                .write_failed("read back", error_map::errno(&error))
+        })
     }
 }
 
@@ -272,7 +298,8 @@ fn write(
 ) -> Result<(), Errno> {
     let mut pushed = 0;
     for (offset, block) in queue {
-        file.write_all_at(&block, offset).map_err(|error| error_map::errno(&error))?;
+        file.write_all_at(&block, offset)
+            .map_err(|error| error_map::errno(&error))?;
         let (length, end) = (block.len() as u64, offset + block.len() as u64);
         drop(block);
         written.store(end, Ordering::Release);

@@ -40,19 +40,31 @@ impl Plan {
         let source = local_path(&asset.location)
             .map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
         let invalid = |message: String| Failure::permanent("target_invalid", message);
-        let expanded = template::expand(&task.to, asset).map_err(|error| invalid(error.to_string()))?;
+        let expanded =
+            template::expand(&task.to, asset).map_err(|error| invalid(error.to_string()))?;
         let target = local_path(&expanded).map_err(|error| invalid(error.to_string()))?;
-        let relative =
-            target.strip_prefix(root).map_err(|_| invalid(format!("target {expanded:?} leaves its root")))?;
+        let relative = target
+            .strip_prefix(root)
+            .map_err(|_| invalid(format!("target {expanded:?} leaves its root")))?;
         if expanded.ends_with('/') || relative.starts_with(journal::DIRECTORY) {
-            let message = format!("target {expanded:?} names a directory that is not for assets: change the target");
+            let message = format!(
+                "target {expanded:?} names a directory that is not for assets: change the target"
+            );
             return Err(invalid(message));
         }
         let name = relative.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| invalid(format!("target {expanded:?} has no file name")))?.to_owned();
+        let name = name
+            .ok_or_else(|| invalid(format!("target {expanded:?} has no file name")))?
+            .to_owned();
         let directory = relative.parent().unwrap_or(Path::new("")).to_owned();
-        let requirements = ContentRequirements::of_transfer(task, asset, source.display().to_string())?;
-        Ok(Plan { source, directory, name, requirements })
+        let requirements =
+            ContentRequirements::of_transfer(task, asset, source.display().to_string())?;
+        Ok(Plan {
+            source,
+            directory,
+            name,
+            requirements,
+        })
     }
 }
 

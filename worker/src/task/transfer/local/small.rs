@@ -27,22 +27,32 @@ pub(super) fn copy(
 ) -> Result<(Partial, Vec<Digest>), Stop> {
     let size = usize::try_from(source.state.bytes).unwrap_or(usize::MAX);
     let content = sized(&mut buffers.read, size);
-    let read =
-        read_at_most(&source.file, content, 0).map_err(|e| error_map::source(&source.path, error_map::errno(&e)))?;
+    let read = read_at_most(&source.file, content, 0)
+        .map_err(|e| error_map::source(&source.path, error_map::errno(&e)))?;
     if read < size {
-        return Err(error_map::source_changed(&source.path, &format!("it ended at byte {read} of {size}")).into());
+        return Err(error_map::source_changed(
+            &source.path,
+            &format!("it ended at byte {read} of {size}"),
+        )
+        .into());
     }
-    let digests: Vec<Digest> = plan.algorithms.iter().map(|algorithm| hash_bytes(*algorithm, content)).collect();
+    let digests: Vec<Digest> = plan
+        .algorithms
+        .iter()
+        .map(|algorithm| hash_bytes(*algorithm, content))
+        .collect();
     source.check_unchanged()?;
     plan.check_declared(&digests)?;
     let target = directory.path().join(&plan.name);
-    let partial = Partial::unnamed(directory, &plan.name).map_err(|e| error_map::destination(&target, "create", e))?;
+    let partial = Partial::unnamed(directory, &plan.name)
+        .map_err(|e| error_map::destination(&target, "create", e))?;
     let written = partial.file().write_all_at(content, 0);
     written.map_err(|e| error_map::destination(&target, "write", error_map::errno(&e)))?;
     if let Some(algorithm) = plan.verify {
         let back = sized(&mut buffers.back, size);
         let read = read_at_most(partial.file(), back, 0);
-        let read = read.map_err(|e| error_map::destination(&target, "read back", error_map::errno(&e)))?;
+        let read =
+            read.map_err(|e| error_map::destination(&target, "read back", error_map::errno(&e)))?;
         let mut hasher = Hasher::new(algorithm);
         hasher.update(&back[..read]);
         check_written(&target, &digests, &[hasher.finish()])?;
@@ -57,7 +67,9 @@ pub(super) fn check_written(
     destination: &[Digest],
 ) -> Result<(), Failure> {
     for back in destination {
-        let sent = source.iter().find(|digest| digest.algorithm == back.algorithm);
+        let sent = source
+            .iter()
+            .find(|digest| digest.algorithm == back.algorithm);
         if sent.is_some_and(|sent| sent != back) {
             let sent = sent.map_or_else(String::new, Digest::to_string);
             let message = format!(

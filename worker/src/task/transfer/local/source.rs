@@ -30,7 +30,10 @@ pub(super) struct Source {
 impl State {
     /// Modification time in microseconds since 1970.
     pub(super) fn modified_us(&self) -> i64 {
-        self.modified.0.saturating_mul(1_000_000).saturating_add(self.modified.1 / 1_000)
+        self.modified
+            .0
+            .saturating_mul(1_000_000)
+            .saturating_add(self.modified.1 / 1_000)
     }
 
     fn of(stat: &Stat) -> State {
@@ -38,7 +41,10 @@ impl State {
             device: stat.st_dev,
             inode: stat.st_ino,
             bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            modified: (
+                stat.st_mtime,
+                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ),
         }
     }
 }
@@ -47,17 +53,26 @@ impl Source {
     /// Opens the source of an asset: a regular file, or a symbolic link to one. Never waits on a pipe and never touches a
     /// device.
     pub(super) fn open(asset: &Asset, path: &Path, roots: &Roots) -> Result<Source, Failure> {
-        let file = assets::open_file(asset, path, roots).map_err(|error| error_map::root(&error))?;
+        let file =
+            assets::open_file(asset, path, roots).map_err(|error| error_map::root(&error))?;
         let opened = fstat(&file).map_err(|errno| error_map::source(path, errno))?;
-        Ok(Source { path: path.to_owned(), file, state: State::of(&opened) })
+        Ok(Source {
+            path: path.to_owned(),
+            file,
+            state: State::of(&opened),
+        })
     }
 
     /// Fails when the open file has changed, or when its path names another file.
     pub(super) fn check_unchanged(&self) -> Result<(), Failure> {
         let changed = |what: String| Err(error_map::source_changed(&self.path, &what));
-        let now = State::of(&fstat(&self.file).map_err(|errno| error_map::source(&self.path, errno))?);
+        let now =
+            State::of(&fstat(&self.file).map_err(|errno| error_map::source(&self.path, errno))?);
         if now.bytes != self.state.bytes {
-            return changed(format!("it had {} bytes and has {}", self.state.bytes, now.bytes));
+            return changed(format!(
+                "it had {} bytes and has {}",
+                self.state.bytes, now.bytes
+            ));
         }
         if now.modified != self.state.modified {
             return changed("its modification time moved".to_owned());
@@ -71,8 +86,19 @@ impl Source {
 
     /// A number that is the same for the same file in the same state: a partial copy is resumed only from that.
     pub(super) fn identity(&self) -> u64 {
-        let State { device, inode, bytes, modified } = self.state;
-        xxh3_64(format!("{}\0{device}\0{inode}\0{bytes}\0{modified:?}", self.path.display()).as_bytes())
+        let State {
+            device,
+            inode,
+            bytes,
+            modified,
+        } = self.state;
+        xxh3_64(
+            format!(
+                "{}\0{device}\0{inode}\0{bytes}\0{modified:?}",
+                self.path.display()
+            )
+            .as_bytes(),
+        )
     }
 }
 
@@ -96,7 +122,10 @@ mod tests {
     }
 
     fn reason(result: Result<impl Sized, Failure>) -> String {
-        result.err().map(|failure| failure.reason).expect("a failure")
+        result
+            .err()
+            .map(|failure| failure.reason)
+            .expect("a failure")
     }
 
     #[test]
@@ -111,7 +140,10 @@ mod tests {
         assert_eq!(reason(open(dir.path())), "source_not_a_file");
         assert_eq!(reason(open(&at("pipe"))), "source_not_a_file");
         assert_eq!(reason(open(Path::new("/dev/null"))), "source_not_a_file");
-        assert_eq!(reason(open(&at("x").join("a".repeat(300)))), "source_missing");
+        assert_eq!(
+            reason(open(&at("x").join("a".repeat(300)))),
+            "source_missing"
+        );
         assert_eq!(reason(open(&at(&"a".repeat(300)))), "source_invalid");
     }
 
@@ -130,9 +162,18 @@ mod tests {
         assert_eq!(reason(source.check_unchanged()), "source_changed");
         let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         let identity = source.identity();
-        File::options().write(true).open(&path).and_then(|f| f.set_modified(std::time::UNIX_EPOCH)).expect("touched");
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|f| f.set_modified(std::time::UNIX_EPOCH))
+            .expect("touched");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        assert_ne!(Source::open(&asset(&path), &path, &Roots::default()).expect("opened").identity(), identity);
+        assert_ne!(
+            Source::open(&asset(&path), &path, &Roots::default())
+                .expect("opened")
+                .identity(),
+            identity
+        );
         let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(reason(source.check_unchanged()), "source_changed");

@@ -61,15 +61,30 @@ enum CopyState {
 }
 
 /// Transfers all assets of a unit; blocking.
-pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskContext, settings: Settings) -> UnitResult {
+pub(crate) fn transfer(
+    task: &TransferTask,
+    assets: &[Asset],
+    context: &TaskContext,
+    settings: Settings,
+) -> UnitResult {
     let roots = context.storage.roots();
-    let created = |path: PathBuf| Root::create_within(&path, roots).map_err(|error| error_map::directory(&error));
+    let created = |path: PathBuf| {
+        Root::create_within(&path, roots).map_err(|error| error_map::directory(&error))
+    };
     let root = match plan::root(task).and_then(created) {
         Ok(root) => root,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    let work = Work { task, root: &root, context, settings, directories: Mutex::default() };
-    let mut lanes: Vec<Buffers> = (0..settings.lanes.max(1)).map(|_| Buffers::default()).collect();
+    let work = Work {
+        task,
+        root: &root,
+        context,
+        settings,
+        directories: Mutex::default(),
+    };
+    let mut lanes: Vec<Buffers> = (0..settings.lanes.max(1))
+        .map(|_| Buffers::default())
+        .collect();
     let (mut facts, mut failures, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for batch in assets.chunks(BATCH_ASSETS) {
         let (copied, failed) = work.copy_batch(batch, &mut lanes);
@@ -79,17 +94,31 @@ pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
         let mut landed = Vec::with_capacity(copied.len());
         let mut refused = failed;
         work.publish_batch(copied, &mut landed, &mut refused);
-        failures.extend(refused.into_iter().map(|(index, failure)| (batch[index].id.clone(), failure)));
+        failures.extend(
+            refused
+                .into_iter()
+                .map(|(index, failure)| (batch[index].id.clone(), failure)),
+        );
         for landed in &landed {
             facts.push(landed.fact(&batch[landed.index]));
             records.push(landed.record(&batch[landed.index]));
         }
     }
     if task.mhl && !records.is_empty() {
-        let written = journal::append(&root, &task.job, &context.worker, &records, settings.durability);
+        let written = journal::append(
+            &root,
+            &task.job,
+            &context.worker,
+            &records,
+            settings.durability,
+        );
         if let Err(error) = written {
             let path = root.path().join(journal::DIRECTORY);
-            return UnitResult::Failed(error_map::destination(&path, "write the journal in", error_map::errno(&error)));
+            return UnitResult::Failed(error_map::destination(
+                &path,
+                "write the journal in",
+                error_map::errno(&error),
+            ));
         }
     }
     UnitResult::Finished { facts, failures }
@@ -97,7 +126,11 @@ pub(crate) fn transfer(task: &TransferTask, assets: &[Asset], context: &TaskCont
 
 impl Work<'_> {
     /// Copies a batch over all lanes; results in the order of the batch.
-    fn copy_batch(&self, batch: &[Asset], lanes: &mut [Buffers]) -> (Vec<CopiedAsset>, Vec<(usize, Failure)>) {
+    fn copy_batch(
+        &self,
+        batch: &[Asset],
+        lanes: &mut [Buffers],
+    ) -> (Vec<CopiedAsset>, Vec<(usize, Failure)>) {
         let next = AtomicUsize::new(0);
         let results = Mutex::new((Vec::new(), Vec::new()));
         let lane = |buffers: &mut Buffers| {
@@ -126,35 +159,66 @@ impl Work<'_> {
         (landed, failed)
     }
 
-    fn copy_asset(&self, index: usize, asset: &Asset, buffers: &mut Buffers) -> Result<CopiedAsset, Stop> {
+    fn copy_asset(
+        &self,
+        index: usize,
+        asset: &Asset,
+        buffers: &mut Buffers,
+    ) -> Result<CopiedAsset, Stop> {
         let plan = Plan::new(self.task, self.root.path(), asset)?;
         let source = Source::open(asset, &plan.source, self.context.storage.roots())?;
         plan.check_size(asset, source.state.bytes, Some(source.state.modified_us()))?;
         let directory = self.directory(&plan.directory)?;
         let target = directory.path().join(&plan.name);
         let failed = |doing, errno| Stop::from(error_map::destination(&target, doing, errno));
-        if let Some(found) = directory.entry(plan.name.as_ref()).map_err(|errno| failed("look at", errno))? {
-            let (file, digests) = existing::compare(&plan, &source, &directory, &found, None, &self.context.cancel)?;
-            return CopiedAsset::found(index, plan, directory, file, digests).map_err(|errno| failed("look at", errno));
+        if let Some(found) = directory
+            .entry(plan.name.as_ref())
+            .map_err(|errno| failed("look at", errno))?
+        {
+            let (file, digests) = existing::compare(
+                &plan,
+                &source,
+                &directory,
+                &found,
+                None,
+                &self.context.cancel,
+            )?;
+            return CopiedAsset::found(index, plan, directory, file, digests)
+                .map_err(|errno| failed("look at", errno));
         }
         let identity = source.identity();
         Partial::remove_stale(&directory, &plan.name, identity)
             .map_err(|errno| failed("remove stale partial files of", errno))?;
         let (partial, digests) = if source.state.bytes <= small::BYTES_MAX {
             let copied = small::copy(&plan, &source, &directory, buffers)?;
-            self.context.bytes.fetch_add(source.state.bytes, Ordering::Relaxed);
+            self.context
+                .bytes
+                .fetch_add(source.state.bytes, Ordering::Relaxed);
             copied
         } else {
             self.copy_large(&plan, &source, &directory, &target)?
         };
-        let modified_ns = keep_modified(partial.file(), &source).map_err(|errno| failed("set the time of", errno))?;
+        let modified_ns = keep_modified(partial.file(), &source)
+            .map_err(|errno| failed("set the time of", errno))?;
         let bytes = source.state.bytes;
         // A large file is on disk already and becomes visible at once. Small ones wait for their batch: they share its
         // sync, and lanes that publish at the same time only wait for each other's lock on the directory.
         let large = bytes > small::BYTES_MAX;
         let content = CopyState::Staged(partial, source);
-        let landed = CopiedAsset { index, plan, directory, digests, bytes, modified_ns, content };
-        if large { self.publish(landed) } else { Ok(landed) }
+        let landed = CopiedAsset {
+            index,
+            plan,
+            directory,
+            digests,
+            bytes,
+            modified_ns,
+            content,
+        };
+        if large {
+            self.publish(landed)
+        } else {
+            Ok(landed)
+        }
     }
 
     fn copy_large(
@@ -167,11 +231,24 @@ impl Work<'_> {
         let partial = Partial::resumable(directory, &plan.name, source.identity());
         let partial = partial.map_err(|errno| error_map::destination(target, "create", errno))?;
         let (cancel, bytes) = (&self.context.cancel, &*self.context.bytes);
-        let large = Large { plan, source, target, cancel, bytes, durability: self.settings.durability };
+        let large = Large {
+            plan,
+            source,
+            target,
+            cancel,
+            bytes,
+            durability: self.settings.durability,
+        };
         match large.copy(&partial) {
             Ok(digests) => Ok((partial, digests)),
             Err(stop) => {
-                if matches!(stop, Stop::Failed { keep_partial: true, .. }) {
+                if matches!(
+                    stop,
+                    Stop::Failed {
+                        keep_partial: true,
+                        ..
+                    }
+                ) {
                     partial.keep();
                 }
                 Err(stop)
@@ -188,9 +265,14 @@ impl Work<'_> {
     ) {
         let durable = self.settings.durability == Durability::PowerLoss;
         if durable {
-            let files: Vec<(&File, u64)> = copied.iter().filter_map(CopiedAsset::unsynced).collect();
+            let files: Vec<(&File, u64)> =
+                copied.iter().filter_map(CopiedAsset::unsynced).collect();
             if let Err(errno) = sync_files(&files) {
-                refused.extend(copied.iter().map(|landed| (landed.index, landed.sync_failure(errno))));
+                refused.extend(
+                    copied
+                        .iter()
+                        .map(|landed| (landed.index, landed.sync_failure(errno))),
+                );
                 return;
             }
         }
@@ -206,9 +288,17 @@ impl Work<'_> {
         }
         if durable {
             let mut directories = self.root.take_created_in();
-            directories.extend(landed[first..].iter().map(|landed| Arc::clone(&landed.directory)));
+            directories.extend(
+                landed[first..]
+                    .iter()
+                    .map(|landed| Arc::clone(&landed.directory)),
+            );
             if let Err(errno) = sync_directories(&directories) {
-                refused.extend(landed.drain(first..).map(|landed| (landed.index, landed.sync_failure(errno))));
+                refused.extend(
+                    landed
+                        .drain(first..)
+                        .map(|landed| (landed.index, landed.sync_failure(errno))),
+                );
             }
         }
     }
@@ -233,8 +323,10 @@ impl Work<'_> {
                 let found = found.ok_or_else(|| failed(Errno::NOENT))?;
                 let (plan, cancel) = (&landed.plan, &self.context.cancel);
                 let known = Some(landed.digests.as_slice());
-                let (file, digests) = existing::compare(plan, &source, &directory, &found, known, cancel)?;
-                CopiedAsset::found(landed.index, landed.plan, directory, file, digests).map_err(failed)
+                let (file, digests) =
+                    existing::compare(plan, &source, &directory, &found, known, cancel)?;
+                CopiedAsset::found(landed.index, landed.plan, directory, file, digests)
+                    .map_err(failed)
             }
             Err(errno) => Err(error_map::destination(&target, "publish", errno).into()),
         }
@@ -244,7 +336,10 @@ impl Work<'_> {
         if let Some(known) = self.directories.lock().get(relative) {
             return Ok(Arc::clone(known));
         }
-        let opened = self.root.directory(relative).map_err(|error| error_map::directory(&error))?;
+        let opened = self
+            .root
+            .directory(relative)
+            .map_err(|error| error_map::directory(&error))?;
         let mut directories = self.directories.lock();
         // Each holds a descriptor; files mostly come directory by directory, so forgetting all costs little.
         if directories.len() >= DIRECTORIES_MAX {
@@ -265,8 +360,19 @@ impl CopiedAsset {
     ) -> Result<CopiedAsset, Errno> {
         let stat = rustix::fs::fstat(&file)?;
         let bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        let modified_ns = nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
-        Ok(CopiedAsset { index, plan, directory, digests, bytes, modified_ns, content: CopyState::Found(file) })
+        let modified_ns = nanoseconds(
+            stat.st_mtime,
+            i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        );
+        Ok(CopiedAsset {
+            index,
+            plan,
+            directory,
+            digests,
+            bytes,
+            modified_ns,
+            content: CopyState::Found(file),
+        })
     }
 
     fn unsynced(&self) -> Option<(&File, u64)> {
@@ -294,7 +400,11 @@ impl CopiedAsset {
 
     fn record(&self, asset: &Asset) -> Record {
         let path = self.plan.directory.join(&self.plan.name);
-        let action = if matches!(self.content, CopyState::Found(_)) { Action::Verified } else { Action::Copied };
+        let action = if matches!(self.content, CopyState::Found(_)) {
+            Action::Verified
+        } else {
+            Action::Copied
+        };
         Record {
             path: path.to_string_lossy().into_owned(),
             bytes: self.bytes,
@@ -312,9 +422,18 @@ impl CopiedAsset {
 fn keep_modified(file: &File, source: &Source) -> Result<i128, Errno> {
     let (tv_sec, tv_nsec) = source.state.modified;
     let time = Timespec { tv_sec, tv_nsec };
-    futimens(file, &Timestamps { last_access: time, last_modification: time })?;
+    futimens(
+        file,
+        &Timestamps {
+            last_access: time,
+            last_modification: time,
+        },
+    )?;
     let stat = rustix::fs::fstat(file)?;
-    Ok(nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)))
+    Ok(nanoseconds(
+        stat.st_mtime,
+        i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+    ))
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {

@@ -24,11 +24,15 @@ const SMALL_BYTES_MAX: u64 = PART_BYTES;
 /// Transfers an asset. The multipart upload of its slices is aborted afterwards, unless the transfer is retried and the
 /// destination has space for what was sent.
 pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, Record), Failure> {
-    let begun = work.assemblies.iter().find(|assembly| assembly.draft.asset == asset.id);
+    let begun = work
+        .assemblies
+        .iter()
+        .find(|assembly| assembly.draft.asset == asset.id);
     let carried = carry_content(&work, &asset, begun).await;
-    let over = carried
-        .as_ref()
-        .map_or_else(|failure| !failure.class.retryable() || failure.reason == error_map::FULL, |_| true);
+    let over = carried.as_ref().map_or_else(
+        |failure| !failure.class.retryable() || failure.reason == error_map::FULL,
+        |_| true,
+    );
     if let Some(begun) = begun.filter(|_| over)
         && let Ok((object, _)) = work.target.object(&work.task, &asset)
     {
@@ -37,8 +41,13 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
     carried
 }
 
-async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> Result<(AssetFact, Record), Failure> {
-    let requirements = ContentRequirements::of_transfer(&work.task, asset, shown(&asset.location).into_owned())?;
+async fn carry_content(
+    work: &Work,
+    asset: &Asset,
+    begun: Option<&Assembly>,
+) -> Result<(AssetFact, Record), Failure> {
+    let requirements =
+        ContentRequirements::of_transfer(&work.task, asset, shown(&asset.location).into_owned())?;
     let (object, below) = work.target.object(&work.task, asset)?;
     let small_max = SMALL_BYTES_MAX.min(object.storage.capabilities().put_bytes_max);
     let mut source = Source::open(asset, &work.context, small_max).await?;
@@ -49,7 +58,9 @@ async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> 
         // The semaphore is never closed.
         let _turn = work.large.acquire().await.ok();
         let assembled = match begun {
-            Some(assembly) => complete::complete(work, &requirements, &source, &object, assembly).await?,
+            Some(assembly) => {
+                complete::complete(work, &requirements, &source, &object, assembly).await?
+            }
             None => None,
         };
         match assembled {
@@ -80,8 +91,16 @@ async fn carry_content(work: &Work, asset: &Asset, begun: Option<&Assembly>) -> 
         modified_ns,
         hashed_at_us: jiff::Timestamp::now().as_microsecond(),
         hashes: content.digests.iter().map(Digest::to_string).collect(),
-        action: if skipped { Action::Verified } else { Action::Copied },
-        tag: work.target.directory().is_none().then_some(state.version.tag),
+        action: if skipped {
+            Action::Verified
+        } else {
+            Action::Copied
+        },
+        tag: work
+            .target
+            .directory()
+            .is_none()
+            .then_some(state.version.tag),
         source: journal::source_of(asset.origin()),
     };
     Ok((fact, record))
@@ -104,7 +123,11 @@ async fn small(
     .await?;
     source.check(&measured).await?;
     requirements.check_declared(&measured.digests)?;
-    let ours = Content { bytes, digests: measured.digests, checksum: Some(body.checksum()) };
+    let ours = Content {
+        bytes,
+        digests: measured.digests,
+        checksum: Some(body.checksum()),
+    };
     // A check before sending pays only when an object exists. A server without preconditions is always checked first.
     let mut condition = Precondition::IfAbsent;
     if (work.stat_first.load(Ordering::Relaxed) || !able.create_only)
@@ -119,7 +142,12 @@ async fn small(
     let put = |condition: Precondition| {
         let attributes = &attributes;
         async move {
-            let request = PutRequest { key: &object.key, body, attributes, precondition: &condition };
+            let request = PutRequest {
+                key: &object.key,
+                body,
+                attributes,
+                precondition: &condition,
+            };
             object.storage.put(request).await
         }
     };
@@ -138,14 +166,27 @@ async fn large(
     let bytes = source.state.bytes;
     // An object of another size has different content.
     let other = found.as_ref().filter(|found| found.bytes != bytes);
-    let how = other.map(|found| (found, format!("has {} bytes, the source {bytes}", found.bytes)));
+    let how = other.map(|found| {
+        (
+            found,
+            format!("has {} bytes, the source {bytes}", found.bytes),
+        )
+    });
     let mut condition = object.condition(how).await?;
     if let Some(found) = found.filter(|found| found.bytes == bytes) {
-        let kind = found.checksum.map_or(object.storage.capabilities().checksum, |sum| sum.kind());
+        let kind = found
+            .checksum
+            .map_or(object.storage.capabilities().checksum, |sum| sum.kind());
         let stretch = upload::stretch(object, bytes)?;
-        let measured = source.measure(&requirements.algorithms, kind, stretch, &work.context).await?;
+        let measured = source
+            .measure(&requirements.algorithms, kind, stretch, &work.context)
+            .await?;
         requirements.check_declared(&measured.digests)?;
-        let ours = Content { bytes, digests: measured.digests, checksum: measured.checksum };
+        let ours = Content {
+            bytes,
+            digests: measured.digests,
+            checksum: measured.checksum,
+        };
         match object.differs(&found, &ours, &work.context.cancel).await? {
             None => return Ok((Committed::Found(found), ours)),
             Some(how) => condition = object.condition(Some((&found, how))).await?,
@@ -160,9 +201,13 @@ async fn large(
 /// Modification time of the copy in nanoseconds since 1970; exact for files.
 async fn modified(work: &Work, below: &str, state: &ObjectState) -> i128 {
     let known = state.modified.map_or(0, |at| i128::from(at.0) * 1_000);
-    let Some(directory) = work.target.directory().filter(|_| work.task.mhl) else { return known };
+    let Some(directory) = work.target.directory().filter(|_| work.task.mhl) else {
+        return known;
+    };
     let metadata = tokio::fs::metadata(directory.join(below)).await;
     let at = metadata.and_then(|metadata| metadata.modified()).ok();
     let since = at.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    since.and_then(|since| i128::try_from(since.as_nanos()).ok()).unwrap_or(known)
+    since
+        .and_then(|since| i128::try_from(since.as_nanos()).ok())
+        .unwrap_or(known)
 }

@@ -61,7 +61,12 @@ where
             Err(error) => error,
         };
         let unknown = matches!(error, StorageError::Unknown { .. });
-        if !unknown && !matches!(error, StorageError::Precondition { .. } | StorageError::UploadGone(_)) {
+        if !unknown
+            && !matches!(
+                error,
+                StorageError::Precondition { .. } | StorageError::UploadGone(_)
+            )
+        {
             return Err(Uncommitted::Failed(error_map::destination(&error)));
         }
         lost += u32::from(unknown);
@@ -75,14 +80,23 @@ where
                 StorageError::UploadGone(location) if lost == 0 => {
                     return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
                 }
-                _ => return Err(Uncommitted::Failed(error_map::unseen(&object.location(), &failure.message))),
+                _ => {
+                    return Err(Uncommitted::Failed(error_map::unseen(
+                        &object.location(),
+                        &failure.message,
+                    )));
+                }
             },
             looked => looked?,
         };
         match (looked, error) {
             (Some(found), error) => {
                 let Some(how) = object.differs(&found, ours, cancel).await? else {
-                    return Ok(if lost > 0 { Committed::New(found) } else { Committed::Found(found) });
+                    return Ok(if lost > 0 {
+                        Committed::New(found)
+                    } else {
+                        Committed::Found(found)
+                    });
                 };
                 replaced += 1;
                 condition = object.condition(Some((&found, how))).await?;
@@ -90,7 +104,10 @@ where
                     return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
                 }
                 if replaced > REPLACED_MAX {
-                    let said = format!("{} is replaced by others again and again", object.location());
+                    let said = format!(
+                        "{} is replaced by others again and again",
+                        object.location()
+                    );
                     return Err(Failure::transient("destination_moving", said).into());
                 }
             }
@@ -100,12 +117,21 @@ where
             }
             (None, error) => {
                 // The conflicting object has been removed since.
-                return Err(Uncommitted::Failed(Failure::transient("destination_moving", error.to_string())));
+                return Err(Uncommitted::Failed(Failure::transient(
+                    "destination_moving",
+                    error.to_string(),
+                )));
             }
         }
     }
-    let said = format!("{lost} answers to the commit of {} were lost: it is tried again", object.location());
-    Err(Uncommitted::Failed(Failure::transient("storage_unavailable", said)))
+    let said = format!(
+        "{lost} answers to the commit of {} were lost: it is tried again",
+        object.location()
+    );
+    Err(Uncommitted::Failed(Failure::transient(
+        "storage_unavailable",
+        said,
+    )))
 }
 
 /// Reads back content that is not verified otherwise, and removes a wrong copy.
@@ -115,10 +141,16 @@ pub(super) async fn prove(
     ours: &Content,
     cancel: &CancellationToken,
 ) -> Result<(), Failure> {
-    let Some((sent, back)) = object.read_back(state, ours, cancel).await? else { return Ok(()) };
+    let Some((sent, back)) = object.read_back(state, ours, cancel).await? else {
+        return Ok(());
+    };
     let removal = || object.storage.delete(&object.key, Some(&state.version));
     if let Err(error) = retry(RetryBudget::default(), removal).await {
         tracing::error!(%error, location = object.location(), "a wrong copy could not be removed");
     }
-    Err(error_map::unproven(&object.location(), &sent.to_string(), &back.to_string()))
+    Err(error_map::unproven(
+        &object.location(),
+        &sent.to_string(),
+        &back.to_string(),
+    ))
 }

@@ -7,7 +7,9 @@ pub(super) fn source(error: &StorageError) -> Failure {
     match error {
         StorageError::NotFound(location) => Failure::permanent(
             "source_missing",
-            format!("source {location} does not exist: deliver it or correct its location, then retry"),
+            format!(
+                "source {location} does not exist: deliver it or correct its location, then retry"
+            ),
         ),
         StorageError::Precondition { location, said } => changed(location, said),
         StorageError::Archived(_) => Failure::permanent("source_archived", error.to_string()),
@@ -34,7 +36,9 @@ pub(super) const FULL: &str = "destination_full";
 
 /// A source that changed during the transfer.
 pub(super) fn changed(location: &str, said: &str) -> Failure {
-    let message = format!("source {location} changed while it was read ({said}): it is copied again once it rests");
+    let message = format!(
+        "source {location} changed while it was read ({said}): it is copied again once it rests"
+    );
     Failure::transient("source_changed", message)
 }
 
@@ -51,8 +55,9 @@ pub(super) fn damaged(location: &str, arrived: &str, kept: &str) -> Failure {
 
 /// Different content exists at the destination.
 pub(super) fn conflict(location: &str, how: &str) -> Failure {
-    let message =
-        format!("{location} exists and {how}: it was not touched; move it away or change the target, then retry");
+    let message = format!(
+        "{location} exists and {how}: it was not touched; move it away or change the target, then retry"
+    );
     Failure::permanent("destination_conflict", message)
 }
 

@@ -26,9 +26,14 @@ impl Sending<'_> {
     ) -> Result<(Measured, Vec<Part>), Uncommitted> {
         let fetch = Arc::new(self.source.fetch(&self.work.context));
         let receiving = stream::iter(cuts).map(|(number, range)| {
-            let known = arrived.remove(&number).filter(|part| part.bytes == range.end - range.start);
+            let known = arrived
+                .remove(&number)
+                .filter(|part| part.bytes == range.end - range.start);
             let (fetch, writer) = (Arc::clone(&fetch), Arc::clone(&writer));
-            let slot = Slot { number, offset: range.start };
+            let slot = Slot {
+                number,
+                offset: range.start,
+            };
             let receiving = async move {
                 match known {
                     Some(part) => Ok(part),
@@ -40,12 +45,17 @@ impl Sending<'_> {
         let mut received = std::pin::pin!(receiving.buffered(at_once.max(1)));
         let mut parts = Vec::new();
         while let Some((slot, part)) = received.next().await {
-            let part = part.map_err(|error| stopping(&error)).and_then(|part| part.map_err(unwritten))?;
+            let part = part
+                .map_err(|error| stopping(&error))
+                .and_then(|part| part.map_err(unwritten))?;
             let (part, measured) = read_back(Arc::clone(&writer), slot, part, measures).await?;
             measures = measured;
             parts.push(part);
         }
-        writer.settle().await.map_err(|error| error_map::destination(&error))?;
+        writer
+            .settle()
+            .await
+            .map_err(|error| error_map::destination(&error))?;
         let mut measured = measures.finish();
         measured.proven = true;
         Ok((measured, parts))
@@ -58,8 +68,13 @@ async fn receive(
     slot: Slot,
     range: Range<u64>,
 ) -> Result<Part, PartWriteError> {
-    let held = fetch.registry.hold(writer.memory_bytes().min(range.end - range.start)).await;
-    let part = writer.receive(slot, fetch.reading(range), &fetch.moved).await;
+    let held = fetch
+        .registry
+        .hold(writer.memory_bytes().min(range.end - range.start))
+        .await;
+    let part = writer
+        .receive(slot, fetch.reading(range), &fetch.moved)
+        .await;
     drop(held);
     part
 }
@@ -85,9 +100,9 @@ async fn read_back(
 fn unwritten(error: PartWriteError) -> Uncommitted {
     match error {
         PartWriteError::Source(error) => error_map::source(&error).into(),
-        PartWriteError::Target(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => {
-            Uncommitted::Gone(error)
-        }
+        PartWriteError::Target(
+            error @ (StorageError::UploadGone(_) | StorageError::NotFound(_)),
+        ) => Uncommitted::Gone(error),
         PartWriteError::Target(error) => error_map::destination(&error).into(),
     }
 }

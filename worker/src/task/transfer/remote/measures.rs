@@ -33,9 +33,16 @@ impl Measures {
         algorithms: &[HashAlgorithm],
         checksum: Option<ChecksumKind>,
     ) -> Measures {
-        let algorithms = if algorithms.is_empty() { &[HashAlgorithm::Xxh128] } else { algorithms };
+        let algorithms = if algorithms.is_empty() {
+            &[HashAlgorithm::Xxh128]
+        } else {
+            algorithms
+        };
         Measures {
-            hashers: algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect(),
+            hashers: algorithms
+                .iter()
+                .map(|algorithm| Hasher::new(*algorithm))
+                .collect(),
             checksum: checksum.map(RunningChecksum::new),
             arriving: kept.map(|kept| RunningChecksum::new(kept.kind())),
         }
@@ -43,7 +50,11 @@ impl Measures {
 
     /// No measures, for content that another unit measures.
     pub(super) fn none() -> Measures {
-        Measures { hashers: Vec::new(), checksum: None, arriving: None }
+        Measures {
+            hashers: Vec::new(),
+            checksum: None,
+            arriving: None,
+        }
     }
 
     /// Adds the next pieces.
@@ -53,8 +64,13 @@ impl Measures {
 
     /// Adds the next bytes.
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
-        self.checksum.iter_mut().chain(&mut self.arriving).for_each(|running| running.update(bytes));
+        self.hashers
+            .iter_mut()
+            .for_each(|hasher| hasher.update(bytes));
+        self.checksum
+            .iter_mut()
+            .chain(&mut self.arriving)
+            .for_each(|running| running.update(bytes));
     }
 
     /// Finishes all computations and returns their results.

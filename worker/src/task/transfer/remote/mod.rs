@@ -54,7 +54,11 @@ pub(super) async fn transfer(
         Ok(work) => work,
         Err(failure) => return UnitResult::Failed(failure),
     };
-    let Some(carried) = context.cancel.run_until_cancelled(carry_all(&work, assets)).await else {
+    let Some(carried) = context
+        .cancel
+        .run_until_cancelled(carry_all(&work, assets))
+        .await
+    else {
         work.clean_up().await;
         return UnitResult::Cancelled;
     };

@@ -12,8 +12,8 @@ use protocol::failure::Failure;
 use protocol::rules::storage::parts::cut;
 use storage::retry::{RetryBudget, retry};
 use storage::{
-    Attributes, CompleteRequest, CopyRequest, CopySource, ObjectState, Part, PartCopyRequest, Precondition, Slot,
-    StorageError, Upload,
+    Attributes, CompleteRequest, CopyRequest, CopySource, ObjectState, Part, PartCopyRequest,
+    Precondition, Slot, StorageError, Upload,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,25 +31,55 @@ pub(super) async fn copy(
     precondition: &Precondition,
 ) -> Result<Option<(Committed, Content)>, Failure> {
     let able = object.storage.capabilities();
-    let (Some(from), Some(copies)) = (possible(source, object), able.server_copy) else { return Ok(None) };
-    let vouched = source.state.checksum.filter(|sum| requirements.algorithms.is_empty() && sum.kind() == able.checksum);
+    let (Some(from), Some(copies)) = (possible(source, object), able.server_copy) else {
+        return Ok(None);
+    };
+    let vouched = source
+        .state
+        .checksum
+        .filter(|sum| requirements.algorithms.is_empty() && sum.kind() == able.checksum);
     let ours = match vouched {
-        Some(sum) => Content { bytes: from.bytes, digests: Vec::new(), checksum: Some(sum) },
+        Some(sum) => Content {
+            bytes: from.bytes,
+            digests: Vec::new(),
+            checksum: Some(sum),
+        },
         None => {
             let stretch = stretch(object, from.bytes)?;
-            let measured = source.measure(&requirements.algorithms, able.checksum, stretch, &work.context).await?;
-            Content { bytes: from.bytes, digests: measured.digests, checksum: measured.checksum }
+            let measured = source
+                .measure(
+                    &requirements.algorithms,
+                    able.checksum,
+                    stretch,
+                    &work.context,
+                )
+                .await?;
+            Content {
+                bytes: from.bytes,
+                digests: measured.digests,
+                checksum: measured.checksum,
+            }
         }
     };
     requirements.check_declared(&ours.digests)?;
-    let from = CopySource { checksum: ours.checksum, ..from };
+    let from = CopySource {
+        checksum: ours.checksum,
+        ..from
+    };
     let (attributes, cancel) = (Attributes::default(), &work.context.cancel);
     let refused = parking_lot::Mutex::new(false);
     let call = |condition: Precondition| {
         let (from, attributes, refused) = (&from, &attributes, &refused);
         async move {
-            let copied =
-                copies.objects.copy(CopyRequest { from, key: &object.key, attributes, precondition: &condition }).await;
+            let copied = copies
+                .objects
+                .copy(CopyRequest {
+                    from,
+                    key: &object.key,
+                    attributes,
+                    precondition: &condition,
+                })
+                .await;
             // Two buckets of one server may have different owners.
             if let Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) = &copied {
                 *refused.lock() = true;
@@ -68,7 +98,9 @@ pub(super) async fn copy(
         },
     };
     if let Committed::New(state) = &committed {
-        let stored = state.checksum.filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
+        let stored = state
+            .checksum
+            .filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
         let stored = match stored {
             Some(sum) => Some(sum),
             None => object.stat().await?.and_then(|state| state.checksum),
@@ -83,17 +115,25 @@ pub(super) async fn copy(
 
 /// The source of a copy that the server can make.
 pub(super) fn possible(source: &Source, object: &TargetObject) -> Option<CopySource> {
-    let from = source.storage.capabilities().server_copy?.objects.source(&source.state)?;
+    let from = source
+        .storage
+        .capabilities()
+        .server_copy?
+        .objects
+        .source(&source.state)?;
     let copies = object.storage.capabilities().server_copy?;
     let here = copies.objects.source(&source.state)?;
-    (from.domain == here.domain && (from.bytes <= copies.bytes_max || copies.parts.is_some())).then_some(from)
+    (from.domain == here.domain && (from.bytes <= copies.bytes_max || copies.parts.is_some()))
+        .then_some(from)
 }
 
 /// Whether the copy has the tag of the source, and the tag has the form of an MD5 of the content.
 fn same_md5(from: &CopySource, copy: &ObjectState) -> bool {
     let tag = from.version.tag.trim_matches('"');
     let (sum, parts) = tag.split_once('-').unwrap_or((tag, "1"));
-    let is_md5 = sum.len() == 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()) && parts.parse::<u32>().is_ok();
+    let is_md5 = sum.len() == 32
+        && sum.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && parts.parse::<u32>().is_ok();
     is_md5 && from.bytes == copy.bytes && tag == copy.version.tag.trim_matches('"')
 }
 
@@ -108,7 +148,15 @@ async fn in_parts(
 ) -> Result<Option<Committed>, Failure> {
     let upload = upload::begin(object).await?;
     work.opened(&object.storage, &upload);
-    let copied = parts_of(object, from, &upload, ours, precondition, &work.context.cancel).await;
+    let copied = parts_of(
+        object,
+        from,
+        &upload,
+        ours,
+        precondition,
+        &work.context.cancel,
+    )
+    .await;
     work.closed(&upload);
     let landed = matches!(copied, Ok(Some(Committed::New(_))));
     if !landed {
@@ -132,31 +180,64 @@ async fn parts_of(
     cancel: &CancellationToken,
 ) -> Result<Option<Committed>, Failure> {
     let able = object.storage.capabilities();
-    let (Some(multipart), Some(copies)) = (able.multipart, able.server_copy) else { return Ok(None) };
-    let Some(part_copy) = copies.parts else { return Ok(None) };
+    let (Some(multipart), Some(copies)) = (able.multipart, able.server_copy) else {
+        return Ok(None);
+    };
+    let Some(part_copy) = copies.parts else {
+        return Ok(None);
+    };
     let count_max = u64::from(multipart.limits.count_max).max(1);
-    let least = from.bytes.div_ceil(count_max).next_multiple_of(MIB).max(COPIED_BYTES);
-    let parts = stream::iter(cut(from.bytes, least.min(copies.bytes_max))).map(|(number, range)| async move {
-        let slot = Slot { number, offset: range.start };
-        let request = || PartCopyRequest { upload, slot, from, range: range.clone() };
-        retry(RetryBudget::default(), || part_copy.copy_part(request())).await
-    });
+    let least = from
+        .bytes
+        .div_ceil(count_max)
+        .next_multiple_of(MIB)
+        .max(COPIED_BYTES);
+    let parts = stream::iter(cut(from.bytes, least.min(copies.bytes_max))).map(
+        |(number, range)| async move {
+            let slot = Slot {
+                number,
+                offset: range.start,
+            };
+            let request = || PartCopyRequest {
+                upload,
+                slot,
+                from,
+                range: range.clone(),
+            };
+            retry(RetryBudget::default(), || part_copy.copy_part(request())).await
+        },
+    );
     let parts: Result<Vec<Part>, StorageError> = parts.buffered(COPIED_AT_ONCE).try_collect().await;
     let parts = match parts {
         Ok(parts) => parts,
         Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => return Ok(None),
         Err(error) => return Err(error.failure()),
     };
-    let made = Part::whole(&parts).filter(|made| Some(made.kind()) == ours.checksum.map(|sum| sum.kind()));
+    let made =
+        Part::whole(&parts).filter(|made| Some(made.kind()) == ours.checksum.map(|sum| sum.kind()));
     if let (Some(made), Some(sum)) = (made, ours.checksum)
         && made != sum
     {
-        return Err(error_map::unproven(&object.location(), &sum.to_string(), &made.to_string()));
+        return Err(error_map::unproven(
+            &object.location(),
+            &sum.to_string(),
+            &made.to_string(),
+        ));
     }
     let whole = ours.checksum.filter(|_| able.whole_checksum);
     let complete = |condition: Precondition| {
         let parts = &parts;
-        async move { multipart.uploads.complete(CompleteRequest { upload, parts, whole, precondition: &condition }).await }
+        async move {
+            multipart
+                .uploads
+                .complete(CompleteRequest {
+                    upload,
+                    parts,
+                    whole,
+                    precondition: &condition,
+                })
+                .await
+        }
     };
     let committed = commit(object, ours, cancel, precondition.clone(), complete).await;
     committed.map(Some).map_err(Failure::from)
@@ -168,20 +249,50 @@ mod tests {
     use storage::Version;
 
     fn is_proof(source: &str, copy: &str, bytes: u64) -> bool {
-        let version = |tag: &str| Version { tag: tag.into(), id: None };
+        let version = |tag: &str| Version {
+            tag: tag.into(),
+            id: None,
+        };
         let (domain, container, key) = ("d".to_owned(), "b".to_owned(), "k".to_owned());
-        let from =
-            CopySource { domain, container, key: key.clone(), version: version(source), bytes: 9, checksum: None };
+        let from = CopySource {
+            domain,
+            container,
+            key: key.clone(),
+            version: version(source),
+            bytes: 9,
+            checksum: None,
+        };
         let (checksum, modified, class, archive) = (None, None, None, None);
-        same_md5(&from, &ObjectState { key, bytes, version: version(copy), checksum, modified, class, archive })
+        same_md5(
+            &from,
+            &ObjectState {
+                key,
+                bytes,
+                version: version(copy),
+                checksum,
+                modified,
+                class,
+                archive,
+            },
+        )
     }
 
     #[test]
     fn equal_tags_prove_a_copy_only_in_md5_form() {
-        let (one, parts) = ("\"25f9e794323b453885f5181f1b624d0b\"", "25f9e794323b453885f5181f1b624d0b-12");
+        let (one, parts) = (
+            "\"25f9e794323b453885f5181f1b624d0b\"",
+            "25f9e794323b453885f5181f1b624d0b-12",
+        );
         assert!(is_proof(one, one, 9) && is_proof(parts, parts, 9));
         assert!(!is_proof(one, parts, 9) && !is_proof(one, one, 8));
-        assert!(!is_proof("1700000000", "1700000000", 9), "a generation says nothing of the content");
-        assert!(!is_proof("25f9e794323b453885f5181f1b624d0b-x", "25f9e794323b453885f5181f1b624d0b-x", 9));
+        assert!(
+            !is_proof("1700000000", "1700000000", 9),
+            "a generation says nothing of the content"
+        );
+        assert!(!is_proof(
+            "25f9e794323b453885f5181f1b624d0b-x",
+            "25f9e794323b453885f5181f1b624d0b-x",
+            9
+        ));
     }
 }

@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::retry::{RetryBudget, read_all, retry};
-use storage::{Checksum, ChecksumKind, MemoryPermit, ObjectState, Roots, Storage, StorageError, Version, local_path};
+use storage::{
+    Checksum, ChecksumKind, MemoryPermit, ObjectState, Roots, Storage, StorageError, Version,
+    local_path,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 /// The content of an asset in one state.
@@ -36,26 +39,47 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the source of an asset. When its size is known and small, the content is read in the same request.
-    pub(super) async fn open(asset: &Asset, context: &TaskContext, small_max: u64) -> Result<Source, Failure> {
+    pub(super) async fn open(
+        asset: &Asset,
+        context: &TaskContext,
+        small_max: u64,
+    ) -> Result<Source, Failure> {
         if let Some(source) = small_file(asset, context, small_max).await {
             return Ok(source);
         }
         let (text, root) = located(asset, context.storage.roots()).await?;
-        let opened = context.storage.open(&text, root.as_deref()).await.map_err(|error| match error {
-            StorageError::Invalid { .. } => Failure::permanent("location_unsupported", error.to_string()),
-            error => error.failure(),
-        })?;
+        let opened =
+            context
+                .storage
+                .open(&text, root.as_deref())
+                .await
+                .map_err(|error| match error {
+                    StorageError::Invalid { .. } => {
+                        Failure::permanent("location_unsupported", error.to_string())
+                    }
+                    error => error.failure(),
+                })?;
         let able = opened.storage.capabilities();
         let (is_file, ranges) = (able.files, able.ranges);
-        let known = asset.bytes.filter(|bytes| !is_file && ranges && (1..=small_max).contains(bytes));
+        let known = asset
+            .bytes
+            .filter(|bytes| !is_file && ranges && (1..=small_max).contains(bytes));
         if let Some(bytes) = known
-            && let Some(source) = read_at_once(&opened.storage, &opened.key, asset, bytes, context).await
+            && let Some(source) =
+                read_at_once(&opened.storage, &opened.key, asset, bytes, context).await
         {
             return Ok(source);
         }
         let stat = retry(RetryBudget::default(), || opened.storage.stat(&opened.key)).await;
         let state = stat.map_err(|error| error_map::source(&error))?;
-        Ok(Source { storage: opened.storage, state, early: None, is_file, moves: is_file, ranges })
+        Ok(Source {
+            storage: opened.storage,
+            state,
+            early: None,
+            is_file,
+            moves: is_file,
+            ranges,
+        })
     }
 
     /// Modification time in microseconds since 1970; `None` for objects, which become visible whole.
@@ -71,14 +95,23 @@ impl Source {
     /// Identifies the state on every machine: the device number of a shared directory differs between machines.
     pub(super) fn same_everywhere(&self) -> (String, Option<String>) {
         let tag = &self.state.version.tag;
-        let tag = if self.is_file { tag.split_once('-').map_or(tag.as_str(), |(_, rest)| rest) } else { tag };
+        let tag = if self.is_file {
+            tag.split_once('-').map_or(tag.as_str(), |(_, rest)| rest)
+        } else {
+            tag
+        };
         (tag.to_owned(), self.state.version.id.clone())
     }
 
     /// Identifies the content for a later attempt.
     pub(super) fn identity(&self) -> String {
         let Version { tag, id } = &self.state.version;
-        format!("{} {tag} {} {}", self.location(), id.as_deref().unwrap_or("-"), self.state.bytes)
+        format!(
+            "{} {tag} {} {}",
+            self.location(),
+            id.as_deref().unwrap_or("-"),
+            self.state.bytes
+        )
     }
 
     /// Whether any range can be read.
@@ -102,21 +135,38 @@ impl Source {
         if !self.moves {
             return Ok(());
         }
-        let now = self.storage.stat(&self.state.key).await.map_err(|error| error_map::source(&error))?;
+        let now = self
+            .storage
+            .stat(&self.state.key)
+            .await
+            .map_err(|error| error_map::source(&error))?;
         match now.version == self.state.version {
             true => Ok(()),
-            false => Err(error_map::changed(&self.location(), "its size or time moved")),
+            false => Err(error_map::changed(
+                &self.location(),
+                "its size or time moved",
+            )),
         }
     }
 
     /// The whole content, when it is small.
-    pub(super) async fn whole(&mut self, context: &TaskContext) -> Result<(Vec<Bytes>, Option<MemoryPermit>), Failure> {
+    pub(super) async fn whole(
+        &mut self,
+        context: &TaskContext,
+    ) -> Result<(Vec<Bytes>, Option<MemoryPermit>), Failure> {
         if let Some(early) = self.early.take() {
             return Ok(early);
         }
         let held = context.storage.hold(self.state.bytes).await;
-        let reading = read_all(Arc::clone(&self.storage), &self.state, RetryBudget::default());
-        let pieces = reading.collect().await.map_err(|error| error_map::source(&error))?;
+        let reading = read_all(
+            Arc::clone(&self.storage),
+            &self.state,
+            RetryBudget::default(),
+        );
+        let pieces = reading
+            .collect()
+            .await
+            .map_err(|error| error_map::source(&error))?;
         context.bytes.fetch_add(self.state.bytes, Ordering::Relaxed);
         Ok((pieces, held))
     }
@@ -147,7 +197,10 @@ impl Source {
         context: &TaskContext,
         known: Option<Known>,
     ) -> BoxStream<'static, Result<Stretch, StorageError>> {
-        let fetch = Fetch { known, ..self.fetch(context) };
+        let fetch = Fetch {
+            known,
+            ..self.fetch(context)
+        };
         if !self.ranges {
             return fetch.in_order(cuts);
         }
@@ -161,11 +214,15 @@ impl Source {
             }
         });
         let fetched = claimed.map(|(fetch, number, range, held)| {
-            AbortOnDropHandle::new(tokio::spawn(async move { fetch.stretch(number, range, held).await }))
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                fetch.stretch(number, range, held).await
+            }))
         });
         let fetched = fetched.buffered(at_once.max(1));
         let flat = |fetched: Result<_, tokio::task::JoinError>| {
-            fetched.unwrap_or_else(|error| Err(StorageError::unavailable("this worker", error.to_string())))
+            fetched.unwrap_or_else(|error| {
+                Err(StorageError::unavailable("this worker", error.to_string()))
+            })
         };
         fetched.map(flat).boxed()
     }
@@ -182,10 +239,13 @@ impl Source {
         let mut stretches = self.stretches(self.cuts(stretch.0), stretch.1, context, None);
         while let Some(stretch) = stretches.next().await {
             let stretch = stretch.map_err(|error| error_map::source(&error))?;
-            measures = off_thread(stretch.pieces.iter().map(|piece| piece.len() as u64).sum(), move || {
-                measures.update(&stretch.pieces);
-                measures
-            })
+            measures = off_thread(
+                stretch.pieces.iter().map(|piece| piece.len() as u64).sum(),
+                move || {
+                    measures.update(&stretch.pieces);
+                    measures
+                },
+            )
             .await?;
         }
         let measured = measures.finish();
@@ -207,7 +267,8 @@ async fn located(asset: &Asset, roots: &Roots) -> Result<(String, Option<PathBuf
     if below.is_none() && !roots.is_empty() {
         return Ok((location.clone(), Some(base)));
     }
-    let path = local_path(location).map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
+    let path = local_path(location)
+        .map_err(|error| Failure::permanent("location_unsupported", error.to_string()))?;
     let (asset, roots) = (asset.clone(), roots.clone());
     let looking = tokio::task::spawn_blocking(move || {
         if below.is_some() {
@@ -217,12 +278,18 @@ async fn located(asset: &Asset, roots: &Roots) -> Result<(String, Option<PathBuf
             return Ok((asset.location, Some(base)));
         }
         let real = |path: &Path| {
-            std::fs::canonicalize(path).map_err(|error| file_errors::source(path, file_errors::errno(&error)))
+            std::fs::canonicalize(path)
+                .map_err(|error| file_errors::source(path, file_errors::errno(&error)))
         };
         // The storage opens the path from the base again: a link that comes in between leads nowhere.
-        Ok((format!("file:{}", real(&path)?.display()), Some(real(&base)?)))
+        Ok((
+            format!("file:{}", real(&path)?.display()),
+            Some(real(&base)?),
+        ))
     });
-    looking.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
+    looking
+        .await
+        .unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
 }
 
 /// Reads small content without a request for its state. `None` in all other cases, which the usual path handles and
@@ -237,9 +304,20 @@ async fn read_at_once(
     let held = context.storage.hold(bytes).await;
     let (state, pieces) = if asset.hash.is_some() {
         let reading = storage.read(key, 0..bytes, None).await.ok()?;
-        let version = reading.version.clone().filter(|_| reading.whole_bytes == Some(bytes))?;
+        let version = reading
+            .version
+            .clone()
+            .filter(|_| reading.whole_bytes == Some(bytes))?;
         let key = key.to_owned();
-        let state = ObjectState { key, bytes, version, checksum: None, modified: None, class: None, archive: None };
+        let state = ObjectState {
+            key,
+            bytes,
+            version,
+            checksum: None,
+            modified: None,
+            class: None,
+            archive: None,
+        };
         (state, reading.collect().await.ok()?)
     } else {
         let (state, pieces) = storage.stat_with_content(key, bytes).await.ok()?;
@@ -250,19 +328,43 @@ async fn read_at_once(
     }
     context.bytes.fetch_add(bytes, Ordering::Relaxed);
     let early = Some((pieces, held));
-    Some(Source { storage: Arc::clone(storage), state, early, is_file: false, moves: false, ranges: true })
+    Some(Source {
+        storage: Arc::clone(storage),
+        state,
+        early,
+        is_file: false,
+        moves: false,
+        ranges: true,
+    })
 }
 
 /// Reads a small regular file in one step. `None` in all other cases, which the usual path handles: it follows symbolic
 /// links.
 async fn small_file(asset: &Asset, context: &TaskContext, small_max: u64) -> Option<Source> {
-    let bytes = asset.bytes.filter(|bytes| *bytes <= small_max && Scheme::is_local(&asset.location))?;
+    let bytes = asset
+        .bytes
+        .filter(|bytes| *bytes <= small_max && Scheme::is_local(&asset.location))?;
     let base = base(asset).unwrap_or_else(|| PathBuf::from("/"));
-    let opened = context.storage.open(&asset.location, Some(&base)).await.ok()?;
+    let opened = context
+        .storage
+        .open(&asset.location, Some(&base))
+        .await
+        .ok()?;
     let held = context.storage.hold(bytes).await;
-    let (state, pieces) = opened.storage.stat_with_content(&opened.key, bytes).await.ok()?;
+    let (state, pieces) = opened
+        .storage
+        .stat_with_content(&opened.key, bytes)
+        .await
+        .ok()?;
     let pieces = pieces?;
     context.bytes.fetch_add(state.bytes, Ordering::Relaxed);
     let early = Some((pieces, held));
-    Some(Source { storage: opened.storage, state, early, is_file: true, moves: false, ranges: true })
+    Some(Source {
+        storage: opened.storage,
+        state,
+        early,
+        is_file: true,
+        moves: false,
+        ranges: true,
+    })
 }

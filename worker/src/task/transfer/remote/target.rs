@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::hash::Digest;
 use storage::retry::{RetryBudget, retry};
-use storage::{Checksum, ChecksumKind, MultipartUploads, ObjectState, Precondition, Storage, StorageError, content};
+use storage::{
+    Checksum, ChecksumKind, MultipartUploads, ObjectState, Precondition, Storage, StorageError,
+    content,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Reason code of a request without sufficient rights.
@@ -64,7 +67,12 @@ impl Target {
         let root = template::root(&task.to).trim_end_matches('/');
         let opened = match &directory {
             // A name below the root, so that the storage is bound to the root itself.
-            Some(path) => context.storage.open(&format!("file:{}", path.join("x").display()), Some(path)).await,
+            Some(path) => {
+                context
+                    .storage
+                    .open(&format!("file:{}", path.join("x").display()), Some(path))
+                    .await
+            }
             None => context.storage.open(root, None).await,
         };
         let opened = opened.map_err(|error| match error {
@@ -72,14 +80,23 @@ impl Target {
             error => error.failure(),
         })?;
         if !opened.storage.capabilities().write {
-            return Err(invalid(format!("target {:?} can only be read: write to file:, s3:// or gs://", task.to)));
+            return Err(invalid(format!(
+                "target {:?} can only be read: write to file:, s3:// or gs://",
+                task.to
+            )));
         }
         let key = match &directory {
             Some(_) => opened.key.strip_suffix('x').unwrap_or_default(),
             None => opened.key.as_str(),
         };
         let key = key.trim_matches('/').to_owned();
-        Ok(Target { storage: opened.storage, key, text: root.to_owned(), directory, on_conflict })
+        Ok(Target {
+            storage: opened.storage,
+            key,
+            text: root.to_owned(),
+            directory,
+            on_conflict,
+        })
     }
 
     /// The root as a directory, when it is one.
@@ -93,17 +110,40 @@ impl Target {
     }
 
     /// The destination of an asset, and its path below the root.
-    pub(super) fn object(&self, task: &TransferTask, asset: &Asset) -> Result<(TargetObject, String), Failure> {
+    pub(super) fn object(
+        &self,
+        task: &TransferTask,
+        asset: &Asset,
+    ) -> Result<(TargetObject, String), Failure> {
         let invalid = |message: String| Failure::permanent("target_invalid", message);
-        let expanded = template::expand(&task.to, asset).map_err(|error| invalid(error.to_string()))?;
-        let below = expanded.strip_prefix(&self.text).and_then(|rest| rest.strip_prefix('/'));
+        let expanded =
+            template::expand(&task.to, asset).map_err(|error| invalid(error.to_string()))?;
+        let below = expanded
+            .strip_prefix(&self.text)
+            .and_then(|rest| rest.strip_prefix('/'));
         let below = below.ok_or_else(|| invalid(format!("target {expanded:?} leaves its root")))?;
-        if below.is_empty() || below.ends_with('/') || below.split('/').next() == Some(journal::DIRECTORY) {
-            let message = format!("target {expanded:?} names a directory that is not for assets: change the target");
+        if below.is_empty()
+            || below.ends_with('/')
+            || below.split('/').next() == Some(journal::DIRECTORY)
+        {
+            let message = format!(
+                "target {expanded:?} names a directory that is not for assets: change the target"
+            );
             return Err(invalid(message));
         }
-        let key = if self.key.is_empty() { below.to_owned() } else { format!("{}/{below}", self.key) };
-        Ok((TargetObject { storage: Arc::clone(&self.storage), key, on_conflict: self.on_conflict }, below.to_owned()))
+        let key = if self.key.is_empty() {
+            below.to_owned()
+        } else {
+            format!("{}/{below}", self.key)
+        };
+        Ok((
+            TargetObject {
+                storage: Arc::clone(&self.storage),
+                key,
+                on_conflict: self.on_conflict,
+            },
+            below.to_owned(),
+        ))
     }
 }
 
@@ -115,7 +155,9 @@ impl TargetObject {
 
     /// The multipart uploads of its storage.
     pub(super) fn uploads(&self) -> Result<&dyn MultipartUploads, Failure> {
-        self.storage.multipart(&self.key).map_err(|error| error_map::destination(&error))
+        self.storage
+            .multipart(&self.key)
+            .map_err(|error| error_map::destination(&error))
     }
 
     /// The state of the object; `None` when there is none.
@@ -131,15 +173,22 @@ impl TargetObject {
     /// preconditions, the state is not needed.
     pub(super) async fn stat_where_allowed(&self) -> Result<Option<ObjectState>, Failure> {
         match self.stat().await {
-            Err(failure) if failure.reason == DENIED && self.storage.capabilities().create_only => Ok(None),
+            Err(failure) if failure.reason == DENIED && self.storage.capabilities().create_only => {
+                Ok(None)
+            }
             looked => looked,
         }
     }
 
     /// The precondition of a commit. `found` is different content at the destination: a conflict, unless it may be
     /// replaced. Then it stays as an older version.
-    pub(super) async fn condition(&self, found: Option<(&ObjectState, String)>) -> Result<Precondition, Failure> {
-        let Some((found, how)) = found else { return Ok(Precondition::IfAbsent) };
+    pub(super) async fn condition(
+        &self,
+        found: Option<(&ObjectState, String)>,
+    ) -> Result<Precondition, Failure> {
+        let Some((found, how)) = found else {
+            return Ok(Precondition::IfAbsent);
+        };
         if self.on_conflict == OnConflict::Fail {
             return Err(conflict(&self.location(), &how));
         }
@@ -166,7 +215,10 @@ impl TargetObject {
         cancel: &CancellationToken,
     ) -> Result<Option<String>, Failure> {
         if found.bytes != ours.bytes {
-            return Ok(Some(format!("has {} bytes, the source {}", found.bytes, ours.bytes)));
+            return Ok(Some(format!(
+                "has {} bytes, the source {}",
+                found.bytes, ours.bytes
+            )));
         }
         if let (Some(theirs), Some(our)) = (found.checksum, ours.checksum)
             && theirs.kind() == our.kind()
@@ -191,7 +243,8 @@ impl TargetObject {
         cancel: &CancellationToken,
     ) -> Result<Option<(Digest, Digest)>, Failure> {
         let algorithms: Vec<_> = ours.digests.iter().map(|digest| digest.algorithm).collect();
-        let read = content::digests(Arc::clone(&self.storage), found, &algorithms, None, cancel).await;
+        let read =
+            content::digests(Arc::clone(&self.storage), found, &algorithms, None, cancel).await;
         let read = read.map_err(|error| match error {
             StorageError::Precondition { .. } | StorageError::NotFound(_) => {
                 Failure::transient("destination_moving", error.to_string())

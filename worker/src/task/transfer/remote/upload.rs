@@ -16,8 +16,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use storage::retry::{RetryBudget, retry};
 use storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, MEMORY_BYTES, MemoryPermit, Part, Precondition, Slot,
-    StorageError, Upload,
+    Attributes, BeginRequest, Body, CompleteRequest, MEMORY_BYTES, MemoryPermit, Part,
+    Precondition, Slot, StorageError, Upload,
 };
 use tokio::task::JoinSet;
 
@@ -26,12 +26,25 @@ const BEGINNINGS_MAX: u32 = 3;
 
 /// Size of the stretches of `bytes` for a destination, and the number of stretches in transit.
 pub(super) fn stretch(object: &TargetObject, bytes: u64) -> Result<(u64, usize), Failure> {
-    let limits = object.storage.capabilities().multipart.map(|multipart| multipart.limits);
-    let refused =
-        |said: &str| Failure::permanent("destination_file_too_large", format!("{}: {said}", object.location()));
+    let limits = object
+        .storage
+        .capabilities()
+        .multipart
+        .map(|multipart| multipart.limits);
+    let refused = |said: &str| {
+        Failure::permanent(
+            "destination_file_too_large",
+            format!("{}: {said}", object.location()),
+        )
+    };
     let limits = limits.ok_or_else(|| refused("it takes no content in parts"))?;
-    let rules = PartRules { bytes_min: limits.bytes_min, bytes_max: limits.bytes_max, count_max: limits.count_max };
-    let size = part_bytes(bytes, &rules).ok_or_else(|| refused("it takes no content of that size"))?;
+    let rules = PartRules {
+        bytes_min: limits.bytes_min,
+        bytes_max: limits.bytes_max,
+        count_max: limits.count_max,
+    };
+    let size =
+        part_bytes(bytes, &rules).ok_or_else(|| refused("it takes no content of that size"))?;
     Ok((size, at_once(size, MEMORY_BYTES)))
 }
 
@@ -44,9 +57,18 @@ pub(super) async fn upload(
     precondition: &Precondition,
 ) -> Result<(Committed, Content), Failure> {
     let identity = source.identity();
-    let in_place = object.storage.capabilities().multipart.and_then(|multipart| multipart.in_place);
+    let in_place = object
+        .storage
+        .capabilities()
+        .multipart
+        .and_then(|multipart| multipart.in_place);
     let expected = in_place.and_then(|in_place| in_place.upload_of(&object.key, &identity));
-    let Resumed { mut upload, mut arrived, stale, listed } = resume(object, expected.as_ref()).await?;
+    let Resumed {
+        mut upload,
+        mut arrived,
+        stale,
+        listed,
+    } = resume(object, expected.as_ref()).await?;
     for beginning in 1.. {
         let going = match upload.take() {
             Some(upload) => upload,
@@ -59,13 +81,24 @@ pub(super) async fn upload(
             upload: going.clone(),
             parts: arrived.clone(),
         });
-        let sent =
-            Sending { work, requirements, source, object, precondition, upload: &going }.run(arrived, known).await;
+        let sent = Sending {
+            work,
+            requirements,
+            source,
+            object,
+            precondition,
+            upload: &going,
+        }
+        .run(arrived, known)
+        .await;
         work.closed(&going);
         match sent {
             Ok(done) => {
                 // The key is taken: other uploads to it can no longer complete.
-                for upload in stale.iter().chain(matches!(done.0, Committed::Found(_)).then_some(&going)) {
+                for upload in stale
+                    .iter()
+                    .chain(matches!(done.0, Committed::Found(_)).then_some(&going))
+                {
                     abort(object, upload).await;
                 }
                 return Ok(done);
@@ -75,7 +108,8 @@ pub(super) async fn upload(
                 let failure = Failure::from(uncommitted);
                 // A retryable failure keeps the parts for the next attempt. Exceptions: damaged parts, an upload that
                 // the next attempt cannot list, and a full disk, which the parts keep full.
-                let useless = [error_map::DAMAGED, error_map::FULL].contains(&failure.reason.as_str());
+                let useless =
+                    [error_map::DAMAGED, error_map::FULL].contains(&failure.reason.as_str());
                 if !listed || useless || !failure.class.retryable() {
                     for upload in stale.iter().chain([&going]) {
                         abort(object, upload).await;
@@ -85,7 +119,10 @@ pub(super) async fn upload(
             }
         }
     }
-    Err(Failure::transient("storage_upload_gone", format!("the upload to {} vanishes", object.location())))
+    Err(Failure::transient(
+        "storage_upload_gone",
+        format!("the upload to {} vanishes", object.location()),
+    ))
 }
 
 /// Begins an upload whose parts several workers send.
@@ -96,13 +133,19 @@ pub(super) async fn begin(object: &TargetObject) -> Result<Upload, Failure> {
 /// Begins an upload whose parts all come from one source, when there is a source.
 async fn begin_from(object: &TargetObject, source: Option<&str>) -> Result<Upload, Failure> {
     let (uploads, attributes) = (object.uploads()?, Attributes::default());
-    let request = BeginRequest { key: &object.key, attributes: &attributes, source };
+    let request = BeginRequest {
+        key: &object.key,
+        attributes: &attributes,
+        source,
+    };
     let begun = retry(RetryBudget::default(), || uploads.begin(request)).await;
     begun.map_err(|error| error_map::destination(&error))
 }
 
 pub(super) async fn abort(object: &TargetObject, upload: &Upload) {
-    let Ok(uploads) = object.uploads() else { return };
+    let Ok(uploads) = object.uploads() else {
+        return;
+    };
     if let Err(error) = retry(RetryBudget::default(), || uploads.abort(upload)).await {
         tracing::warn!(%error, location = object.location(), "an upload could not be aborted");
     }
@@ -122,7 +165,12 @@ struct Resumed {
 
 async fn resume(object: &TargetObject, expected: Option<&Upload>) -> Result<Resumed, Failure> {
     let Some(mut uploads) = begun_where_allowed(object).await? else {
-        return Ok(Resumed { upload: None, arrived: UploadedParts::new(), stale: Vec::new(), listed: false });
+        return Ok(Resumed {
+            upload: None,
+            arrived: UploadedParts::new(),
+            stale: Vec::new(),
+            listed: false,
+        });
     };
     // An upload of the same source comes first: its parts need not be read from the source.
     uploads.sort_by_key(|upload| Some(upload) != expected);
@@ -132,18 +180,34 @@ async fn resume(object: &TargetObject, expected: Option<&Upload>) -> Result<Resu
         match retry(RetryBudget::default(), || port.parts(&upload)).await {
             Ok(parts) => {
                 let arrived = parts.into_iter().map(|part| (part.number, part)).collect();
-                return Ok(Resumed { upload: Some(upload), arrived, stale: uploads, listed: true });
+                return Ok(Resumed {
+                    upload: Some(upload),
+                    arrived,
+                    stale: uploads,
+                    listed: true,
+                });
             }
-            Err(StorageError::UploadGone(_) | StorageError::NotFound(_) | StorageError::Denied { .. }) => {}
+            Err(
+                StorageError::UploadGone(_)
+                | StorageError::NotFound(_)
+                | StorageError::Denied { .. },
+            ) => {}
             Err(error) => return Err(error_map::destination(&error)),
         }
     }
-    Ok(Resumed { upload: None, arrived: UploadedParts::new(), stale: Vec::new(), listed: true })
+    Ok(Resumed {
+        upload: None,
+        arrived: UploadedParts::new(),
+        stale: Vec::new(),
+        listed: true,
+    })
 }
 
 /// Open uploads to an object, in the same order for every worker.
 pub(super) async fn begun(object: &TargetObject) -> Result<Vec<Upload>, Failure> {
-    begun_where_allowed(object).await.map(Option::unwrap_or_default)
+    begun_where_allowed(object)
+        .await
+        .map(Option::unwrap_or_default)
 }
 
 /// Open uploads to an object; `None` where they may not be listed.
@@ -170,25 +234,55 @@ pub(super) struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    async fn run(&self, arrived: UploadedParts, known: Option<Known>) -> Result<(Committed, Content), Uncommitted> {
+    async fn run(
+        &self,
+        arrived: UploadedParts,
+        known: Option<Known>,
+    ) -> Result<(Committed, Content), Uncommitted> {
         let (size, at_once) = stretch(self.object, self.source.state.bytes)?;
-        let measures = Measures::new(self.source.state.checksum, &self.requirements.algorithms, None);
-        let (measured, parts) = self.carry(self.source.cuts(size), at_once, measures, (arrived, known)).await?;
+        let measures = Measures::new(
+            self.source.state.checksum,
+            &self.requirements.algorithms,
+            None,
+        );
+        let (measured, parts) = self
+            .carry(self.source.cuts(size), at_once, measures, (arrived, known))
+            .await?;
         self.source.check(&measured).await?;
         let (digests, proven) = (measured.digests, measured.proven);
         self.requirements.check_declared(&digests)?;
         let (able, uploads) = (self.object.storage.capabilities(), self.object.uploads()?);
-        let whole = if proven { None } else { Part::whole(&parts).filter(|_| able.whole_checksum) };
-        let ours = Content { bytes: self.source.state.bytes, digests, checksum: whole };
+        let whole = if proven {
+            None
+        } else {
+            Part::whole(&parts).filter(|_| able.whole_checksum)
+        };
+        let ours = Content {
+            bytes: self.source.state.bytes,
+            digests,
+            checksum: whole,
+        };
         let cancel = &self.work.context.cancel;
         let complete = |condition: Precondition| {
             let parts = &parts;
             async move {
-                let request = CompleteRequest { upload: self.upload, parts, whole, precondition: &condition };
+                let request = CompleteRequest {
+                    upload: self.upload,
+                    parts,
+                    whole,
+                    precondition: &condition,
+                };
                 uploads.complete(request).await
             }
         };
-        let committed = commit(self.object, &ours, cancel, self.precondition.clone(), complete).await?;
+        let committed = commit(
+            self.object,
+            &ours,
+            cancel,
+            self.precondition.clone(),
+            complete,
+        )
+        .await?;
         // Each part is verified. The whole is verified by its checksum or by a tag of its parts; otherwise it is read
         // back.
         if let Committed::New(state) = &committed
@@ -209,7 +303,12 @@ impl Sending<'_> {
         measures: Measures,
         (arrived, known): (UploadedParts, Option<Known>),
     ) -> Result<(Measured, Vec<Part>), Uncommitted> {
-        let in_place = self.object.storage.capabilities().multipart.and_then(|multipart| multipart.in_place);
+        let in_place = self
+            .object
+            .storage
+            .capabilities()
+            .multipart
+            .and_then(|multipart| multipart.in_place);
         let writer = match in_place.filter(|_| self.source.has_ranges()) {
             Some(in_place) => in_place.part_writer(self.upload).await,
             None => Ok(None),
@@ -218,10 +317,13 @@ impl Sending<'_> {
             Ok(Some(writer)) => {
                 // Parts of an unknown source are not kept: comparing them would mean reading them.
                 let arrived = known.map_or_else(UploadedParts::new, |known| known.parts);
-                self.write_local(writer, cuts, at_once, measures, arrived).await
+                self.write_local(writer, cuts, at_once, measures, arrived)
+                    .await
             }
             Ok(None) => self.send(cuts, at_once, measures, (arrived, known)).await,
-            Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => Err(Uncommitted::Gone(error)),
+            Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => {
+                Err(Uncommitted::Gone(error))
+            }
             Err(error) => Err(error_map::destination(&error).into()),
         }
     }
@@ -235,10 +337,13 @@ impl Sending<'_> {
         (mut arrived, known): (UploadedParts, Option<Known>),
     ) -> Result<(Measured, Vec<Part>), Uncommitted> {
         let kind = self.object.storage.capabilities().checksum;
-        let mut stretches = self.source.stretches(cuts, at_once, &self.work.context, known);
+        let mut stretches = self
+            .source
+            .stretches(cuts, at_once, &self.work.context, known);
         let (mut sending, mut parts) = (JoinSet::new(), Vec::new());
         while let Some(stretch) = stretches.next().await {
-            let Stretch { slot, pieces, held } = stretch.map_err(|error| error_map::source(&error))?;
+            let Stretch { slot, pieces, held } =
+                stretch.map_err(|error| error_map::source(&error))?;
             let known = arrived.remove(&slot.number);
             let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
             let measured = off_thread(bytes, move || {
@@ -249,7 +354,10 @@ impl Sending<'_> {
             let (after, body, known) = measured.await?;
             measures = after;
             if let Some(part) = known {
-                parts.push(Part { checksum: Some(body.checksum()), ..part });
+                parts.push(Part {
+                    checksum: Some(body.checksum()),
+                    ..part
+                });
                 continue;
             }
             while sending.len() >= at_once
@@ -275,17 +383,24 @@ impl Sending<'_> {
         let (storage, upload) = (Arc::clone(&self.object.storage), self.upload.clone());
         async move {
             let uploads = storage.multipart(&upload.key)?;
-            let sent = retry(RetryBudget::default(), || uploads.put_part(&upload, slot, &body)).await;
+            let sent = retry(RetryBudget::default(), || {
+                uploads.put_part(&upload, slot, &body)
+            })
+            .await;
             drop(held);
             sent
         }
     }
 }
 
-fn received(sent: Result<Result<Part, StorageError>, tokio::task::JoinError>) -> Result<Part, Uncommitted> {
+fn received(
+    sent: Result<Result<Part, StorageError>, tokio::task::JoinError>,
+) -> Result<Part, Uncommitted> {
     match sent {
         Ok(Ok(part)) => Ok(part),
-        Ok(Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_)))) => Err(Uncommitted::Gone(error)),
+        Ok(Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_)))) => {
+            Err(Uncommitted::Gone(error))
+        }
         Ok(Err(error)) => Err(error_map::destination(&error).into()),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -33,7 +33,9 @@ pub(super) fn multipart_tag(parts: &[Part]) -> Option<String> {
             _ => return None,
         }
     }
-    let Checksum::Md5(whole) = ChecksumKind::Md5.of(&sums) else { return None };
+    let Checksum::Md5(whole) = ChecksumKind::Md5.of(&sums) else {
+        return None;
+    };
     let text: String = whole.iter().map(|byte| format!("{byte:02x}")).collect();
     Some(format!("{text}-{}", parts.len()))
 }
@@ -43,7 +45,12 @@ mod tests {
     use super::*;
 
     fn part(bytes: u64, tag: &str, checksum: Option<Checksum>) -> Part {
-        Part { number: 1, bytes, tag: tag.into(), checksum }
+        Part {
+            number: 1,
+            bytes,
+            tag: tag.into(),
+            checksum,
+        }
     }
 
     /// A part with other content than assumed would result in a wrong object.
@@ -52,17 +59,38 @@ mod tests {
         let pieces = [Bytes::from_static(b"12345"), Bytes::from_static(b"6789")];
         let sum = ChecksumKind::Crc32c.of(&pieces);
         assert!(has_content(&part(9, "x", Some(sum)), &pieces));
-        assert!(!has_content(&part(9, "x", Some(Checksum::Crc32c(1))), &pieces));
+        assert!(!has_content(
+            &part(9, "x", Some(Checksum::Crc32c(1))),
+            &pieces
+        ));
         assert!(!has_content(&part(8, "x", Some(sum)), &pieces));
-        assert!(has_content(&part(9, "\"25f9e794323b453885f5181f1b624d0b\"", None), &pieces));
-        assert!(!has_content(&part(9, "\"25f9e794323b453885f5181f1b624d0c\"", None), &pieces));
+        assert!(has_content(
+            &part(9, "\"25f9e794323b453885f5181f1b624d0b\"", None),
+            &pieces
+        ));
+        assert!(!has_content(
+            &part(9, "\"25f9e794323b453885f5181f1b624d0c\"", None),
+            &pieces
+        ));
     }
 
     #[test]
     fn multipart_tag_is_md5_of_part_md5s() {
-        let md5 = |content: &'static [u8]| part(1, "x", Some(ChecksumKind::Md5.of(&[Bytes::from_static(content)])));
+        let md5 = |content: &'static [u8]| {
+            part(
+                1,
+                "x",
+                Some(ChecksumKind::Md5.of(&[Bytes::from_static(content)])),
+            )
+        };
         // md5(md5("a") + md5("b")).
-        assert_eq!(multipart_tag(&[md5(b"a"), md5(b"b")]).as_deref(), Some("96e024ba2074fe77e8e965ba43a704be-2"));
-        assert_eq!(multipart_tag(&[part(1, "x", Some(Checksum::Crc32c(1)))]), None);
+        assert_eq!(
+            multipart_tag(&[md5(b"a"), md5(b"b")]).as_deref(),
+            Some("96e024ba2074fe77e8e965ba43a704be-2")
+        );
+        assert_eq!(
+            multipart_tag(&[part(1, "x", Some(Checksum::Crc32c(1)))]),
+            None
+        );
     }
 }

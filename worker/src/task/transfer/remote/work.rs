@@ -55,7 +55,12 @@ impl Work {
     }
 
     /// Writes the journal for the seal of the tree.
-    pub(super) async fn note(&self, id: UnitId, epoch: u32, records: &[Record]) -> Result<(), Failure> {
+    pub(super) async fn note(
+        &self,
+        id: UnitId,
+        epoch: u32,
+        records: &[Record],
+    ) -> Result<(), Failure> {
         let job = self.task.job.clone();
         let Some(path) = self.target.directory().map(Path::to_owned) else {
             let (storage, root) = self.target.root();
@@ -65,11 +70,17 @@ impl Work {
         let (worker, records) = (self.context.worker.clone(), records.to_vec());
         let roots = self.context.storage.roots().clone();
         let written = tokio::task::spawn_blocking(move || {
-            let root = Root::create_within(&path, &roots).map_err(|error| error_map::directory(&error))?;
-            journal::append(&root, &job, &worker, &records, Durability::PowerLoss)
-                .map_err(|error| error_map::destination(&path, "write the journal in", error_map::errno(&error)))
+            let root =
+                Root::create_within(&path, &roots).map_err(|error| error_map::directory(&error))?;
+            journal::append(&root, &job, &worker, &records, Durability::PowerLoss).map_err(
+                |error| {
+                    error_map::destination(&path, "write the journal in", error_map::errno(&error))
+                },
+            )
         });
-        written.await.unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
+        written
+            .await
+            .unwrap_or_else(|error| Err(Failure::transient("worker_stopping", error.to_string())))
     }
 
     /// Aborts the uploads of a revoked unit.

@@ -10,7 +10,10 @@ pub(super) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => Err(StorageError::unavailable(location, format!("the worker is stopping: {error}"))),
+        Err(error) => Err(StorageError::unavailable(
+            location,
+            format!("the worker is stopping: {error}"),
+        )),
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn write_pieces(file: &File, offset: u64, body: &Body) -> Result<(), 
 pub(super) fn write_all(file: &File, offset: u64, pieces: &[Bytes]) -> Result<u64, Errno> {
     let mut at = offset;
     for piece in pieces {
-        file.write_all_at(piece, at).map_err(|error| errno(&error))?;
+        file.write_all_at(piece, at)
+            .map_err(|error| errno(&error))?;
         at += piece.len() as u64;
     }
     Ok(at)
@@ -38,22 +39,36 @@ pub(super) fn check_back(
     bytes: u64,
     sum: Checksum,
 ) -> Result<(), StorageError> {
-    let found = sum_of(file, offset, bytes, sum.kind()).map_err(|errno| io_error(location, "read back", errno))?;
+    let found = sum_of(file, offset, bytes, sum.kind())
+        .map_err(|errno| io_error(location, "read back", errno))?;
     if found == sum {
         Ok(())
     } else {
-        Err(StorageError::corrupt(location, format!("written {sum}, gives back {found}")))
+        Err(StorageError::corrupt(
+            location,
+            format!("written {sum}, gives back {found}"),
+        ))
     }
 }
 
-pub(super) fn sum_of(file: &File, offset: u64, bytes: u64, kind: ChecksumKind) -> Result<Checksum, Errno> {
+pub(super) fn sum_of(
+    file: &File,
+    offset: u64,
+    bytes: u64,
+    kind: ChecksumKind,
+) -> Result<Checksum, Errno> {
     let mut running = crate::checksum::RunningChecksum::new(kind);
     read_through(file, offset, bytes, |read| running.update(read))?;
     Ok(running.finish())
 }
 
 /// Passes a stretch to `each`, as far as the file goes.
-pub(super) fn read_through(file: &File, offset: u64, bytes: u64, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+pub(super) fn read_through(
+    file: &File,
+    offset: u64,
+    bytes: u64,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), Errno> {
     thread_local! {
         // Read back again and again: fresh memory would cost more than the reading.
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHECK_BYTES]);
@@ -61,7 +76,9 @@ pub(super) fn read_through(file: &File, offset: u64, bytes: u64, mut each: impl 
     BUFFER.with_borrow_mut(|buffer| {
         let mut done = 0;
         while done < bytes {
-            let want = buffer.len().min(usize::try_from(bytes - done).unwrap_or(usize::MAX));
+            let want = buffer
+                .len()
+                .min(usize::try_from(bytes - done).unwrap_or(usize::MAX));
             let read = rustix::io::pread(file, &mut buffer[..want], offset + done)?;
             if read == 0 {
                 break;
@@ -74,7 +91,12 @@ pub(super) fn read_through(file: &File, offset: u64, bytes: u64, mut each: impl 
 }
 
 /// Reads at most `want` bytes into an empty buffer, fewer only at the end of the file.
-pub(super) fn read_piece(file: &File, at: u64, want: usize, mut buffer: Vec<u8>) -> Result<Vec<u8>, Errno> {
+pub(super) fn read_piece(
+    file: &File,
+    at: u64,
+    want: usize,
+    mut buffer: Vec<u8>,
+) -> Result<Vec<u8>, Errno> {
     buffer.reserve_exact(want);
     while buffer.len() < want {
         let from = at + buffer.len() as u64;
@@ -107,7 +129,8 @@ pub(super) fn pieces(
             let place = location.clone();
             let read = blocking(location, move || {
                 let read = read_piece(&reader, at, want, buffers.take(want));
-                read.map(|content| buffers.lend(content)).map_err(|errno| io_error(&place, "read", errno))
+                read.map(|content| buffers.lend(content))
+                    .map_err(|errno| io_error(&place, "read", errno))
             })
             .await;
             match read {

@@ -15,6 +15,9 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(name: &str, id: &str) -> Names {
         let stem = crate::partial::stem(name);
-        Names { content: format!(".{stem}.{id}{CONTENT}"), ledger: format!(".{stem}.{id}{LEDGER}") }
+        Names {
+            content: format!(".{stem}.{id}{CONTENT}"),
+            ledger: format!(".{stem}.{id}{LEDGER}"),
+        }
     }
 }

@@ -21,7 +21,12 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(slot: Slot, bytes: u64, sum: u64) -> Record {
-        Record { number: slot.number, offset: slot.offset, bytes, sum }
+        Record {
+            number: slot.number,
+            offset: slot.offset,
+            bytes,
+            sum,
+        }
     }
 
     pub(super) fn checksum(&self) -> Checksum {
@@ -30,7 +35,12 @@ impl Record {
 
     pub(super) fn part(&self) -> Part {
         let checksum = Some(self.checksum());
-        Part { number: self.number, bytes: self.bytes, tag: format!("{:x}-{:016x}", self.offset, self.sum), checksum }
+        Part {
+            number: self.number,
+            bytes: self.bytes,
+            tag: format!("{:x}-{:016x}", self.offset, self.sum),
+            checksum,
+        }
     }
 
     pub(super) fn write(&self, ledger: &File) -> Result<(), Errno> {
@@ -40,14 +50,29 @@ impl Record {
         }
         record.extend(xxh3_64(&record).to_le_bytes());
         let place = u64::from(self.number - 1) * RECORD_BYTES as u64;
-        ledger.write_all_at(&record, place).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        ledger
+            .write_all_at(&record, place)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
     fn read(bytes: &[u8]) -> Option<Record> {
-        let field = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let field = |at: usize| {
+            bytes
+                .get(at..at + 8)?
+                .try_into()
+                .ok()
+                .map(u64::from_le_bytes)
+        };
         let written = field(32)? == xxh3_64(bytes.get(..32)?);
-        let number = u32::try_from(field(0)?).ok().filter(|number| written && *number > 0)?;
-        Some(Record { number, offset: field(8)?, bytes: field(16)?, sum: field(24)? })
+        let number = u32::try_from(field(0)?)
+            .ok()
+            .filter(|number| written && *number > 0)?;
+        Some(Record {
+            number,
+            offset: field(8)?,
+            bytes: field(16)?,
+            sum: field(24)?,
+        })
     }
 }
 
@@ -56,7 +81,11 @@ pub(super) fn records(ledger: &File) -> std::io::Result<Vec<Record>> {
     let mut content = vec![0; RECORD_BYTES * PARTS_MAX as usize];
     let read = crate::hash::read_at_most(ledger, &mut content, 0)?;
     let found = content[..read].chunks_exact(RECORD_BYTES).enumerate();
-    Ok(found.filter_map(|(at, bytes)| Record::read(bytes).filter(|record| record.number as usize == at + 1)).collect())
+    Ok(found
+        .filter_map(|(at, bytes)| {
+            Record::read(bytes).filter(|record| record.number as usize == at + 1)
+        })
+        .collect())
 }
 
 /// The checksum parts are recorded with.
@@ -69,11 +98,18 @@ mod tests {
     #[test]
     fn torn_and_missing_records_are_skipped() {
         let ledger = tempfile::tempfile().expect("a temp file");
-        let record = |number| Record { number, offset: 7, bytes: 9, sum: u64::MAX - u64::from(number) };
+        let record = |number| Record {
+            number,
+            offset: 7,
+            bytes: 9,
+            sum: u64::MAX - u64::from(number),
+        };
         for number in [1, 2, 5] {
             record(number).write(&ledger).expect("written");
         }
-        ledger.write_all_at(b"x", RECORD_BYTES as u64 + 20).expect("torn");
+        ledger
+            .write_all_at(b"x", RECORD_BYTES as u64 + 20)
+            .expect("torn");
         assert_eq!(records(&ledger).expect("read"), [record(1), record(5)]);
         ledger.set_len(4 * RECORD_BYTES as u64 + 39).expect("cut");
         assert_eq!(records(&ledger).expect("read"), [record(1)]);

@@ -15,8 +15,9 @@ use super::{Backend, Binding, Opening};
 use crate::buffers::{Buffers, MEMORY_BYTES};
 use crate::group_sync::GroupSync;
 use crate::{
-    Body, Directory, DirectoryError, Durability, Listing, ObjectState, Partial, Precondition, PutRequest, Root, Roots,
-    StateWithContent, Storage, StorageError, Version, file_location, is_unfinished_path, sync_directories, sync_files,
+    Body, Directory, DirectoryError, Durability, Listing, ObjectState, Partial, Precondition,
+    PutRequest, Root, Roots, StateWithContent, Storage, StorageError, Version, file_location,
+    is_unfinished_path, sync_directories, sync_files,
 };
 use blocking::{blocking, errno};
 use bytes::Bytes;
@@ -45,7 +46,10 @@ pub const BACKEND: Backend = Backend {
         async move {
             let root = root_of(opening.path()?, opening)?;
             let within = Roots::new(&opening.all.roots);
-            Ok(Arc::new(FileStorage { within, ..FileStorage::new(&root) }) as Arc<dyn Storage>)
+            Ok(Arc::new(FileStorage {
+                within,
+                ..FileStorage::new(&root)
+            }) as Arc<dyn Storage>)
         }
         .boxed()
     },
@@ -54,18 +58,32 @@ pub const BACKEND: Backend = Backend {
 fn bind(opening: &Opening<'_>) -> Result<Binding, StorageError> {
     let path = opening.path()?;
     let root = root_of(path, opening)?;
-    let below = path.strip_prefix(&root).map_err(|_| StorageError::invalid(opening.text, "it leaves its root"))?;
-    let key = below.to_str().ok_or_else(|| StorageError::invalid(opening.text, "its name is no text"))?;
-    Ok(Binding { storage: format!("file:{}", root.display()), key: key.to_owned() })
+    let below = path
+        .strip_prefix(&root)
+        .map_err(|_| StorageError::invalid(opening.text, "it leaves its root"))?;
+    let key = below
+        .to_str()
+        .ok_or_else(|| StorageError::invalid(opening.text, "its name is no text"))?;
+    Ok(Binding {
+        storage: format!("file:{}", root.display()),
+        key: key.to_owned(),
+    })
 }
 
 /// The root of a path: the caller's, which must be below a declared one; else the longest declared one; else, where
 /// none is declared, its own directory.
 fn root_of(path: &Path, opening: &Opening<'_>) -> Result<PathBuf, StorageError> {
-    let declared =
-        opening.all.roots.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
+    let declared = opening
+        .all
+        .roots
+        .iter()
+        .filter(|root| path.starts_with(root))
+        .max_by_key(|root| root.as_os_str().len());
     if declared.is_none() && !opening.all.roots.is_empty() {
-        return Err(StorageError::invalid(opening.text, "it is below none of the roots in the storage settings"));
+        return Err(StorageError::invalid(
+            opening.text,
+            "it is below none of the roots in the storage settings",
+        ));
     }
     let given = opening.root.filter(|root| path.starts_with(root));
     match (given, declared) {
@@ -94,7 +112,8 @@ impl FileStorage {
     /// Binds to a root, which is created when something is first written.
     pub fn new(root: &Path) -> FileStorage {
         let files = |files: &[(File, u64)]| {
-            let files: Vec<(&File, u64)> = files.iter().map(|(file, device)| (file, *device)).collect();
+            let files: Vec<(&File, u64)> =
+                files.iter().map(|(file, device)| (file, *device)).collect();
             sync_files(&files)
         };
         FileStorage {
@@ -123,32 +142,53 @@ impl FileStorage {
         wanted: impl Fn(&str) -> bool + 'a,
     ) -> Result<Option<Walk<impl Fn(&str) -> bool + 'a>>, StorageError> {
         // Only what lies below the prefix's directory can begin with it.
-        let key = prefix.rsplit_once('/').map_or("", |(directory, _)| directory);
-        if Path::new(key).components().any(|part| !matches!(part, Component::Normal(_))) {
+        let key = prefix
+            .rsplit_once('/')
+            .map_or("", |(directory, _)| directory);
+        if Path::new(key)
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_)))
+        {
             return Err(StorageError::invalid(self.at(prefix), "it leaves its root"));
         }
         let root = Root::existing_within(&self.path, &self.within);
         let start = match root.and_then(|root| root.find(Path::new(key))) {
-            Err(DirectoryError::Io { source: Errno::NOENT, .. }) => return Ok(None),
+            Err(DirectoryError::Io {
+                source: Errno::NOENT,
+                ..
+            }) => return Ok(None),
             start => start.map_err(|error| directory_error(&error))?,
         };
-        let within = move |key: &str| (key.starts_with(prefix) || prefix.starts_with(key)) && wanted(key);
-        Walk::new(start, key, within).map(Some).map_err(|error| directory_error(&error))
+        let within =
+            move |key: &str| (key.starts_with(prefix) || prefix.starts_with(key)) && wanted(key);
+        Walk::new(start, key, within)
+            .map(Some)
+            .map_err(|error| directory_error(&error))
     }
 
     /// The directory and name behind a key; with `create`, made when it is missing.
     fn find(&self, key: &str, create: bool) -> Result<(Arc<Directory>, String), StorageError> {
         let path = Path::new(key);
-        let clean = path.components().all(|part| matches!(part, Component::Normal(_)));
-        let name = path.file_name().and_then(|name| name.to_str()).filter(|_| clean && !key.ends_with('/'));
-        let name = name.ok_or_else(|| StorageError::invalid(self.at(key), "it does not name a file below its root"))?;
+        let clean = path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .filter(|_| clean && !key.ends_with('/'));
+        let name = name.ok_or_else(|| {
+            StorageError::invalid(self.at(key), "it does not name a file below its root")
+        })?;
         let parent = path.parent().unwrap_or(Path::new(""));
         let directory = if create {
             Root::create_within(&self.path, &self.within).and_then(|root| root.directory(parent))
         } else {
             Root::existing_within(&self.path, &self.within).and_then(|root| root.find(parent))
         };
-        Ok((directory.map_err(|error| directory_error(&error))?, name.to_owned()))
+        Ok((
+            directory.map_err(|error| directory_error(&error))?,
+            name.to_owned(),
+        ))
     }
 
     fn stat_now(&self, key: &str) -> Result<ObjectState, StorageError> {
@@ -157,7 +197,11 @@ impl FileStorage {
         Ok(state(key, &stat))
     }
 
-    fn stat_with_content_now(&self, key: &str, most: u64) -> Result<StateWithContent, StorageError> {
+    fn stat_with_content_now(
+        &self,
+        key: &str,
+        most: u64,
+    ) -> Result<StateWithContent, StorageError> {
         let failed = |doing: &str, errno| io_error(&self.at(key), doing, errno);
         let file = self.open(key)?;
         let stat = fstat(&file).map_err(|errno| failed("look at", errno))?;
@@ -166,11 +210,12 @@ impl FileStorage {
             return Ok((now, None));
         }
         let mut pieces = Vec::new();
-        while let Some(at) =
-            Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum()).filter(|at| *at < now.bytes)
+        while let Some(at) = Some(pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum())
+            .filter(|at| *at < now.bytes)
         {
             let want = READ_BYTES.min(usize::try_from(now.bytes - at).unwrap_or(READ_BYTES));
-            let piece = read_piece(&file, at, want, Vec::new()).map_err(|errno| failed("read", errno))?;
+            let piece =
+                read_piece(&file, at, want, Vec::new()).map_err(|errno| failed("read", errno))?;
             if piece.is_empty() {
                 break;
             }
@@ -189,20 +234,31 @@ impl FileStorage {
         if key.is_empty() || key.ends_with('/') {
             return Err(StorageError::invalid(location, "it does not name a file"));
         }
-        let file = self.root()?.open_file(Path::new(key)).map_err(|errno| io_error(&location, "open", errno))?;
+        let file = self
+            .root()?
+            .open_file(Path::new(key))
+            .map_err(|errno| io_error(&location, "open", errno))?;
         let stat = fstat(&file).map_err(|errno| io_error(&location, "look at", errno))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(StorageError::Blocked { location, said: "it is not a regular file".into() });
+            return Err(StorageError::Blocked {
+                location,
+                said: "it is not a regular file".into(),
+            });
         }
         Ok(file)
     }
 
     /// Content under no name, proven but not on disk yet.
-    fn write_now(&self, key: &str, body: &Body) -> Result<(Partial, Arc<Directory>, String), StorageError> {
+    fn write_now(
+        &self,
+        key: &str,
+        body: &Body,
+    ) -> Result<(Partial, Arc<Directory>, String), StorageError> {
         let (directory, name) = self.find(key, true)?;
         let location = self.at(key);
         let failed = |doing: &str, errno| io_error(&location, doing, errno);
-        let partial = Partial::unnamed(&directory, &name).map_err(|errno| failed("create", errno))?;
+        let partial =
+            Partial::unnamed(&directory, &name).map_err(|errno| failed("create", errno))?;
         write_pieces(partial.file(), 0, body).map_err(|errno| failed("write", errno))?;
         check_back(&location, partial.file(), 0, body.bytes(), body.checksum())?;
         Ok((partial, directory, name))
@@ -210,19 +266,31 @@ impl FileStorage {
 
     /// Writes content whose syncs are grouped with those of other content.
     async fn put_grouped(&self, request: PutRequest<'_>) -> Result<ObjectState, StorageError> {
-        let PutRequest { key, body, precondition, .. } = request;
+        let PutRequest {
+            key,
+            body,
+            precondition,
+            ..
+        } = request;
         let location = self.at(key);
         let (storage, own, content) = (self.clone(), key.to_owned(), body.clone());
         let written = blocking(location.clone(), move || storage.write_now(&own, &content)).await;
         let (partial, directory, name) = written?;
         let durable = self.durability == Durability::PowerLoss;
         if durable {
-            let file = partial.file().try_clone().map_err(|error| io_error(&location, "sync", errno(&error)))?;
+            let file = partial
+                .file()
+                .try_clone()
+                .map_err(|error| io_error(&location, "sync", errno(&error)))?;
             let put = self.files.sync((file, directory.device())).await;
             put.map_err(|errno| io_error(&location, "sync", errno))?;
         }
-        let (at, own, precondition, parent) =
-            (location.clone(), key.to_owned(), precondition.clone(), Arc::clone(&directory));
+        let (at, own, precondition, parent) = (
+            location.clone(),
+            key.to_owned(),
+            precondition.clone(),
+            Arc::clone(&directory),
+        );
         let published = blocking(location.clone(), move || {
             let stat = fstat(partial.file()).map_err(|errno| io_error(&at, "look at", errno))?;
             publish(&at, partial, &name, &precondition)?;
@@ -237,7 +305,11 @@ impl FileStorage {
     }
 
     fn sync(&self, sync: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
-        if self.durability == Durability::PowerLoss { sync() } else { Ok(()) }
+        if self.durability == Durability::PowerLoss {
+            sync()
+        } else {
+            Ok(())
+        }
     }
 
     fn delete_now(&self, key: &str, same: Option<&Version>) -> Result<(), StorageError> {
@@ -246,14 +318,20 @@ impl FileStorage {
             other => other?,
         };
         let location = self.at(key);
-        let Some(entry) = directory.entry(name.as_ref()).map_err(|errno| io_error(&location, "look at", errno))? else {
+        let Some(entry) = directory
+            .entry(name.as_ref())
+            .map_err(|errno| io_error(&location, "look at", errno))?
+        else {
             return Ok(());
         };
         if same.is_some_and(|same| *same != version(&entry)) {
             return Err(StorageError::precondition(location, "it has changed"));
         }
-        directory.remove(name.as_ref()).map_err(|errno| io_error(&location, "remove", errno))?;
-        self.sync(|| rustix::fs::fsync(&directory)).map_err(|errno| io_error(&location, "sync the directory of", errno))
+        directory
+            .remove(name.as_ref())
+            .map_err(|errno| io_error(&location, "remove", errno))?;
+        self.sync(|| rustix::fs::fsync(&directory))
+            .map_err(|errno| io_error(&location, "sync the directory of", errno))
     }
 
     fn rename_now(&self, from: &str, to: &str) -> Result<(), StorageError> {
@@ -262,25 +340,43 @@ impl FileStorage {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(&source, &name, &target, &new, flags) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Err(StorageError::precondition(self.at(to), "something is there already")),
+            Err(Errno::EXIST) => {
+                return Err(StorageError::precondition(
+                    self.at(to),
+                    "something is there already",
+                ));
+            }
             Err(errno) => return Err(io_error(&self.at(from), "rename", errno)),
         }
         for directory in [&source, &target] {
-            self.sync(|| rustix::fs::fsync(directory)).map_err(|errno| io_error(&self.at(to), "sync", errno))?;
+            self.sync(|| rustix::fs::fsync(directory))
+                .map_err(|errno| io_error(&self.at(to), "sync", errno))?;
         }
         Ok(())
     }
 
     /// Lists by walking the tree, sorted by path component, without hidden files of uploads. `page` is the last key of
     /// the page before.
-    fn list_now(&self, prefix: &str, page: Option<&str>, most: u32) -> Result<Listing, StorageError> {
+    fn list_now(
+        &self,
+        prefix: &str,
+        page: Option<&str>,
+        most: u32,
+    ) -> Result<Listing, StorageError> {
         // Everything in a directory before the page was listed already.
-        let ahead = |key: &Path| page.is_none_or(|page| Path::new(page).starts_with(key) || key > Path::new(page));
-        let Some(mut walk) = self.walk(prefix, |key| ahead(Path::new(key)) && !is_unfinished_path(key))? else {
+        let ahead = |key: &Path| {
+            page.is_none_or(|page| Path::new(page).starts_with(key) || key > Path::new(page))
+        };
+        let Some(mut walk) = self.walk(prefix, |key| {
+            ahead(Path::new(key)) && !is_unfinished_path(key)
+        })?
+        else {
             return Ok(Listing::default());
         };
         let mut listing = Listing::default();
-        while let Some(Found { key, stat }) = walk.next().map_err(|error| directory_error(&error))? {
+        while let Some(Found { key, stat }) =
+            walk.next().map_err(|error| directory_error(&error))?
+        {
             let passed = page.is_some_and(|page| Path::new(&key) <= Path::new(page));
             if passed || is_unfinished_path(&key) || !key.starts_with(prefix) {
                 continue;
@@ -296,25 +392,37 @@ impl FileStorage {
 }
 
 /// Makes content visible. Its name is not yet durable.
-fn publish(location: &str, partial: Partial, name: &str, precondition: &Precondition) -> Result<(), StorageError> {
+fn publish(
+    location: &str,
+    partial: Partial,
+    name: &str,
+    precondition: &Precondition,
+) -> Result<(), StorageError> {
     let published = match precondition {
         Precondition::IfAbsent => partial.publish(name),
         Precondition::Unconditional => partial.publish_over(name),
-        Precondition::IfMatch(same) => match partial.publish_in_place(name, |there| version(there) == *same) {
-            Ok(false) => return Err(StorageError::precondition(location, "it has changed")),
-            done => done.map(drop),
-        },
+        Precondition::IfMatch(same) => {
+            match partial.publish_in_place(name, |there| version(there) == *same) {
+                Ok(false) => return Err(StorageError::precondition(location, "it has changed")),
+                done => done.map(drop),
+            }
+        }
     };
     match published {
         Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(StorageError::precondition(location, "something is there already")),
+        Err(Errno::EXIST) => Err(StorageError::precondition(
+            location,
+            "something is there already",
+        )),
         Err(errno) => Err(io_error(location, "publish", errno)),
     }
 }
 
 fn version(stat: &Stat) -> Version {
-    let tag =
-        format!("{:x}-{:x}-{:x}-{}.{}", stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+    let tag = format!(
+        "{:x}-{:x}-{:x}-{}.{}",
+        stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec
+    );
     Version { tag, id: None }
 }
 
@@ -325,7 +433,11 @@ fn state(key: &str, stat: &Stat) -> ObjectState {
         bytes: u64::try_from(stat.st_size).unwrap_or(0),
         version: version(stat),
         checksum: None,
-        modified: Some(Timestamp(stat.st_mtime.saturating_mul(1_000_000).saturating_add(micros))),
+        modified: Some(Timestamp(
+            stat.st_mtime
+                .saturating_mul(1_000_000)
+                .saturating_add(micros),
+        )),
         class: None,
         archive: None,
     }

@@ -20,16 +20,28 @@ impl FileStorage {
         if version(&now) != state.version {
             return Err(StorageError::precondition(location, "it has changed"));
         }
-        let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
+        let extension = Path::new(&name)
+            .extension()
+            .and_then(|extension| extension.to_str());
         let micros = state.modified.map_or(0, |at| at.0);
-        let at = jiff::Timestamp::from_microsecond(micros).unwrap_or_default().strftime("%Y%m%dT%H%M%S%.6fZ");
+        let at = jiff::Timestamp::from_microsecond(micros)
+            .unwrap_or_default()
+            .strftime("%Y%m%dT%H%M%S%.6fZ");
         let dot = if extension.is_some() { "." } else { "" };
-        let older = format!("{VERSIONS}/{}/{at}-{:x}{dot}{}", state.key, now.st_ino, extension.unwrap_or_default());
+        let older = format!(
+            "{VERSIONS}/{}/{at}-{:x}{dot}{}",
+            state.key,
+            now.st_ino,
+            extension.unwrap_or_default()
+        );
         let (versions, older) = self.find(&older, true)?;
         match linkat(&directory, &name, &versions, &older, AtFlags::empty()) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV | Errno::MLINK | Errno::NOSYS) => {
-                return Err(StorageError::unsupported(location, "its filesystem gives files no second name"));
+                return Err(StorageError::unsupported(
+                    location,
+                    "its filesystem gives files no second name",
+                ));
             }
             Err(errno) => return Err(failed(errno)),
         }

@@ -88,10 +88,24 @@ pub(super) fn precondition(precondition: &Precondition) -> Option<(&'static str,
 
 impl Api {
     pub(super) fn new(bucket: &str, settings: &EndpointSettings) -> Result<Api, String> {
-        let base = settings.url.as_deref().unwrap_or(CLOUD).trim_end_matches('/').to_owned();
-        let credentials = if settings.anonymous { None } else { Some(Renewed::new(bucket, settings)?) };
+        let base = settings
+            .url
+            .as_deref()
+            .unwrap_or(CLOUD)
+            .trim_end_matches('/')
+            .to_owned();
+        let credentials = if settings.anonymous {
+            None
+        } else {
+            Some(Renewed::new(bucket, settings)?)
+        };
         let client = web::client(settings, None)?;
-        Ok(Api { client, base, credentials, billing_project: settings.billing_project.clone() })
+        Ok(Api {
+            client,
+            base,
+            credentials,
+            billing_project: settings.billing_project.clone(),
+        })
     }
 
     /// Who serves it.
@@ -99,8 +113,16 @@ impl Api {
         &self.base
     }
 
-    pub(super) fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base)).query(query);
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> RequestBuilder {
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .query(query);
         match &self.billing_project {
             Some(project) => request.query(&[("userProject", project)]),
             None => request,
@@ -116,9 +138,13 @@ impl Api {
     ) -> Result<Response, StorageError> {
         if let Some(credentials) = &self.credentials {
             let token = credentials.provider().get_credential().await;
-            request = request.bearer_auth(&token.map_err(|error| no_token(location, &error))?.bearer);
+            request =
+                request.bearer_auth(&token.map_err(|error| no_token(location, &error))?.bearer);
         }
-        let response = request.send().await.map_err(|error| unsent(location, effect, &error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unsent(location, effect, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -129,8 +155,16 @@ impl Api {
             let said = format!("it refused credentials, which are loaded again: {said}");
             return Err(StorageError::unavailable(location, said));
         }
-        if status.as_u16() == 403 && reasons.iter().any(|reason| RATE_LIMITS.contains(&reason.as_str())) {
-            return Err(StorageError::Throttled { location: location.to_owned(), said, retry_after: wait });
+        if status.as_u16() == 403
+            && reasons
+                .iter()
+                .any(|reason| RATE_LIMITS.contains(&reason.as_str()))
+        {
+            return Err(StorageError::Throttled {
+                location: location.to_owned(),
+                said,
+                retry_after: wait,
+            });
         }
         if status.as_u16() == 400 && is_about_checksums(&said) {
             return Err(StorageError::corrupt(location, said));
@@ -139,7 +173,13 @@ impl Api {
         if status.as_u16() == 404 && said.to_ascii_lowercase().contains("bucket does not exist") {
             return Err(StorageError::invalid(location, said));
         }
-        Err(answered(location, effect, status, format!("status {status}: {said}"), wait))
+        Err(answered(
+            location,
+            effect,
+            status,
+            format!("status {status}: {said}"),
+            wait,
+        ))
     }
 
     /// Sends a request and reads the answer.
@@ -150,7 +190,10 @@ impl Api {
         request: RequestBuilder,
     ) -> Result<T, StorageError> {
         let response = self.send(location, effect, request).await?;
-        response.json().await.map_err(|error| unsent(location, effect, &error))
+        response
+            .json()
+            .await
+            .map_err(|error| unsent(location, effect, &error))
     }
 }
 
@@ -158,16 +201,20 @@ impl Api {
 fn no_token(location: &str, error: &object_store::Error) -> StorageError {
     let said = format!("the credentials could not be loaded: {error}");
     match error {
-        object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
-            StorageError::Denied { location: location.to_owned(), said }
-        }
+        object_store::Error::Unauthenticated { .. }
+        | object_store::Error::PermissionDenied { .. } => StorageError::Denied {
+            location: location.to_owned(),
+            said,
+        },
         _ => StorageError::unavailable(location, said),
     }
 }
 
 fn is_about_checksums(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
-    ["crc32c", "md5", "hash", "checksum"].iter().any(|word| said.contains(word))
+    ["crc32c", "md5", "hash", "checksum"]
+        .iter()
+        .any(|word| said.contains(word))
 }
 
 /// What an error says.
@@ -181,10 +228,21 @@ struct Refusal {
 impl Refusal {
     fn read(body: &str) -> Refusal {
         let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        let said = parsed.pointer("/error/message").and_then(|said| said.as_str()).unwrap_or(body);
+        let said = parsed
+            .pointer("/error/message")
+            .and_then(|said| said.as_str())
+            .unwrap_or(body);
         let said = said.chars().take(SAID_CHARS_MAX).collect();
-        let errors = parsed.pointer("/error/errors").and_then(|errors| errors.as_array());
-        let reasons = errors.into_iter().flatten().filter_map(|error| error.get("reason")?.as_str());
-        Refusal { said, reasons: reasons.map(str::to_owned).collect() }
+        let errors = parsed
+            .pointer("/error/errors")
+            .and_then(|errors| errors.as_array());
+        let reasons = errors
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error.get("reason")?.as_str());
+        Refusal {
+            said,
+            reasons: reasons.map(str::to_owned).collect(),
+        }
     }
 }

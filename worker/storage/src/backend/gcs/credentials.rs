@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// Variables that name files with credentials.
-const VARIABLES: [&str; 3] =
-    ["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_APPLICATION_CREDENTIALS"];
+const VARIABLES: [&str; 3] = [
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+];
 
 struct Loaded {
     provider: GcpCredentialProvider,
@@ -32,13 +35,27 @@ impl Renewed {
         let file = settings.credentials_file.clone();
         let files: Vec<PathBuf> = match &file {
             Some(file) => vec![file.clone()],
-            None => VARIABLES.iter().filter_map(std::env::var_os).map(PathBuf::from).collect(),
+            None => VARIABLES
+                .iter()
+                .filter_map(std::env::var_os)
+                .map(PathBuf::from)
+                .collect(),
         };
         let stamp = stamp(&files);
         let provider = provider(bucket, file.as_ref())?;
         let (at, looked_at) = (Instant::now(), Instant::now());
-        let loaded = Mutex::new(Loaded { provider, stamp, at, looked_at });
-        Ok(Renewed { bucket: bucket.to_owned(), file, files, loaded })
+        let loaded = Mutex::new(Loaded {
+            provider,
+            stamp,
+            at,
+            looked_at,
+        });
+        Ok(Renewed {
+            bucket: bucket.to_owned(),
+            file,
+            files,
+            loaded,
+        })
     }
 
     /// The provider of tokens, of the files as they are now.
@@ -67,7 +84,12 @@ impl Renewed {
         match provider(&self.bucket, self.file.as_ref()) {
             Ok(provider) => {
                 let now = Instant::now();
-                *loaded = Loaded { provider, stamp, at: now, looked_at: now };
+                *loaded = Loaded {
+                    provider,
+                    stamp,
+                    at: now,
+                    looked_at: now,
+                };
                 true
             }
             Err(error) => {

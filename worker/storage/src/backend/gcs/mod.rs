@@ -12,8 +12,8 @@ use super::{Backend, Binding, Opening};
 use crate::location::{Object, check_key, encode};
 use crate::web::{self, ContentRange, Effect, content_range, header};
 use crate::{
-    ArchiveState, ByteStream, Checksum, ChecksumKind, ListRequest, ListStart, Listing, ObjectState, PartLimits,
-    Precondition, Storage, StorageError, Version,
+    ArchiveState, ByteStream, Checksum, ChecksumKind, ListRequest, ListStart, Listing, ObjectState,
+    PartLimits, Precondition, Storage, StorageError, Version,
 };
 use api::{Api, Resource};
 use futures_util::FutureExt;
@@ -31,7 +31,11 @@ pub const PARTS: &str = ".showrunner/uploads/";
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// Limits of parts. The largest is a practical size of one request.
-const PART_LIMITS: PartLimits = PartLimits { bytes_min: 1, bytes_max: 5 * GIB, count_max: 10_000 };
+const PART_LIMITS: PartLimits = PartLimits {
+    bytes_min: 1,
+    bytes_max: 5 * GIB,
+    count_max: 10_000,
+};
 /// Largest object of the service.
 const OBJECT_BYTES_MAX: u64 = 5 * 1024 * GIB;
 
@@ -40,15 +44,23 @@ pub const BACKEND: Backend = Backend {
     schemes: &[Scheme::Gcs],
     bind: |opening| {
         let Object { bucket, key } = opening.object()?;
-        Ok(Binding { storage: format!("gs://{bucket}|{}", opening.settings.prefix), key: key.clone() })
+        Ok(Binding {
+            storage: format!("gs://{bucket}|{}", opening.settings.prefix),
+            key: key.clone(),
+        })
     },
     open: |opening| async move { open(opening) }.boxed(),
 };
 
 fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
     let Object { bucket, .. } = opening.object()?;
-    let api = Api::new(bucket, opening.settings).map_err(|said| StorageError::invalid(opening.text, said))?;
-    Ok(Arc::new(GcsStorage { api, bucket: bucket.clone(), class: opening.settings.storage_class.clone() }))
+    let api = Api::new(bucket, opening.settings)
+        .map_err(|said| StorageError::invalid(opening.text, said))?;
+    Ok(Arc::new(GcsStorage {
+        api,
+        bucket: bucket.clone(),
+        class: opening.settings.storage_class.clone(),
+    }))
 }
 
 /// A bucket behind the JSON interface, with its default storage class.
@@ -98,7 +110,12 @@ impl GcsStorage {
         self.api.json(&location, Effect::Repeatable, request).await
     }
 
-    async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn get(
+        &self,
+        key: &str,
+        range: &Range<u64>,
+        same: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         let location = self.checked(key)?;
         let mut query = vec![("alt", "media".to_owned())];
         query.extend(same.map(|same| ("ifGenerationMatch", same.tag.clone())));
@@ -106,12 +123,18 @@ impl GcsStorage {
         // Without this header the service decompresses content, and length and checksum are those of other bytes.
         let request = request.header(ACCEPT_ENCODING, "gzip");
         let request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
-        let response = self.api.send(&location, Effect::Repeatable, request).await?;
+        let response = self
+            .api
+            .send(&location, Effect::Repeatable, request)
+            .await?;
         let generation = header(&response, "x-goog-generation");
         if let (Some(same), Some(found)) = (same, &generation)
             && same.tag != *found
         {
-            return Err(StorageError::precondition(location, format!("it has changed: its generation is {found}")));
+            return Err(StorageError::precondition(
+                location,
+                format!("it has changed: its generation is {found}"),
+            ));
         }
         let wanted = range.end - range.start;
         let length = response.content_length();
@@ -119,7 +142,9 @@ impl GcsStorage {
             StatusCode::PARTIAL_CONTENT => content_range(&response),
             _ => length.map(ContentRange::whole),
         };
-        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        let sent = sent.ok_or_else(|| {
+            StorageError::invalid(&location, "it does not name the range that it sends")
+        })?;
         if let Some(said) = sent.differs(range, length) {
             return Err(StorageError::invalid(location, said));
         }
@@ -128,22 +153,48 @@ impl GcsStorage {
     }
 
     async fn page(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
-        let ListRequest { prefix, start, objects_max } = request;
-        let after = if let ListStart::After(key) = start { Some(key) } else { None };
-        let mut query = vec![("prefix", prefix.to_owned()), ("maxResults", objects_max.clamp(1, 1000).to_string())];
+        let ListRequest {
+            prefix,
+            start,
+            objects_max,
+        } = request;
+        let after = if let ListStart::After(key) = start {
+            Some(key)
+        } else {
+            None
+        };
+        let mut query = vec![
+            ("prefix", prefix.to_owned()),
+            ("maxResults", objects_max.clamp(1, 1000).to_string()),
+        ];
         match start {
             ListStart::First => {}
             ListStart::Page(token) => query.push(("pageToken", token.to_owned())),
             ListStart::After(key) => query.push(("startOffset", key.to_owned())),
         }
-        let request = self.api.request(Method::GET, &format!("/storage/v1/b/{}/o", self.bucket), &query);
-        let listed: Page = self.api.json(&self.at(prefix), Effect::Repeatable, request).await?;
-        let hidden = |resource: &Resource| resource.name.starts_with(PARTS) && !prefix.starts_with(PARTS);
+        let request = self.api.request(
+            Method::GET,
+            &format!("/storage/v1/b/{}/o", self.bucket),
+            &query,
+        );
+        let listed: Page = self
+            .api
+            .json(&self.at(prefix), Effect::Repeatable, request)
+            .await?;
+        let hidden =
+            |resource: &Resource| resource.name.starts_with(PARTS) && !prefix.starts_with(PARTS);
         // The offset of the service is the first key of the page; the request names the last key before it.
-        let passed = |resource: &Resource| after.is_some_and(|after| resource.name.as_str() <= after);
-        let shown = listed.items.into_iter().filter(|resource| !hidden(resource) && !passed(resource));
+        let passed =
+            |resource: &Resource| after.is_some_and(|after| resource.name.as_str() <= after);
+        let shown = listed
+            .items
+            .into_iter()
+            .filter(|resource| !hidden(resource) && !passed(resource));
         let objects = shown.map(state).collect();
-        Ok(Listing { objects, next: listed.next_page_token })
+        Ok(Listing {
+            objects,
+            next: listed.next_page_token,
+        })
     }
 
     /// A copy by the service, which may take several turns.
@@ -175,7 +226,10 @@ impl GcsStorage {
                 (true, Some(resource), _) => return Ok(state(resource)),
                 (false, _, Some(next)) => token = Some(next),
                 _ => {
-                    return Err(StorageError::unavailable(location, "the reply of an unfinished rewrite has no token"));
+                    return Err(StorageError::unavailable(
+                        location,
+                        "the reply of an unfinished rewrite has no token",
+                    ));
                 }
             }
         }
@@ -186,13 +240,22 @@ fn state(resource: Resource) -> ObjectState {
     let class = resource.storage_class.filter(|class| class != "STANDARD");
     let modified = resource.updated.as_deref().and_then(Timestamp::parse);
     ObjectState {
-        checksum: resource.crc32c.as_deref().and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text)),
+        checksum: resource
+            .crc32c
+            .as_deref()
+            .and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text)),
         key: resource.name,
         bytes: resource.size.unwrap_or(0),
-        version: Version { tag: resource.generation.unwrap_or_default(), id: None },
+        version: Version {
+            tag: resource.generation.unwrap_or_default(),
+            id: None,
+        },
         modified,
         // Google's archive answers at once, only dearer.
-        archive: class.as_deref().filter(|class| *class == "ARCHIVE").map(|_| ArchiveState::Restored),
+        archive: class
+            .as_deref()
+            .filter(|class| *class == "ARCHIVE")
+            .map(|_| ArchiveState::Restored),
         class,
     }
 }

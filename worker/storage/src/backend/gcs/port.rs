@@ -3,9 +3,9 @@ use super::api::Bucket;
 use super::{GIB, GcsStorage, OBJECT_BYTES_MAX, PART_LIMITS, state};
 use crate::web::Effect;
 use crate::{
-    ByteStream, Capabilities, ChecksumKind, CopyRequest, CopySource, ListRequest, Listing, Multipart, ObjectState,
-    Precondition, PutRequest, ServerCopies, ServerCopy, StateWithContent, Storage, StorageClasses, StorageError,
-    Version, Versions,
+    ByteStream, Capabilities, ChecksumKind, CopyRequest, CopySource, ListRequest, Listing,
+    Multipart, ObjectState, Precondition, PutRequest, ServerCopies, ServerCopy, StateWithContent,
+    Storage, StorageClasses, StorageError, Version, Versions,
 };
 use async_trait::async_trait;
 use reqwest::Method;
@@ -28,8 +28,16 @@ impl Storage for GcsStorage {
             put_bytes_max: 5 * GIB,
             checksum: ChecksumKind::Crc32c,
             whole_checksum: true,
-            multipart: Some(Multipart { limits: PART_LIMITS, uploads: self, in_place: None }),
-            server_copy: Some(ServerCopies { bytes_max: OBJECT_BYTES_MAX, objects: self, parts: None }),
+            multipart: Some(Multipart {
+                limits: PART_LIMITS,
+                uploads: self,
+                in_place: None,
+            }),
+            server_copy: Some(ServerCopies {
+                bytes_max: OBJECT_BYTES_MAX,
+                objects: self,
+                parts: None,
+            }),
             classes: Some(self),
             archive: None,
             versions: Some(self),
@@ -42,7 +50,11 @@ impl Storage for GcsStorage {
     }
 
     /// Two concurrent requests, because content comes without the checksum that the service keeps.
-    async fn stat_with_content(&self, key: &str, bytes_max: u64) -> Result<StateWithContent, StorageError> {
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError> {
         let read = async {
             let reading = self.read(key, 0..bytes_max, None).await.ok()?;
             let (version, whole) = (reading.version.clone(), reading.whole_bytes);
@@ -51,11 +63,17 @@ impl Storage for GcsStorage {
         };
         let (state, read) = tokio::join!(self.stat(key), read);
         let state = state?;
-        let content = read.filter(|(version, _)| *version == state.version && state.bytes == bytes_max);
+        let content =
+            read.filter(|(version, _)| *version == state.version && state.bytes == bytes_max);
         Ok((state, content.map(|(_, pieces)| pieces)))
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         if range.start >= range.end {
             let now = self.stat(key).await?;
             if version.is_some_and(|expected| *expected != now.version) {
@@ -79,7 +97,10 @@ impl Storage for GcsStorage {
 
     async fn delete(&self, key: &str, version: Option<&Version>) -> Result<(), StorageError> {
         let location = self.checked(key)?;
-        let query: Vec<_> = version.map(|expected| ("ifGenerationMatch", expected.tag.clone())).into_iter().collect();
+        let query: Vec<_> = version
+            .map(|expected| ("ifGenerationMatch", expected.tag.clone()))
+            .into_iter()
+            .collect();
         let request = self.api.request(Method::DELETE, &self.object(key), &query);
         match self.api.send(&location, Effect::Repeatable, request).await {
             Ok(_) | Err(StorageError::NotFound(_)) => Ok(()),
@@ -102,17 +123,29 @@ impl ServerCopy for GcsStorage {
     }
 
     async fn copy(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
-        let CopyRequest { from, key, attributes, precondition } = request;
+        let CopyRequest {
+            from,
+            key,
+            attributes,
+            precondition,
+        } = request;
         if from.domain != self.api.base() {
             let said = format!("{} is another server than {}", from.domain, self.api.base());
             return Err(StorageError::unsupported(self.at(key), said));
         }
         let class = attributes.class.as_deref().or(self.class.as_deref());
-        let copied = self.rewrite((&from.container, &from.key, &from.version), key, class, precondition).await?;
+        let copied = self
+            .rewrite(
+                (&from.container, &from.key, &from.version),
+                key,
+                class,
+                precondition,
+            )
+            .await?;
         match (from.checksum, copied.checksum) {
-            (Some(sent), Some(found)) if sent.kind() == found.kind() && sent != found => {
-                Err(StorageError::corrupt(self.at(key), format!("copied {sent}, there is {found}")))
-            }
+            (Some(sent), Some(found)) if sent.kind() == found.kind() && sent != found => Err(
+                StorageError::corrupt(self.at(key), format!("copied {sent}, there is {found}")),
+            ),
             _ => Ok(copied),
         }
     }
@@ -123,18 +156,41 @@ impl Versions for GcsStorage {
     async fn keep(&self, state: &ObjectState) -> Result<Precondition, StorageError> {
         let location = self.checked(&state.key)?;
         let query = [("fields", "versioning".to_owned())];
-        let request = self.api.request(Method::GET, &format!("/storage/v1/b/{}", self.bucket), &query);
-        let bucket: Bucket = self.api.json(&location, Effect::Repeatable, request).await?;
+        let request = self.api.request(
+            Method::GET,
+            &format!("/storage/v1/b/{}", self.bucket),
+            &query,
+        );
+        let bucket: Bucket = self
+            .api
+            .json(&location, Effect::Repeatable, request)
+            .await?;
         match bucket.versioning {
-            Some(versioning) if versioning.enabled => Ok(Precondition::IfMatch(state.version.clone())),
-            _ => Err(StorageError::unsupported(location, "the bucket keeps no older versions")),
+            Some(versioning) if versioning.enabled => {
+                Ok(Precondition::IfMatch(state.version.clone()))
+            }
+            _ => Err(StorageError::unsupported(
+                location,
+                "the bucket keeps no older versions",
+            )),
         }
     }
 }
 
 #[async_trait]
 impl StorageClasses for GcsStorage {
-    async fn set_class(&self, key: &str, version: &Version, class: &str) -> Result<ObjectState, StorageError> {
-        self.rewrite((&self.bucket, key, version), key, Some(class), &Precondition::IfMatch(version.clone())).await
+    async fn set_class(
+        &self,
+        key: &str,
+        version: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
+        self.rewrite(
+            (&self.bucket, key, version),
+            key,
+            Some(class),
+            &Precondition::IfMatch(version.clone()),
+        )
+        .await
     }
 }

@@ -4,8 +4,9 @@ use super::{GcsStorage, PARTS, state};
 use crate::body::Pieces;
 use crate::web::Effect;
 use crate::{
-    Attributes, BeginRequest, Body, Checksum, ChecksumKind, CompleteRequest, ListRequest, ListStart, MultipartUploads,
-    ObjectState, Part, Precondition, PutRequest, Slot, Storage, StorageError, Upload,
+    Attributes, BeginRequest, Body, Checksum, ChecksumKind, CompleteRequest, ListRequest,
+    ListStart, MultipartUploads, ObjectState, Part, Precondition, PutRequest, Slot, Storage,
+    StorageError, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +29,12 @@ impl GcsStorage {
         request: PutRequest<'_>,
         class: Option<&String>,
     ) -> Result<Resource, StorageError> {
-        let PutRequest { key, body, attributes, precondition } = request;
+        let PutRequest {
+            key,
+            body,
+            attributes,
+            precondition,
+        } = request;
         let location = self.at(key);
         let sum = body.checksum();
         let mut description = json!({ "name": key });
@@ -37,10 +43,16 @@ impl GcsStorage {
             ChecksumKind::Crc32c => set("crc32c", sum.base64().into()),
             ChecksumKind::Md5 => set("md5Hash", sum.base64().into()),
             ChecksumKind::Crc64nvme => {
-                return Err(StorageError::invalid(location, "the service does not know crc64nvme"));
+                return Err(StorageError::invalid(
+                    location,
+                    "the service does not know crc64nvme",
+                ));
             }
         }
-        let media = attributes.content_type.clone().unwrap_or_else(|| MEDIA.to_owned());
+        let media = attributes
+            .content_type
+            .clone()
+            .unwrap_or_else(|| MEDIA.to_owned());
         set("contentType", media.clone().into());
         if let Some(class) = class {
             set("storageClass", class.clone().into());
@@ -53,13 +65,22 @@ impl GcsStorage {
         );
         let tail = format!("\r\n--{BOUNDARY}--\r\n");
         let length = head.len() as u64 + body.bytes() + tail.len() as u64;
-        let pieces = std::iter::once(Bytes::from(head)).chain(Pieces::from(body)).chain([Bytes::from(tail)]);
+        let pieces = std::iter::once(Bytes::from(head))
+            .chain(Pieces::from(body))
+            .chain([Bytes::from(tail)]);
         let content = futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
         let mut query = vec![("uploadType", "multipart".to_owned())];
         query.extend(api::precondition(precondition));
-        let request = self.api.request(Method::POST, &format!("/upload/storage/v1/b/{}/o", self.bucket), &query);
+        let request = self.api.request(
+            Method::POST,
+            &format!("/upload/storage/v1/b/{}/o", self.bucket),
+            &query,
+        );
         let request = request
-            .header(CONTENT_TYPE, format!("multipart/related; boundary={BOUNDARY}"))
+            .header(
+                CONTENT_TYPE,
+                format!("multipart/related; boundary={BOUNDARY}"),
+            )
             .header(CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(content));
         let stored: Resource = self.api.json(&location, Effect::Commit, request).await?;
@@ -69,18 +90,38 @@ impl GcsStorage {
 
     /// Compares the stored checksum with the sent one. The service refuses wrong content; a server that stores it must
     /// not keep it under a valid name.
-    async fn proven(&self, location: &str, stored: &Resource, sent: Option<Checksum>) -> Result<(), StorageError> {
-        let kept = stored.crc32c.as_deref().and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text));
-        let (Some(sent), Some(kept)) = (sent, kept) else { return Ok(()) };
+    async fn proven(
+        &self,
+        location: &str,
+        stored: &Resource,
+        sent: Option<Checksum>,
+    ) -> Result<(), StorageError> {
+        let kept = stored
+            .crc32c
+            .as_deref()
+            .and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text));
+        let (Some(sent), Some(kept)) = (sent, kept) else {
+            return Ok(());
+        };
         if sent.kind() != kept.kind() || sent == kept {
             return Ok(());
         }
-        let query: Vec<_> = stored.generation.clone().map(|tag| ("ifGenerationMatch", tag)).into_iter().collect();
-        let request = self.api.request(Method::DELETE, &self.object(&stored.name), &query);
+        let query: Vec<_> = stored
+            .generation
+            .clone()
+            .map(|tag| ("ifGenerationMatch", tag))
+            .into_iter()
+            .collect();
+        let request = self
+            .api
+            .request(Method::DELETE, &self.object(&stored.name), &query);
         if let Err(error) = self.api.send(location, Effect::Repeatable, request).await {
             tracing::error!(%error, location, "an object with wrong content could not be removed");
         }
-        Err(StorageError::corrupt(location, format!("sent {sent}, the server has {kept}; it was removed")))
+        Err(StorageError::corrupt(
+            location,
+            format!("sent {sent}, the server has {kept}; it was removed"),
+        ))
     }
 
     async fn compose(
@@ -103,7 +144,14 @@ impl GcsStorage {
             .collect();
         let body = json!({ "kind": "storage#composeRequest", "sourceObjects": objects, "destination": about });
         let query: Vec<_> = api::precondition(precondition).into_iter().collect();
-        let request = self.api.request(Method::POST, &format!("{}/compose", self.object(key)), &query).json(&body);
+        let request = self
+            .api
+            .request(
+                Method::POST,
+                &format!("{}/compose", self.object(key)),
+                &query,
+            )
+            .json(&body);
         match self.api.json(&self.at(key), effect, request).await {
             Err(StorageError::NotFound(location)) => Err(StorageError::UploadGone(location)),
             other => other,
@@ -114,7 +162,10 @@ impl GcsStorage {
     async fn sweep(&self, upload: &Upload) -> Result<(), StorageError> {
         let mark = hidden(upload, MARK);
         let objects = self.all(&hidden(upload, "")).await?;
-        let others = objects.iter().map(|object| object.key.as_str()).filter(|key| *key != mark);
+        let others = objects
+            .iter()
+            .map(|object| object.key.as_str())
+            .filter(|key| *key != mark);
         for key in others.chain([mark.as_str()]) {
             self.delete(key, None).await?;
         }
@@ -124,8 +175,13 @@ impl GcsStorage {
     async fn all(&self, prefix: &str) -> Result<Vec<ObjectState>, StorageError> {
         let (mut found, mut page) = (Vec::new(), None);
         loop {
-            let listed =
-                self.page(ListRequest { prefix, start: ListStart::page(page.as_deref()), objects_max: 1000 }).await?;
+            let listed = self
+                .page(ListRequest {
+                    prefix,
+                    start: ListStart::page(page.as_deref()),
+                    objects_max: 1000,
+                })
+                .await?;
             found.extend(listed.objects);
             page = listed.next;
             if page.is_none() {
@@ -146,25 +202,70 @@ fn repeatable(error: StorageError) -> StorageError {
 #[async_trait]
 impl MultipartUploads for GcsStorage {
     async fn begin(&self, request: BeginRequest<'_>) -> Result<Upload, StorageError> {
-        let BeginRequest { key, attributes, .. } = request;
+        let BeginRequest {
+            key, attributes, ..
+        } = request;
         self.checked(key)?;
-        let upload = Upload { key: key.to_owned(), id: format!("{:032x}", fastrand::u128(..)) };
+        let upload = Upload {
+            key: key.to_owned(),
+            id: format!("{:032x}", fastrand::u128(..)),
+        };
         let mut metadata = BTreeMap::from([("key".to_owned(), key.to_owned())]);
-        metadata.extend(attributes.class.as_ref().or(self.class.as_ref()).map(|class| ("class".into(), class.clone())));
-        metadata.extend(attributes.metadata.iter().map(|(name, value)| (format!("m-{name}"), value.clone())));
-        let mark = Attributes { content_type: attributes.content_type.clone(), class: None, metadata };
+        metadata.extend(
+            attributes
+                .class
+                .as_ref()
+                .or(self.class.as_ref())
+                .map(|class| ("class".into(), class.clone())),
+        );
+        metadata.extend(
+            attributes
+                .metadata
+                .iter()
+                .map(|(name, value)| (format!("m-{name}"), value.clone())),
+        );
+        let mark = Attributes {
+            content_type: attributes.content_type.clone(),
+            class: None,
+            metadata,
+        };
         let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
         let (key, precondition) = (&hidden(&upload, MARK), &Precondition::IfAbsent);
-        let marked = self.insert(PutRequest { key, body: &nothing, attributes: &mark, precondition }, None).await;
+        let marked = self
+            .insert(
+                PutRequest {
+                    key,
+                    body: &nothing,
+                    attributes: &mark,
+                    precondition,
+                },
+                None,
+            )
+            .await;
         // An upload whose reply is lost makes nothing visible: another one is begun.
         marked.map_err(repeatable)?;
         Ok(upload)
     }
 
-    async fn put_part(&self, upload: &Upload, slot: Slot, body: &Body) -> Result<Part, StorageError> {
+    async fn put_part(
+        &self,
+        upload: &Upload,
+        slot: Slot,
+        body: &Body,
+    ) -> Result<Part, StorageError> {
         let name = hidden(upload, &part_name(slot.number));
         let (attributes, precondition) = (&Attributes::default(), &Precondition::Unconditional);
-        let stored = self.insert(PutRequest { key: &name, body, attributes, precondition }, None).await;
+        let stored = self
+            .insert(
+                PutRequest {
+                    key: &name,
+                    body,
+                    attributes,
+                    precondition,
+                },
+                None,
+            )
+            .await;
         // A part with an unknown outcome is sent again or found by a listing: nothing is visible yet.
         let stored = stored.map_err(repeatable)?;
         // A completed or aborted upload is swept already: a later part would be left behind.
@@ -173,7 +274,12 @@ impl MultipartUploads for GcsStorage {
             return Err(StorageError::UploadGone(self.at(&upload.key)));
         }
         let tag = stored.generation.unwrap_or_default();
-        Ok(Part { number: slot.number, bytes: body.bytes(), tag, checksum: Some(body.checksum()) })
+        Ok(Part {
+            number: slot.number,
+            bytes: body.bytes(),
+            tag,
+            checksum: Some(body.checksum()),
+        })
     }
 
     async fn parts(&self, upload: &Upload) -> Result<Vec<Part>, StorageError> {
@@ -181,50 +287,92 @@ impl MultipartUploads for GcsStorage {
         for object in self.all(&hidden(upload, "")).await? {
             let name = object.key.rsplit('/').next().unwrap_or_default();
             known |= name == MARK;
-            if let Some(number) = name.strip_prefix("part-").and_then(|number| number.parse().ok()) {
-                found.push(Part { number, bytes: object.bytes, tag: object.version.tag, checksum: object.checksum });
+            if let Some(number) = name
+                .strip_prefix("part-")
+                .and_then(|number| number.parse().ok())
+            {
+                found.push(Part {
+                    number,
+                    bytes: object.bytes,
+                    tag: object.version.tag,
+                    checksum: object.checksum,
+                });
             }
         }
-        if known { Ok(found) } else { Err(StorageError::UploadGone(self.at(&upload.key))) }
+        if known {
+            Ok(found)
+        } else {
+            Err(StorageError::UploadGone(self.at(&upload.key)))
+        }
     }
 
     /// Composes the parts, 32 at a time, those of those, until one request makes the object: that is the commit.
     async fn complete(&self, request: CompleteRequest<'_>) -> Result<ObjectState, StorageError> {
-        let CompleteRequest { upload, parts, whole, precondition } = request;
+        let CompleteRequest {
+            upload,
+            parts,
+            whole,
+            precondition,
+        } = request;
         let location = self.checked(&upload.key)?;
         let mark = match self.resource(&hidden(upload, MARK)).await {
             Err(StorageError::NotFound(_)) => return Err(StorageError::UploadGone(location)),
             other => other?,
         };
-        let expected = whole.filter(|whole| whole.kind() == ChecksumKind::Crc32c).or_else(|| Part::whole(parts));
-        let mut sources: Vec<(String, String)> =
-            parts.iter().map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone())).collect();
+        let expected = whole
+            .filter(|whole| whole.kind() == ChecksumKind::Crc32c)
+            .or_else(|| Part::whole(parts));
+        let mut sources: Vec<(String, String)> = parts
+            .iter()
+            .map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone()))
+            .collect();
         let mut level = 0;
         while sources.len() > COMPOSE_MAX {
             let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
             for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
                 let name = hidden(upload, &format!("level-{level}-{at:05}"));
-                let made =
-                    self.compose(group, &name, &json!({}), &Precondition::Unconditional, Effect::Repeatable).await?;
+                let made = self
+                    .compose(
+                        group,
+                        &name,
+                        &json!({}),
+                        &Precondition::Unconditional,
+                        Effect::Repeatable,
+                    )
+                    .await?;
                 next.push((name, made.generation.unwrap_or_default()));
             }
             (sources, level) = (next, level + 1);
         }
         let made = if sources.is_empty() {
             let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
-            let mut attributes = Attributes { content_type: mark.content_type.clone(), ..Attributes::default() };
+            let mut attributes = Attributes {
+                content_type: mark.content_type.clone(),
+                ..Attributes::default()
+            };
             attributes.metadata = own_metadata(&mark);
-            let put = PutRequest { key: &upload.key, body: &nothing, attributes: &attributes, precondition };
+            let put = PutRequest {
+                key: &upload.key,
+                body: &nothing,
+                attributes: &attributes,
+                precondition,
+            };
             self.insert(put, class_of(&mark)).await?
         } else {
-            let mut about = json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
+            let mut about =
+                json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
             if let Some(class) = class_of(&mark) {
                 about["storageClass"] = class.clone().into();
             }
-            self.compose(&sources, &upload.key, &about, precondition, Effect::Commit).await?
+            self.compose(&sources, &upload.key, &about, precondition, Effect::Commit)
+                .await?
         };
         // Composing may not name the kept checksum in its answer.
-        let made = if made.crc32c.is_some() { made } else { self.resource(&upload.key).await? };
+        let made = if made.crc32c.is_some() {
+            made
+        } else {
+            self.resource(&upload.key).await?
+        };
         self.proven(&location, &made, expected).await?;
         if let Err(error) = self.sweep(upload).await {
             tracing::warn!(%error, "parts could not be removed: they are swept later");
@@ -239,12 +387,22 @@ impl MultipartUploads for GcsStorage {
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
         let mut uploads = Vec::new();
         for object in self.all(PARTS).await? {
-            let Some(id) = object.key.strip_prefix(PARTS).and_then(|rest| rest.strip_suffix(&format!("/{MARK}")))
+            let Some(id) = object
+                .key
+                .strip_prefix(PARTS)
+                .and_then(|rest| rest.strip_suffix(&format!("/{MARK}")))
             else {
                 continue;
             };
-            let key = self.resource(&object.key).await?.metadata.and_then(|metadata| metadata.get("key").cloned());
-            uploads.extend(key.filter(|key| key.starts_with(prefix)).map(|key| Upload { key, id: id.to_owned() }));
+            let key = self
+                .resource(&object.key)
+                .await?
+                .metadata
+                .and_then(|metadata| metadata.get("key").cloned());
+            uploads.extend(key.filter(|key| key.starts_with(prefix)).map(|key| Upload {
+                key,
+                id: id.to_owned(),
+            }));
         }
         Ok(uploads)
     }
@@ -264,5 +422,6 @@ fn class_of(mark: &Resource) -> Option<&String> {
 
 fn own_metadata(mark: &Resource) -> BTreeMap<String, String> {
     let all = mark.metadata.iter().flatten();
-    all.filter_map(|(name, value)| Some((name.strip_prefix("m-")?.to_owned(), value.clone()))).collect()
+    all.filter_map(|(name, value)| Some((name.strip_prefix("m-")?.to_owned(), value.clone())))
+        .collect()
 }

@@ -5,8 +5,8 @@ use crate::network::Network;
 use crate::settings::EndpointSettings;
 use crate::web::{self, Effect, answered, content_range, header, retry_after, unsent};
 use crate::{
-    ByteStream, Capabilities, ChecksumKind, ListRequest, Listing, ObjectState, PutRequest, StateWithContent, Storage,
-    StorageError, Version,
+    ByteStream, Capabilities, ChecksumKind, ListRequest, Listing, ObjectState, PutRequest,
+    StateWithContent, Storage, StorageError, Version,
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -30,19 +30,30 @@ pub const BACKEND: Backend = Backend {
     schemes: &[Scheme::Https, Scheme::Http],
     bind: |opening| {
         let url = opening.url()?;
-        let storage = format!("{}|{}", url.origin().ascii_serialization(), opening.settings.prefix);
-        Ok(Binding { storage, key: key(url) })
+        let storage = format!(
+            "{}|{}",
+            url.origin().ascii_serialization(),
+            opening.settings.prefix
+        );
+        Ok(Binding {
+            storage,
+            key: key(url),
+        })
     },
     open: |opening| async move { open(opening) }.boxed(),
 };
 
 fn key(url: &Url) -> String {
     let path = url.path().trim_start_matches('/');
-    url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    url.query()
+        .map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 fn open(opening: &Opening<'_>) -> Result<Arc<dyn Storage>, StorageError> {
-    Ok(Arc::new(HttpStorage::new(opening.url()?, opening.settings)?))
+    Ok(Arc::new(HttpStorage::new(
+        opening.url()?,
+        opening.settings,
+    )?))
 }
 
 /// A web server.
@@ -62,15 +73,29 @@ impl HttpStorage {
         origin.set_query(None);
         origin.set_fragment(None);
         let invalid = |said| StorageError::invalid(origin.to_string(), said);
-        let allowed: Result<Vec<_>, _> = settings.allow_private.iter().map(|text| Network::parse(text)).collect();
+        let allowed: Result<Vec<_>, _> = settings
+            .allow_private
+            .iter()
+            .map(|text| Network::parse(text))
+            .collect();
         let allowed = allowed.map_err(invalid)?;
         let client = web::client(settings, Some(allowed.clone())).map_err(invalid)?;
-        Ok(HttpStorage { client, origin, allowed, token_file: settings.token_file.clone(), count_max: COUNT_MAX })
+        Ok(HttpStorage {
+            client,
+            origin,
+            allowed,
+            token_file: settings.token_file.clone(),
+            count_max: COUNT_MAX,
+        })
     }
 
     fn at(&self, key: &str) -> String {
         // Signatures stand in queries.
-        format!("{}{}", self.origin, key.split('?').next().unwrap_or_default())
+        format!(
+            "{}{}",
+            self.origin,
+            key.split('?').next().unwrap_or_default()
+        )
     }
 
     fn read_only(&self, key: &str) -> StorageError {
@@ -78,7 +103,9 @@ impl HttpStorage {
     }
 
     fn url(&self, key: &str) -> Result<Url, StorageError> {
-        self.origin.join(key).map_err(|error| StorageError::invalid(self.at(key), error.to_string()))
+        self.origin
+            .join(key)
+            .map_err(|error| StorageError::invalid(self.at(key), error.to_string()))
     }
 
     /// Sends a request and follows redirects. The token is sent to its own server only.
@@ -93,7 +120,10 @@ impl HttpStorage {
         for _ in 0..=REDIRECTS_MAX {
             web::check_url(&url, &self.allowed)?;
             // Compressed content would have another length and another hash.
-            let mut request = self.client.request(method.clone(), url.clone()).header(ACCEPT_ENCODING, "identity");
+            let mut request = self
+                .client
+                .request(method.clone(), url.clone())
+                .header(ACCEPT_ENCODING, "identity");
             if let Some((range, same)) = range {
                 request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
                 if let Some(same) = same.filter(|same| strong(&same.tag)) {
@@ -101,26 +131,44 @@ impl HttpStorage {
                 }
             }
             if let (Some(file), true) = (&self.token_file, url.origin() == self.origin.origin()) {
-                let token = std::fs::read_to_string(file)
-                    .map_err(|error| StorageError::invalid(&location, format!("token_file: {error}")))?;
+                let token = std::fs::read_to_string(file).map_err(|error| {
+                    StorageError::invalid(&location, format!("token_file: {error}"))
+                })?;
                 request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
             }
-            let response = request.send().await.map_err(|error| unsent(&location, Effect::Repeatable, &error))?;
-            if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| unsent(&location, Effect::Repeatable, &error))?;
+            if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED
+            {
                 return self.sound(&location, response);
             }
-            let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            let target = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|target| target.to_str().ok());
             let target = target.and_then(|target| url.join(target).ok());
-            let target = target.ok_or_else(|| StorageError::invalid(&location, "it redirects to nowhere"))?;
+            let target = target
+                .ok_or_else(|| StorageError::invalid(&location, "it redirects to nowhere"))?;
             if url.scheme() == "https" && target.scheme() == "http" {
-                return Err(StorageError::invalid(&location, "it redirects from https to http"));
+                return Err(StorageError::invalid(
+                    &location,
+                    "it redirects from https to http",
+                ));
             }
             if !target.username().is_empty() || target.password().is_some() {
-                return Err(StorageError::invalid(&location, "it redirects to an address with a login in it"));
+                return Err(StorageError::invalid(
+                    &location,
+                    "it redirects to an address with a login in it",
+                ));
             }
             url = target;
         }
-        Err(StorageError::invalid(location, format!("it redirects more than {REDIRECTS_MAX} times")))
+        Err(StorageError::invalid(
+            location,
+            format!("it redirects more than {REDIRECTS_MAX} times"),
+        ))
     }
 
     /// The length of content whose server does not report it: the content is read to its end.
@@ -152,17 +200,27 @@ impl HttpStorage {
         if status.is_success() {
             return match packed(&response) {
                 Some(how) => {
-                    let said = format!("its server packs the content ({how}) though it was asked not to");
+                    let said =
+                        format!("its server packs the content ({how}) though it was asked not to");
                     Err(StorageError::unsupported(location, said))
                 }
                 None => Ok(response),
             };
         }
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return Err(StorageError::precondition(location, "it is shorter than it was"));
+            return Err(StorageError::precondition(
+                location,
+                "it is shorter than it was",
+            ));
         }
         let wait = retry_after(&response);
-        Err(answered(location, Effect::Repeatable, status, format!("status {status}"), wait))
+        Err(answered(
+            location,
+            Effect::Repeatable,
+            status,
+            format!("status {status}"),
+            wait,
+        ))
     }
 }
 
@@ -170,7 +228,9 @@ impl HttpStorage {
 /// some servers keep of the way an object came to them.
 fn packed(response: &Response) -> Option<String> {
     let how = header(response, "content-encoding")?;
-    let plain = |word: &str| ["", "identity", "aws-chunked"].contains(&word.trim().to_ascii_lowercase().as_str());
+    let plain = |word: &str| {
+        ["", "identity", "aws-chunked"].contains(&word.trim().to_ascii_lowercase().as_str())
+    };
     (!how.split(',').all(plain)).then_some(how)
 }
 
@@ -182,7 +242,10 @@ fn strong(tag: &str) -> bool {
 /// Identifies a state by the strongest validator of the response.
 fn version_of(response: &Response) -> Version {
     let tag = header(response, "etag").or_else(|| header(response, "last-modified"));
-    Version { tag: tag.unwrap_or_default(), id: None }
+    Version {
+        tag: tag.unwrap_or_default(),
+        id: None,
+    }
 }
 
 fn modified(response: &Response) -> Option<Timestamp> {
@@ -234,14 +297,31 @@ impl Storage for HttpStorage {
             Some(bytes) => bytes,
             None => self.measure(key).await?,
         };
-        Ok(ObjectState { key: key.to_owned(), bytes, version, checksum: None, modified, class: None, archive: None })
+        Ok(ObjectState {
+            key: key.to_owned(),
+            bytes,
+            version,
+            checksum: None,
+            modified,
+            class: None,
+            archive: None,
+        })
     }
 
-    async fn stat_with_content(&self, key: &str, _bytes_max: u64) -> Result<StateWithContent, StorageError> {
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        _bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError> {
         Ok((self.stat(key).await?, None))
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         let location = self.at(key);
         let wanted = range.end.saturating_sub(range.start);
         if wanted == 0 {
@@ -255,21 +335,32 @@ impl Storage for HttpStorage {
         let response = self.ask(Method::GET, key, Some((&range, version))).await?;
         let found = version_of(&response);
         if version.is_some_and(|expected| !expected.tag.is_empty() && expected.tag != found.tag) {
-            return Err(StorageError::precondition(location, format!("it has changed: it is now {}", found.tag)));
+            return Err(StorageError::precondition(
+                location,
+                format!("it has changed: it is now {}", found.tag),
+            ));
         }
         let length = response.content_length();
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // The server gives everything, whatever is asked for: what comes before the range is passed over.
             if let Some(length) = length.filter(|length| *length < range.end) {
-                return Err(StorageError::precondition(location, format!("it has {length} bytes now")));
+                return Err(StorageError::precondition(
+                    location,
+                    format!("it has {length} bytes now"),
+                ));
             }
             let whole = length.is_none().then_some(range.end);
             return Ok(web::window(location, range, response, whole).of(Some(found), length));
         }
         let sent = content_range(&response);
-        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        let sent = sent.ok_or_else(|| {
+            StorageError::invalid(&location, "it does not name the range that it sends")
+        })?;
         if let Some(whole) = sent.whole.filter(|whole| *whole < range.end) {
-            return Err(StorageError::precondition(location, format!("it has {whole} bytes now")));
+            return Err(StorageError::precondition(
+                location,
+                format!("it has {whole} bytes now"),
+            ));
         }
         if let Some(said) = sent.differs(&range, length) {
             return Err(StorageError::unsupported(location, said));
@@ -277,7 +368,10 @@ impl Storage for HttpStorage {
         Ok(web::reading(location, wanted, response).of(Some(found), sent.whole))
     }
     async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
-        Err(StorageError::unsupported(self.at(request.prefix), "it cannot be listed"))
+        Err(StorageError::unsupported(
+            self.at(request.prefix),
+            "it cannot be listed",
+        ))
     }
 
     async fn put(&self, request: PutRequest<'_>) -> Result<ObjectState, StorageError> {
@@ -296,8 +390,14 @@ mod tests {
 
     #[tokio::test]
     async fn content_without_a_length_and_an_end_is_refused() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = Url::parse(&format!("http://{}/x", listener.local_addr().expect("bound"))).expect("a URL");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let url = Url::parse(&format!(
+            "http://{}/x",
+            listener.local_addr().expect("bound")
+        ))
+        .expect("a URL");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
@@ -310,10 +410,18 @@ mod tests {
                 });
             }
         });
-        let settings = EndpointSettings { allow_private: vec!["127.0.0.0/8".into()], ..EndpointSettings::default() };
-        let storage =
-            HttpStorage { count_max: Duration::from_millis(50), ..HttpStorage::new(&url, &settings).expect("opened") };
+        let settings = EndpointSettings {
+            allow_private: vec!["127.0.0.0/8".into()],
+            ..EndpointSettings::default()
+        };
+        let storage = HttpStorage {
+            count_max: Duration::from_millis(50),
+            ..HttpStorage::new(&url, &settings).expect("opened")
+        };
         let error = storage.stat("x").await.expect_err("it never ends");
-        assert!(matches!(&error, StorageError::Unsupported { said, .. } if said.contains("no end")), "{error}");
+        assert!(
+            matches!(&error, StorageError::Unsupported { said, .. } if said.contains("no end")),
+            "{error}"
+        );
     }
 }

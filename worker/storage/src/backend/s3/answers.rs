@@ -17,29 +17,49 @@ impl S3Storage {
 
     /// Reads an error at `location`, and sees to what the next request needs. Where that makes the difference, the
     /// error is one that passes.
-    pub(super) fn error<E>(&self, location: String, effect: Effect, error: &SdkError<E, HttpResponse>) -> StorageError
+    pub(super) fn error<E>(
+        &self,
+        location: String,
+        effect: Effect,
+        error: &SdkError<E, HttpResponse>,
+    ) -> StorageError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let Some(answer) = self.answer(error) else { return unanswered(location, effect, error) };
+        let Some(answer) = self.answer(error) else {
+            return unanswered(location, effect, error);
+        };
         let refused = |credentials: &Renewed| credentials.refuse(answer.expired());
         if answer.refuses_credentials() && self.credentials.as_deref().is_some_and(refused) {
-            return StorageError::unavailable(location, "it refused credentials that have been replaced meanwhile");
+            return StorageError::unavailable(
+                location,
+                "it refused credentials that have been replaced meanwhile",
+            );
         }
         if answer.elsewhere()
             && let Some(region) = answer.region.as_deref()
             && self.moves_to(region)
         {
-            let said = format!("its bucket is in the region {region:?}, where it is asked for from now on");
+            let said = format!(
+                "its bucket is in the region {region:?}, where it is asked for from now on"
+            );
             return StorageError::unavailable(location, said);
         }
         answered(location, effect, &answer)
     }
 
     /// The answer behind an error. Its region is only of interest where it is another one.
-    pub(super) fn answer<E: ProvideErrorMetadata>(&self, error: &SdkError<E, HttpResponse>) -> Option<Answer> {
+    pub(super) fn answer<E: ProvideErrorMetadata>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Option<Answer> {
         let mut answer = Answer::of(error)?;
-        let now = self.client.read().config().region().map(|region| region.as_ref().to_owned());
+        let now = self
+            .client
+            .read()
+            .config()
+            .region()
+            .map(|region| region.as_ref().to_owned());
         answer.region = answer.region.filter(|region| now.as_ref() != Some(region));
         Some(answer)
     }
@@ -47,12 +67,26 @@ impl S3Storage {
     /// Asks another region from now on; a server of one's own has one address for all of them.
     fn moves_to(&self, region: &str) -> bool {
         let mut client = self.client.write();
-        let now = client.config().region().map(|region| region.as_ref().to_owned());
+        let now = client
+            .config()
+            .region()
+            .map(|region| region.as_ref().to_owned());
         if self.settings.is_own_server() || now.as_deref() == Some(region) {
             return false;
         }
-        tracing::warn!(bucket = self.bucket, region, configured = now, "the bucket is in another region");
-        *client = Client::from_conf(client.config().to_builder().region(Region::new(region.to_owned())).build());
+        tracing::warn!(
+            bucket = self.bucket,
+            region,
+            configured = now,
+            "the bucket is in another region"
+        );
+        *client = Client::from_conf(
+            client
+                .config()
+                .to_builder()
+                .region(Region::new(region.to_owned()))
+                .build(),
+        );
         true
     }
 }

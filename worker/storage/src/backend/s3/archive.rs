@@ -18,13 +18,24 @@ impl Archive for S3Storage {
             RestoreTier::Standard => Tier::Standard,
             RestoreTier::Bulk => Tier::Bulk,
         };
-        let job = aws_sdk_s3::types::GlacierJobParameters::builder().tier(tier).build();
-        let job = job.map_err(|error| StorageError::invalid(location.clone(), error.to_string()))?;
+        let job = aws_sdk_s3::types::GlacierJobParameters::builder()
+            .tier(tier)
+            .build();
+        let job =
+            job.map_err(|error| StorageError::invalid(location.clone(), error.to_string()))?;
         // An object that the service tiered by itself comes back for good, and the request must not name a duration.
         let tiered = self.head(key).await?.class.as_deref() == Some(TIERED);
         let days = (!tiered).then(|| i32::try_from(days).unwrap_or(i32::MAX));
-        let wish = aws_sdk_s3::types::RestoreRequest::builder().set_days(days).glacier_job_parameters(job).build();
-        let request = self.client().restore_object().bucket(&self.bucket).key(key).restore_request(wish);
+        let wish = aws_sdk_s3::types::RestoreRequest::builder()
+            .set_days(days)
+            .glacier_job_parameters(job)
+            .build();
+        let request = self
+            .client()
+            .restore_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .restore_request(wish);
         match request.set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -44,7 +55,10 @@ impl Versions for S3Storage {
     async fn keep(&self, state: &ObjectState) -> Result<Precondition, StorageError> {
         match state.version.id.as_deref() {
             Some(id) if id != "null" => Ok(Precondition::IfMatch(state.version.clone())),
-            _ => Err(StorageError::unsupported(self.at(&state.key), "the bucket keeps no older versions of it")),
+            _ => Err(StorageError::unsupported(
+                self.at(&state.key),
+                "the bucket keeps no older versions of it",
+            )),
         }
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn loader(settings: &EndpointSettings) -> Result<ConfigLoader, String
 }
 
 /// The credentials that the settings lead to now, read from their files anew.
-pub(super) async fn provider(settings: &EndpointSettings) -> Result<Option<SharedCredentialsProvider>, String> {
+pub(super) async fn provider(
+    settings: &EndpointSettings,
+) -> Result<Option<SharedCredentialsProvider>, String> {
     let mut loader = loader(settings)?;
     match (named_credentials(settings)?, &settings.assume_role) {
         // A file needs nothing else of the configuration, which takes longer to load.
@@ -42,17 +44,25 @@ pub(super) async fn provider(settings: &EndpointSettings) -> Result<Option<Share
         loader = loader.no_credentials();
     }
     let shared = loader.load().await;
-    let Some(role) = &settings.assume_role else { return Ok(shared.credentials_provider()) };
-    let mut provider = AssumeRoleProvider::builder(role).session_name("showrunner").configure(&shared);
+    let Some(role) = &settings.assume_role else {
+        return Ok(shared.credentials_provider());
+    };
+    let mut provider = AssumeRoleProvider::builder(role)
+        .session_name("showrunner")
+        .configure(&shared);
     if let Some(id) = &settings.external_id {
         provider = provider.external_id(id);
     }
     let base = base_credentials(settings, &shared).await?;
-    Ok(Some(SharedCredentialsProvider::new(provider.build_from_provider(base).await)))
+    Ok(Some(SharedCredentialsProvider::new(
+        provider.build_from_provider(base).await,
+    )))
 }
 
 /// The credentials that the settings name, which come before whatever the environment holds.
-pub(super) fn named_credentials(settings: &EndpointSettings) -> Result<Option<ProfileFileCredentialsProvider>, String> {
+pub(super) fn named_credentials(
+    settings: &EndpointSettings,
+) -> Result<Option<ProfileFileCredentialsProvider>, String> {
     if settings.profile.is_none() && settings.credentials_file.is_none() {
         return Ok(None);
     }
@@ -62,10 +72,17 @@ pub(super) fn named_credentials(settings: &EndpointSettings) -> Result<Option<Pr
     }
     if let Some(file) = &settings.credentials_file {
         if !file.is_file() {
-            return Err(format!("credentials_file {} does not exist", file.display()));
+            return Err(format!(
+                "credentials_file {} does not exist",
+                file.display()
+            ));
         }
         let files = EnvConfigFiles::builder().include_default_config_file(true);
-        provider = provider.profile_files(files.with_file(EnvConfigFileKind::Credentials, file).build());
+        provider = provider.profile_files(
+            files
+                .with_file(EnvConfigFileKind::Credentials, file)
+                .build(),
+        );
     }
     Ok(Some(provider.build()))
 }
@@ -77,22 +94,33 @@ async fn base_credentials(
 ) -> Result<SharedCredentialsProvider, String> {
     match shared.credentials_provider() {
         Some(provider) => Ok(provider),
-        None if settings.anonymous => Err("a role is assumed with credentials, and the endpoint is anonymous".into()),
-        None => Ok(SharedCredentialsProvider::new(DefaultCredentialsChain::builder().build().await)),
+        None if settings.anonymous => {
+            Err("a role is assumed with credentials, and the endpoint is anonymous".into())
+        }
+        None => Ok(SharedCredentialsProvider::new(
+            DefaultCredentialsChain::builder().build().await,
+        )),
     }
 }
 
 /// A client that trusts one more authority; `None` when the usual one will do.
 fn http_client(settings: &EndpointSettings) -> Result<Option<SharedHttpClient>, String> {
-    let Some(path) = &settings.ca else { return Ok(None) };
-    let pem = std::fs::read(path).map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?;
+    let Some(path) = &settings.ca else {
+        return Ok(None);
+    };
+    let pem = std::fs::read(path)
+        .map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?;
     // The client would panic on what is no certificate.
     let sound = reqwest::Certificate::from_pem_bundle(&pem).is_ok_and(|found| !found.is_empty());
     if !sound {
         return Err(format!("ca {} holds no certificate in PEM", path.display()));
     }
     let trust = TrustStore::default().with_pem_certificate(pem);
-    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(|error| error.to_string())?;
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let tls = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let builder =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     Ok(Some(builder.tls_context(tls).build_https()))
 }

@@ -8,8 +8,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
-    StalledStreamProtectionConfig,
+    IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,12 @@ pub(super) async fn client(settings: &EndpointSettings) -> Result<Connected, Str
     }
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_MAX).read_timeout(ANSWER_MAX).build())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_MAX)
+                .read_timeout(ANSWER_MAX)
+                .build(),
+        )
         // Our own limits may let an upload stand still for longer than the client would bear, and a download that does
         // is noticed where it is read.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -53,7 +58,12 @@ pub(super) async fn client(settings: &EndpointSettings) -> Result<Connected, Str
     if let Some(credentials) = &credentials {
         let provider: Arc<dyn ProvideCredentials> = Arc::<Renewed>::clone(credentials);
         let shared = SharedCredentialsProvider::from(provider);
-        config = config.credentials_provider(shared).identity_cache(IdentityCache::no_cache());
+        config = config
+            .credentials_provider(shared)
+            .identity_cache(IdentityCache::no_cache());
     }
-    Ok(Connected { client: Client::from_conf(config.build()), credentials })
+    Ok(Connected {
+        client: Client::from_conf(config.build()),
+        credentials,
+    })
 }

@@ -4,8 +4,9 @@ use super::upload::number;
 use super::{MIB, S3Storage, kept, preconditions};
 use crate::location::encode;
 use crate::{
-    Attributes, BeginRequest, CompleteRequest, CopyRequest, CopySource, MultipartUploads, ObjectState, Part, PartCopy,
-    PartCopyRequest, Precondition, PutRequest, ServerCopy, Slot, Storage, StorageClasses, StorageError, Version,
+    Attributes, BeginRequest, CompleteRequest, CopyRequest, CopySource, MultipartUploads,
+    ObjectState, Part, PartCopy, PartCopyRequest, Precondition, PutRequest, ServerCopy, Slot,
+    Storage, StorageClasses, StorageError, Version,
 };
 use async_trait::async_trait;
 use aws_sdk_s3::types::{MetadataDirective, StorageClass};
@@ -23,26 +24,49 @@ impl ServerCopy for S3Storage {
     /// Where the server does not check the precondition of a copy, the copy becomes an upload of one part, whose
     /// completion is checked.
     async fn copy(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
-        let CopyRequest { from, key, attributes, precondition } = request;
+        let CopyRequest {
+            from,
+            key,
+            attributes,
+            precondition,
+        } = request;
         let location = self.checked(key)?;
         self.same_domain(&location, from)?;
         let most = self.copy_bytes_max();
         if from.bytes > most {
-            let said = format!("{} bytes are copied in parts, at most {most} at once", from.bytes);
+            let said = format!(
+                "{} bytes are copied in parts, at most {most} at once",
+                from.bytes
+            );
             return Err(StorageError::unsupported(location, said));
         }
-        let judged = self.settings.copy_condition.unwrap_or(!self.settings.is_own_server());
+        let judged = self
+            .settings
+            .copy_condition
+            .unwrap_or(!self.settings.is_own_server());
         if !judged && *precondition != Precondition::Unconditional && from.bytes > 0 {
             return self.copy_as_upload(request).await;
         }
         if !judged && *precondition != Precondition::Unconditional {
             let nothing = crate::Body::new(Vec::new(), self.kind());
-            return self.put(PutRequest { key, body: &nothing, attributes, precondition }).await;
+            return self
+                .put(PutRequest {
+                    key,
+                    body: &nothing,
+                    attributes,
+                    precondition,
+                })
+                .await;
         }
         let (encryption, kms) = self.encryption();
         let (free, same) = preconditions(precondition);
         let copied = self.of_version(Some(&from.version), async |id| {
-            let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(source(from, id));
+            let request = self
+                .client()
+                .copy_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .copy_source(source(from, id));
             let request = request
                 .set_request_payer(self.payer())
                 .copy_source_if_match(&from.version.tag)
@@ -51,7 +75,10 @@ impl ServerCopy for S3Storage {
                 .set_ssekms_key_id(kms.clone())
                 .set_if_none_match(free.clone())
                 .set_if_match(same.clone());
-            request.send().await.map_err(|error| self.error(location.clone(), Effect::Commit, &error))
+            request
+                .send()
+                .await
+                .map_err(|error| self.error(location.clone(), Effect::Commit, &error))
         });
         copied.await?;
         self.head(key).await
@@ -61,32 +88,62 @@ impl ServerCopy for S3Storage {
 #[async_trait]
 impl PartCopy for S3Storage {
     async fn copy_part(&self, request: PartCopyRequest<'_>) -> Result<Part, StorageError> {
-        let PartCopyRequest { upload, slot, from, range } = request;
+        let PartCopyRequest {
+            upload,
+            slot,
+            from,
+            range,
+        } = request;
         let location = self.checked(&upload.key)?;
         self.same_domain(&location, from)?;
         let part = number(&location, slot.number)?;
         let copied = self.of_version(Some(&from.version), async |id| {
-            let request = self.client().upload_part_copy().bucket(&self.bucket).key(&upload.key);
+            let request = self
+                .client()
+                .upload_part_copy()
+                .bucket(&self.bucket)
+                .key(&upload.key);
             let request = request
                 .upload_id(&upload.id)
                 .set_request_payer(self.payer())
                 .part_number(part)
                 .copy_source(source(from, id))
                 .copy_source_if_match(&from.version.tag)
-                .copy_source_range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-            request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
+                .copy_source_range(format!(
+                    "bytes={}-{}",
+                    range.start,
+                    range.end.saturating_sub(1)
+                ));
+            request
+                .send()
+                .await
+                .map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
         });
         let copied = copied.await?;
         let result = copied.copy_part_result();
-        let tag = result.and_then(|result| result.e_tag()).unwrap_or_default().to_owned();
-        let checksum = result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
-        Ok(Part { number: slot.number, bytes: range.end - range.start, tag, checksum })
+        let tag = result
+            .and_then(|result| result.e_tag())
+            .unwrap_or_default()
+            .to_owned();
+        let checksum =
+            result.and_then(|result| kept(result.checksum_crc64_nvme(), result.checksum_crc32_c()));
+        Ok(Part {
+            number: slot.number,
+            bytes: range.end - range.start,
+            tag,
+            checksum,
+        })
     }
 }
 
 #[async_trait]
 impl StorageClasses for S3Storage {
-    async fn set_class(&self, key: &str, version: &Version, class: &str) -> Result<ObjectState, StorageError> {
+    async fn set_class(
+        &self,
+        key: &str,
+        version: &Version,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
         let location = self.checked(key)?;
         let now = self.head(key).await?;
         if now.version.tag != version.tag {
@@ -97,7 +154,12 @@ impl StorageClasses for S3Storage {
         }
         let (encryption, kms) = self.encryption();
         let own = format!("{}/{}", self.bucket, encode(key, true));
-        let request = self.client().copy_object().bucket(&self.bucket).key(key).copy_source(own);
+        let request = self
+            .client()
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .copy_source(own);
         let request = request
             .set_request_payer(self.payer())
             .copy_source_if_match(&version.tag)
@@ -105,7 +167,11 @@ impl StorageClasses for S3Storage {
             .storage_class(StorageClass::from(class))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms);
-        let moved = match request.send().await.map_err(|error| self.error(location, Effect::Commit, &error)) {
+        let moved = match request
+            .send()
+            .await
+            .map_err(|error| self.error(location, Effect::Commit, &error))
+        {
             // Some servers ignore a copy of an object onto itself, whatever class it asks for.
             Err(StorageError::Invalid { .. }) if self.settings.is_own_server() && now.bytes > 0 => {
                 return self.move_in_parts(&now, class).await;
@@ -118,7 +184,10 @@ impl StorageClasses for S3Storage {
         if written.tag.is_empty() || now.version.tag == written.tag {
             Ok(now)
         } else {
-            Err(StorageError::precondition(self.at(key), "it was replaced meanwhile"))
+            Err(StorageError::precondition(
+                self.at(key),
+                "it was replaced meanwhile",
+            ))
         }
     }
 }
@@ -143,18 +212,38 @@ impl S3Storage {
 
     /// A copy in one part, verified by the checksum of the source where that is known.
     async fn copy_as_upload(&self, request: CopyRequest<'_>) -> Result<ObjectState, StorageError> {
-        let CopyRequest { from, key, attributes, precondition } = request;
-        let upload = self.begin(BeginRequest { key, attributes, source: None }).await?;
+        let CopyRequest {
+            from,
+            key,
+            attributes,
+            precondition,
+        } = request;
+        let upload = self
+            .begin(BeginRequest {
+                key,
+                attributes,
+                source: None,
+            })
+            .await?;
         let copied = async {
             let part = self.copy_part(PartCopyRequest {
                 upload: &upload,
-                slot: Slot { number: 1, offset: 0 },
+                slot: Slot {
+                    number: 1,
+                    offset: 0,
+                },
                 from,
                 range: 0..from.bytes,
             });
             let part = part.await?;
             let (parts, whole) = ([part], from.checksum);
-            self.complete(CompleteRequest { upload: &upload, parts: &parts, whole, precondition }).await
+            self.complete(CompleteRequest {
+                upload: &upload,
+                parts: &parts,
+                whole,
+                precondition,
+            })
+            .await
         };
         let result = copied.await;
         if result.is_err() {
@@ -168,28 +257,62 @@ impl S3Storage {
 
     /// Moves an object that is too large for one request, as an upload of copied parts onto itself. What one request
     /// would have kept of it is asked for and sent along.
-    async fn move_in_parts(&self, now: &ObjectState, class: &str) -> Result<ObjectState, StorageError> {
+    async fn move_in_parts(
+        &self,
+        now: &ObjectState,
+        class: &str,
+    ) -> Result<ObjectState, StorageError> {
         let location = self.checked(&now.key)?;
-        let request = self.client().head_object().bucket(&self.bucket).key(&now.key).set_request_payer(self.payer());
-        let head = request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
+        let request = self
+            .client()
+            .head_object()
+            .bucket(&self.bucket)
+            .key(&now.key)
+            .set_request_payer(self.payer());
+        let head = request
+            .send()
+            .await
+            .map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;
         let attributes = Attributes {
             content_type: head.content_type().map(str::to_owned),
             class: Some(class.to_owned()),
-            metadata: head.metadata().map(|pairs| pairs.clone().into_iter().collect()).unwrap_or_default(),
+            metadata: head
+                .metadata()
+                .map(|pairs| pairs.clone().into_iter().collect())
+                .unwrap_or_default(),
         };
         let from = self.source_of(now);
-        let upload = self.begin(BeginRequest { key: &now.key, attributes: &attributes, source: None }).await?;
+        let upload = self
+            .begin(BeginRequest {
+                key: &now.key,
+                attributes: &attributes,
+                source: None,
+            })
+            .await?;
         let moved = async {
             let size = part_bytes(now.bytes, self.copy_bytes_max());
-            let ranges = (0..now.bytes).step_by(usize::try_from(size).unwrap_or(usize::MAX)).zip(1..);
+            let ranges = (0..now.bytes)
+                .step_by(usize::try_from(size).unwrap_or(usize::MAX))
+                .zip(1..);
             let parts = stream::iter(ranges).map(|(offset, number)| {
                 let range = offset..now.bytes.min(offset + size);
-                self.copy_part(PartCopyRequest { upload: &upload, slot: Slot { number, offset }, from: &from, range })
+                self.copy_part(PartCopyRequest {
+                    upload: &upload,
+                    slot: Slot { number, offset },
+                    from: &from,
+                    range,
+                })
             });
             let parts: Vec<Part> = parts.buffered(PARTS_AT_ONCE).try_collect().await?;
             let whole = Part::whole(&parts).or(now.checksum);
             let precondition = &Precondition::IfMatch(now.version.clone());
-            self.complete(CompleteRequest { upload: &upload, parts: &parts, whole, precondition }).await
+            self.complete(CompleteRequest {
+                upload: &upload,
+                parts: &parts,
+                whole,
+                precondition,
+            })
+            .await
         };
         let result = moved.await;
         if result.is_err()
@@ -206,7 +329,10 @@ impl S3Storage {
         if from.domain == own {
             return Ok(());
         }
-        Err(StorageError::unsupported(location, format!("{} is another server than {own}", from.domain)))
+        Err(StorageError::unsupported(
+            location,
+            format!("{} is another server than {own}", from.domain),
+        ))
     }
 }
 
@@ -218,5 +344,10 @@ fn part_bytes(bytes: u64, most: u64) -> u64 {
 
 fn source(from: &CopySource, id: Option<String>) -> String {
     let version = id.map(|id| format!("?versionId={}", encode(&id, false)));
-    format!("{}/{}{}", from.container, encode(&from.key, true), version.unwrap_or_default())
+    format!(
+        "{}/{}{}",
+        from.container,
+        encode(&from.key, true),
+        version.unwrap_or_default()
+    )
 }

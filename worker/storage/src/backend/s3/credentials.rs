@@ -38,7 +38,9 @@ pub(super) struct Renewed {
 
 impl std::fmt::Debug for Renewed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renewed").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Renewed")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,9 +59,15 @@ impl Renewed {
     /// replaced since they were loaded, so that the next request is made with others.
     pub(super) fn refuse(&self, expired: bool) -> bool {
         let loaded = self.loaded.lock();
-        let Some(loaded) = loaded.as_ref() else { return false };
+        let Some(loaded) = loaded.as_ref() else {
+            return false;
+        };
         let replaced = self.stamp() != loaded.stamp;
-        let every = if expired { EXPIRED_EVERY } else { REFUSED_EVERY };
+        let every = if expired {
+            EXPIRED_EVERY
+        } else {
+            REFUSED_EVERY
+        };
         if replaced || loaded.at.elapsed() >= every {
             self.refused.store(true, Ordering::Relaxed);
         }
@@ -103,11 +111,19 @@ impl Renewed {
         }
         // Before they are read: files that are replaced meanwhile are read again.
         let stamp = self.stamp();
-        let found = provider(&self.settings).await.map_err(CredentialsError::invalid_configuration)?;
-        let found = found.ok_or_else(|| CredentialsError::not_loaded("no credentials are configured"))?;
+        let found = provider(&self.settings)
+            .await
+            .map_err(CredentialsError::invalid_configuration)?;
+        let found =
+            found.ok_or_else(|| CredentialsError::not_loaded("no credentials are configured"))?;
         let credentials = found.provide_credentials().await?;
         let at = Instant::now();
-        *self.loaded.lock() = Some(Loaded { credentials: credentials.clone(), stamp, at, looked_at: at });
+        *self.loaded.lock() = Some(Loaded {
+            credentials: credentials.clone(),
+            stamp,
+            at,
+            looked_at: at,
+        });
         self.refused.store(false, Ordering::Relaxed);
         Ok(credentials)
     }
@@ -126,9 +142,20 @@ impl ProvideCredentials for Renewed {
 fn files(settings: &EndpointSettings) -> Vec<PathBuf> {
     let home = || std::env::var_os("HOME").map(PathBuf::from);
     let named = |variable: &str, usual: &str| {
-        std::env::var_os(variable).map(PathBuf::from).or_else(|| Some(home()?.join(".aws").join(usual)))
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| Some(home()?.join(".aws").join(usual)))
     };
-    let credentials = settings.credentials_file.clone().or_else(|| named("AWS_SHARED_CREDENTIALS_FILE", "credentials"));
-    let others = [named("AWS_CONFIG_FILE", "config"), named("AWS_WEB_IDENTITY_TOKEN_FILE", "token")];
-    credentials.into_iter().chain(others.into_iter().flatten()).collect()
+    let credentials = settings
+        .credentials_file
+        .clone()
+        .or_else(|| named("AWS_SHARED_CREDENTIALS_FILE", "credentials"));
+    let others = [
+        named("AWS_CONFIG_FILE", "config"),
+        named("AWS_WEB_IDENTITY_TOKEN_FILE", "token"),
+    ];
+    credentials
+        .into_iter()
+        .chain(others.into_iter().flatten())
+        .collect()
 }

@@ -18,7 +18,8 @@ pub(super) enum Effect {
 }
 
 /// Remedy for missing credentials.
-const NAME_THEM: &str = "name them in the storage settings (`credentials_file`, `profile`), or say `anonymous: true`";
+const NAME_THEM: &str =
+    "name them in the storage settings (`credentials_file`, `profile`), or say `anonymous: true`";
 
 /// An error reply.
 #[derive(Debug, Clone, Default)]
@@ -47,9 +48,16 @@ impl Answer {
         let status = raw.status().as_u16();
         (known.is_some() || status >= 300).then(|| Answer {
             status,
-            code: known.and_then(|error| error.code()).unwrap_or_default().to_owned(),
-            message: known.and_then(|error| error.message()).unwrap_or_default().to_owned(),
-            retry_after: header("retry-after").and_then(|wait| retry_after(&wait, Timestamp::now())),
+            code: known
+                .and_then(|error| error.code())
+                .unwrap_or_default()
+                .to_owned(),
+            message: known
+                .and_then(|error| error.message())
+                .unwrap_or_default()
+                .to_owned(),
+            retry_after: header("retry-after")
+                .and_then(|wait| retry_after(&wait, Timestamp::now())),
             region: header("x-amz-bucket-region"),
             date: header("date"),
         })
@@ -70,7 +78,10 @@ impl Answer {
 
     /// Whether the credentials are too old.
     pub(super) fn expired(&self) -> bool {
-        matches!(self.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+        matches!(
+            self.code.as_str(),
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired"
+        )
     }
 
     /// Whether the request went to the wrong region.
@@ -83,12 +94,17 @@ impl Answer {
                 | "AuthorizationHeaderMalformed"
                 | "IllegalLocationConstraintException"
         );
-        code || matches!(self.status, 301 | 302 | 307 | 308) || (self.status == 400 && self.region.is_some())
+        code || matches!(self.status, 301 | 302 | 307 | 308)
+            || (self.status == 400 && self.region.is_some())
     }
 }
 
 /// Reads an error at `location` without an answer.
-pub(super) fn unanswered<E>(location: String, effect: Effect, error: &SdkError<E, HttpResponse>) -> StorageError
+pub(super) fn unanswered<E>(
+    location: String,
+    effect: Effect,
+    error: &SdkError<E, HttpResponse>,
+) -> StorageError
 where
     E: Error + 'static,
 {
@@ -102,7 +118,10 @@ where
             let said = format!("the credentials could not be loaded: {said}; {NAME_THEM}");
             StorageError::Unavailable { location, said }
         }
-        Some(_) => StorageError::Denied { location, said: format!("there are no credentials: {said}; {NAME_THEM}") },
+        Some(_) => StorageError::Denied {
+            location,
+            said: format!("there are no credentials: {said}; {NAME_THEM}"),
+        },
         // A connection that ends before the reply leaves the outcome unknown.
         None if effect == Effect::Commit => StorageError::Unknown { location, said },
         None => StorageError::Unavailable { location, said },
@@ -125,22 +144,45 @@ pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> Sto
     let said = answer.said();
     match (answer.code.as_str(), answer.status) {
         ("NoSuchUpload", _) => StorageError::UploadGone(location),
-        ("NoSuchBucket", _) => StorageError::Invalid { said: no_bucket(&location), location },
+        ("NoSuchBucket", _) => StorageError::Invalid {
+            said: no_bucket(&location),
+            location,
+        },
         ("InvalidObjectState", _) => StorageError::Archived(location),
-        ("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests", _)
-        | (_, 429 | 503) => StorageError::Throttled { location, said, retry_after: answer.retry_after },
-        ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch", _) => {
-            StorageError::Corrupt { location, said }
-        }
+        (
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TooManyRequests",
+            _,
+        )
+        | (_, 429 | 503) => StorageError::Throttled {
+            location,
+            said,
+            retry_after: answer.retry_after,
+        },
+        (
+            "BadDigest"
+            | "InvalidDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "XAmzContentChecksumMismatch",
+            _,
+        ) => StorageError::Corrupt { location, said },
         ("PreconditionFailed", _) | (_, 412) => StorageError::Precondition { location, said },
         // The object is shorter than it was.
         ("InvalidRange", _) | (_, 416) => StorageError::Precondition { location, said },
         // Two commits met; AWS asks to look and try again.
-        ("ConditionalRequestConflict" | "OperationAborted", _) => StorageError::Unavailable { location, said },
-        ("RequestTimeout" | "IncompleteBody", _) | (_, 408) => StorageError::Unavailable { location, said },
-        ("RequestTimeTooSkewed" | "RequestExpired", _) => {
-            StorageError::Unavailable { location, said: format!("{said}; {}", clock(answer.date.as_deref())) }
+        ("ConditionalRequestConflict" | "OperationAborted", _) => {
+            StorageError::Unavailable { location, said }
         }
+        ("RequestTimeout" | "IncompleteBody", _) | (_, 408) => {
+            StorageError::Unavailable { location, said }
+        }
+        ("RequestTimeTooSkewed" | "RequestExpired", _) => StorageError::Unavailable {
+            location,
+            said: format!("{said}; {}", clock(answer.date.as_deref())),
+        },
         _ if answer.expired() => StorageError::Unavailable {
             location,
             said: format!(
@@ -153,14 +195,20 @@ pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> Sto
         ("EntityTooLarge" | "EntityTooSmall" | "InvalidPart" | "InvalidPartOrder", _) => {
             StorageError::Invalid { location, said }
         }
-        _ if answer.elsewhere() => StorageError::Invalid { location, said: wrong_region(&said, answer) },
-        ("NotImplemented" | "MethodNotAllowed", _) | (_, 405 | 501) => StorageError::Unsupported { location, said },
-        ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AccessDenied", _) | (_, 401 | 403) => {
-            StorageError::Denied { location, said }
+        _ if answer.elsewhere() => StorageError::Invalid {
+            location,
+            said: wrong_region(&said, answer),
+        },
+        ("NotImplemented" | "MethodNotAllowed", _) | (_, 405 | 501) => {
+            StorageError::Unsupported { location, said }
         }
+        ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AccessDenied", _)
+        | (_, 401 | 403) => StorageError::Denied { location, said },
         (_, 404) => StorageError::NotFound(location),
         // Also errors in the body of an answer that began with 200, as completions give them.
-        ("InternalError", _) | (_, 500..=599) if effect == Effect::Commit => StorageError::Unknown { location, said },
+        ("InternalError", _) | (_, 500..=599) if effect == Effect::Commit => {
+            StorageError::Unknown { location, said }
+        }
         ("InternalError", _) | (_, 500..=599) => StorageError::Unavailable { location, said },
         _ => StorageError::Invalid { location, said },
     }
@@ -168,13 +216,19 @@ pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> Sto
 
 /// Names the bucket that does not exist.
 pub(super) fn no_bucket(location: &str) -> String {
-    let bucket = location.trim_start_matches("s3://").split('/').next().unwrap_or_default();
+    let bucket = location
+        .trim_start_matches("s3://")
+        .split('/')
+        .next()
+        .unwrap_or_default();
     format!("the bucket {bucket:?} does not exist")
 }
 
 fn wrong_region(said: &str, answer: &Answer) -> String {
     match &answer.region {
-        Some(region) => format!("{said}; the bucket is in the region {region:?}: set `region` of its endpoint"),
+        Some(region) => {
+            format!("{said}; the bucket is in the region {region:?}: set `region` of its endpoint")
+        }
         None => format!("{said}; the bucket is in another region: set `region` of its endpoint"),
     }
 }
@@ -182,7 +236,8 @@ fn wrong_region(said: &str, answer: &Answer) -> String {
 /// How far the clocks are apart, and what to do.
 fn clock(date: Option<&str>) -> String {
     let theirs = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let apart = theirs.map(|theirs| (Timestamp::now().as_second() - theirs.timestamp().as_second()).abs());
+    let apart =
+        theirs.map(|theirs| (Timestamp::now().as_second() - theirs.timestamp().as_second()).abs());
     let by = apart.map_or_else(String::new, |seconds| format!(" by {seconds} s"));
     format!("the clock of this machine differs from the server's{by}: set it, best by NTP")
 }

@@ -23,7 +23,8 @@ use crate::location::{Object, check_key};
 use crate::settings::EndpointSettings;
 use crate::web::ContentRange;
 use crate::{
-    Attributes, Body, ByteStream, Checksum, ChecksumKind, PartLimits, Precondition, Storage, StorageError, Version,
+    Attributes, Body, ByteStream, Checksum, ChecksumKind, PartLimits, Precondition, Storage,
+    StorageError, Version,
 };
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream as SdkStream, DateTime, SdkBody};
@@ -42,7 +43,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 /// Limits of the service; compatible servers have kept to them.
-const PART_LIMITS: PartLimits = PartLimits { bytes_min: 5 * MIB, bytes_max: 5 * GIB, count_max: 10_000 };
+const PART_LIMITS: PartLimits = PartLimits {
+    bytes_min: 5 * MIB,
+    bytes_max: 5 * GIB,
+    count_max: 10_000,
+};
 /// Largest object one request copies.
 const COPY_BYTES_MAX: u64 = 5 * GIB;
 
@@ -51,7 +56,10 @@ pub const BACKEND: Backend = Backend {
     schemes: &[Scheme::S3],
     bind: |opening| {
         let Object { bucket, key } = opening.object()?;
-        Ok(Binding { storage: format!("s3://{bucket}|{}", opening.settings.prefix), key: key.clone() })
+        Ok(Binding {
+            storage: format!("s3://{bucket}|{}", opening.settings.prefix),
+            key: key.clone(),
+        })
     },
     open: |opening| open(opening).boxed(),
 };
@@ -101,15 +109,22 @@ impl S3Storage {
     }
 
     fn copy_bytes_max(&self) -> u64 {
-        self.settings.copy_bytes_max.map_or(COPY_BYTES_MAX, |bytes| bytes.0.min(COPY_BYTES_MAX))
+        self.settings
+            .copy_bytes_max
+            .map_or(COPY_BYTES_MAX, |bytes| bytes.0.min(COPY_BYTES_MAX))
     }
 
     fn payer(&self) -> Option<RequestPayer> {
-        self.settings.requester_pays.then_some(RequestPayer::Requester)
+        self.settings
+            .requester_pays
+            .then_some(RequestPayer::Requester)
     }
 
     fn class(&self, attributes: &Attributes) -> Option<StorageClass> {
-        let class = attributes.class.as_ref().or(self.settings.storage_class.as_ref());
+        let class = attributes
+            .class
+            .as_ref()
+            .or(self.settings.storage_class.as_ref());
         class.map(|class| StorageClass::from(class.as_str()))
     }
 
@@ -117,13 +132,19 @@ impl S3Storage {
         match self.settings.encryption.as_deref() {
             None => (None, None),
             Some("aes256") => (Some(ServerSideEncryption::Aes256), None),
-            Some(kms) => (Some(ServerSideEncryption::AwsKms), kms.strip_prefix("kms:").map(str::to_owned)),
+            Some(kms) => (
+                Some(ServerSideEncryption::AwsKms),
+                kms.strip_prefix("kms:").map(str::to_owned),
+            ),
         }
     }
 
     /// The id of a state, as far as versions may be asked for.
     fn version_id(&self, version: &Version) -> Option<String> {
-        version.id.clone().filter(|_| !self.versions_denied.load(Ordering::Relaxed))
+        version
+            .id
+            .clone()
+            .filter(|_| !self.versions_denied.load(Ordering::Relaxed))
     }
 
     /// Makes a request for one state of an object. Where its version may not be read (`s3:GetObjectVersion`), its tag
@@ -148,25 +169,47 @@ impl S3Storage {
         }
     }
 
-    async fn get(&self, key: &str, range: &Range<u64>, same: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn get(
+        &self,
+        key: &str,
+        range: &Range<u64>,
+        same: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         let location = self.checked(key)?;
         let wanted = range.end.saturating_sub(range.start);
         let got = self.of_version(same, async |id| {
-            let request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+            let request = self
+                .client()
+                .get_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .set_request_payer(self.payer());
             let request = request.range(format!("bytes={}-{}", range.start, range.end - 1));
-            let request = request.set_version_id(id).set_if_match(same.map(|same| same.tag.clone()));
-            request.send().await.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
+            let request = request
+                .set_version_id(id)
+                .set_if_match(same.map(|same| same.tag.clone()));
+            request
+                .send()
+                .await
+                .map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))
         });
         let got = got.await?;
         let found = version(got.e_tag(), got.version_id());
         // Some servers read past the condition.
         if same.is_some_and(|same| same.tag != found.tag) {
-            return Err(StorageError::precondition(location, format!("it has changed: its ETag is {}", found.tag)));
+            return Err(StorageError::precondition(
+                location,
+                format!("it has changed: its ETag is {}", found.tag),
+            ));
         }
         let length = size(got.content_length());
         // A response that names no range holds the whole object.
-        let sent = got.content_range().map_or(Some(ContentRange::whole(length)), ContentRange::parse);
-        let sent = sent.ok_or_else(|| StorageError::invalid(&location, "it does not name the range that it sends"))?;
+        let sent = got
+            .content_range()
+            .map_or(Some(ContentRange::whole(length)), ContentRange::parse);
+        let sent = sent.ok_or_else(|| {
+            StorageError::invalid(&location, "it does not name the range that it sends")
+        })?;
         if let Some(said) = sent.differs(range, Some(length)) {
             return Err(StorageError::invalid(location, said));
         }
@@ -181,7 +224,10 @@ fn stream(body: &Body) -> SdkStream {
 }
 
 /// Content as it comes.
-fn body(location: String, body: SdkStream) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
+fn body(
+    location: String,
+    body: SdkStream,
+) -> impl Stream<Item = Result<Bytes, StorageError>> + Send {
     futures_util::stream::unfold(body, move |mut body| {
         let location = location.clone();
         async move {
@@ -193,15 +239,24 @@ fn body(location: String, body: SdkStream) -> impl Stream<Item = Result<Bytes, S
 }
 
 fn size(bytes: Option<i64>) -> u64 {
-    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
+    bytes
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .unwrap_or(0)
 }
 
 fn timestamp(at: &DateTime) -> Timestamp {
-    Timestamp(at.secs().saturating_mul(1_000_000).saturating_add(i64::from(at.subsec_nanos()) / 1_000))
+    Timestamp(
+        at.secs()
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(at.subsec_nanos()) / 1_000),
+    )
 }
 
 fn version(tag: Option<&str>, id: Option<&str>) -> Version {
-    Version { tag: tag.unwrap_or_default().to_owned(), id: id.filter(|id| *id != "null").map(str::to_owned) }
+    Version {
+        tag: tag.unwrap_or_default().to_owned(),
+        id: id.filter(|id| *id != "null").map(str::to_owned),
+    }
 }
 
 /// The checksum of the content among those a server returned; one over the checksums of parts is none.
@@ -232,9 +287,10 @@ fn preconditions(precondition: &Precondition) -> (Option<String>, Option<String>
 /// Compares what a server says it has with what was sent.
 fn agree(location: &str, sent: Checksum, kept: Option<Checksum>) -> Result<(), StorageError> {
     match kept {
-        Some(kept) if kept.kind() == sent.kind() && kept != sent => {
-            Err(StorageError::corrupt(location, format!("sent {sent}, the server has {kept}")))
-        }
+        Some(kept) if kept.kind() == sent.kind() && kept != sent => Err(StorageError::corrupt(
+            location,
+            format!("sent {sent}, the server has {kept}"),
+        )),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,12 @@
 //! The core of the port: state, reading, listing, writing and deletion.
 use super::error_map::Effect;
-use super::{PART_LIMITS, S3Storage, agree, archive, headers, kept, preconditions, size, stream, timestamp, version};
+use super::{
+    PART_LIMITS, S3Storage, agree, archive, headers, kept, preconditions, size, stream, timestamp,
+    version,
+};
 use crate::{
-    ByteStream, Capabilities, ListRequest, ListStart, Listing, Multipart, ObjectState, PutRequest, ServerCopies,
-    StateWithContent, Storage, StorageError, Version,
+    ByteStream, Capabilities, ListRequest, ListStart, Listing, Multipart, ObjectState, PutRequest,
+    ServerCopies, StateWithContent, Storage, StorageError, Version,
 };
 use async_trait::async_trait;
 use std::ops::Range;
@@ -28,8 +31,16 @@ impl Storage for S3Storage {
             put_bytes_max: PUT_BYTES_MAX,
             checksum: self.kind(),
             whole_checksum: self.proves_whole(),
-            multipart: Some(Multipart { limits: PART_LIMITS, uploads: self, in_place: None }),
-            server_copy: Some(ServerCopies { bytes_max: self.copy_bytes_max(), objects: self, parts: Some(self) }),
+            multipart: Some(Multipart {
+                limits: PART_LIMITS,
+                uploads: self,
+                in_place: None,
+            }),
+            server_copy: Some(ServerCopies {
+                bytes_max: self.copy_bytes_max(),
+                objects: self,
+                parts: Some(self),
+            }),
             classes: Some(self),
             archive: Some(self),
             versions: Some(self),
@@ -41,15 +52,26 @@ impl Storage for S3Storage {
         self.head(key).await
     }
 
-    async fn stat_with_content(&self, key: &str, bytes_max: u64) -> Result<StateWithContent, StorageError> {
+    async fn stat_with_content(
+        &self,
+        key: &str,
+        bytes_max: u64,
+    ) -> Result<StateWithContent, StorageError> {
         self.get_whole(key, bytes_max).await
     }
 
-    async fn read(&self, key: &str, range: Range<u64>, version: Option<&Version>) -> Result<ByteStream, StorageError> {
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        version: Option<&Version>,
+    ) -> Result<ByteStream, StorageError> {
         if range.start >= range.end {
             // An empty range cannot be requested, but the state of the object can.
             let now = self.head(key).await?;
-            if version.is_some_and(|expected| expected.tag != now.version.tag) || range.start > now.bytes {
+            if version.is_some_and(|expected| expected.tag != now.version.tag)
+                || range.start > now.bytes
+            {
                 return Err(StorageError::precondition(self.at(key), "it has changed"));
             }
             let empty = ByteStream::new(self.at(key), 0, futures_util::stream::empty());
@@ -59,9 +81,17 @@ impl Storage for S3Storage {
     }
 
     async fn list(&self, request: ListRequest<'_>) -> Result<Listing, StorageError> {
-        let ListRequest { prefix, start, objects_max } = request;
+        let ListRequest {
+            prefix,
+            start,
+            objects_max,
+        } = request;
         let location = self.at(prefix);
-        let request = self.client().list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let request = self
+            .client()
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix);
         let request = match start {
             ListStart::First => request,
             ListStart::Page(token) => request.continuation_token(token),
@@ -72,8 +102,10 @@ impl Storage for S3Storage {
         let listed = request.max_keys(most).send().await;
         let listed = listed.map_err(|error| self.error(location, Effect::Repeatable, &error))?;
         let objects = listed.contents().iter().filter_map(|object| {
-            let class =
-                object.storage_class().map(|class| class.as_str().to_owned()).filter(|class| class != "STANDARD");
+            let class = object
+                .storage_class()
+                .map(|class| class.as_str().to_owned())
+                .filter(|class| class != "STANDARD");
             Some(ObjectState {
                 key: object.key()?.to_owned(),
                 bytes: size(object.size()),
@@ -86,20 +118,39 @@ impl Storage for S3Storage {
         });
         let objects = objects.collect();
         let more = listed.is_truncated().unwrap_or(false);
-        Ok(Listing { objects, next: listed.next_continuation_token().filter(|_| more).map(str::to_owned) })
+        Ok(Listing {
+            objects,
+            next: listed
+                .next_continuation_token()
+                .filter(|_| more)
+                .map(str::to_owned),
+        })
     }
 
     async fn put(&self, request: PutRequest<'_>) -> Result<ObjectState, StorageError> {
-        let PutRequest { key, body, attributes, precondition } = request;
+        let PutRequest {
+            key,
+            body,
+            attributes,
+            precondition,
+        } = request;
         let location = self.checked(key)?;
         let (encryption, kms) = self.encryption();
         let (crc64, crc32c, md5) = headers(body.checksum());
         let (free, same) = preconditions(precondition);
-        let request = self.client().put_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let request = self
+            .client()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_request_payer(self.payer());
         let request = request
             .set_content_type(attributes.content_type.clone())
             .set_storage_class(self.class(attributes))
-            .set_metadata((!attributes.metadata.is_empty()).then(|| attributes.metadata.clone().into_iter().collect()))
+            .set_metadata(
+                (!attributes.metadata.is_empty())
+                    .then(|| attributes.metadata.clone().into_iter().collect()),
+            )
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms)
             .set_checksum_crc64_nvme(crc64)
@@ -118,7 +169,9 @@ impl Storage for S3Storage {
             version: version(put.e_tag(), put.version_id()),
             checksum: returned,
             modified: None,
-            class: self.class(attributes).map(|class| class.as_str().to_owned()),
+            class: self
+                .class(attributes)
+                .map(|class| class.as_str().to_owned()),
             archive: None,
         })
     }
@@ -135,7 +188,12 @@ impl Storage for S3Storage {
                 other => other.map(|_| ())?,
             }
         }
-        let request = self.client().delete_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let request = self
+            .client()
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_request_payer(self.payer());
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => match self.error(location, Effect::Repeatable, &error) {

@@ -6,9 +6,18 @@ use aws_sdk_s3::types::ChecksumMode;
 
 impl S3Storage {
     /// The state of an object, and its content when it has at most `most` bytes. Larger content is not received.
-    pub(super) async fn get_whole(&self, key: &str, most: u64) -> Result<StateWithContent, StorageError> {
+    pub(super) async fn get_whole(
+        &self,
+        key: &str,
+        most: u64,
+    ) -> Result<StateWithContent, StorageError> {
         let location = self.checked(key)?;
-        let request = self.client().get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer());
+        let request = self
+            .client()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_request_payer(self.payer());
         // A part of an object comes without the checksum of the whole, so no part is asked for.
         let got = request.checksum_mode(ChecksumMode::Enabled).send().await;
         let got = got.map_err(|error| self.error(location.clone(), Effect::Repeatable, &error))?;

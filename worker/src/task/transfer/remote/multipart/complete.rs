@@ -24,7 +24,11 @@ pub(in super::super) async fn complete(
 ) -> Result<Option<(Committed, Content)>, Failure> {
     let draft = &assembly.draft;
     let again = |why: &str| {
-        tracing::warn!(location = object.location(), why, "one worker transfers the whole asset; its slices did not");
+        tracing::warn!(
+            location = object.location(),
+            why,
+            "one worker transfers the whole asset; its slices did not"
+        );
         Ok(None)
     };
     if assembly.receipts.is_empty() {
@@ -34,7 +38,8 @@ pub(in super::super) async fn complete(
         return again("the source has changed");
     }
     let carried = receipt::read(&assembly.receipts, draft.bytes, draft.part_bytes);
-    let Some(carried) = carried.filter(|carried| draft.measured == carried.measured.is_some()) else {
+    let Some(carried) = carried.filter(|carried| draft.measured == carried.measured.is_some())
+    else {
         return again("what slices reported is not every part once");
     };
     let able = object.storage.capabilities();
@@ -43,20 +48,37 @@ pub(in super::super) async fn complete(
         return again("the parts do not make what was read");
     };
     requirements.check_declared(&digests)?;
-    let ours = Content { bytes: draft.bytes, digests, checksum: whole };
+    let ours = Content {
+        bytes: draft.bytes,
+        digests,
+        checksum: whole,
+    };
     let uploads = object.uploads()?;
     let (upload, cancel) = (upload_of(draft, object), &work.context.cancel);
     let sum = whole.filter(|_| able.whole_checksum);
     let complete = |condition: Precondition| {
         let (upload, parts) = (&upload, &carried.parts);
-        async move { uploads.complete(CompleteRequest { upload, parts, whole: sum, precondition: &condition }).await }
+        async move {
+            uploads
+                .complete(CompleteRequest {
+                    upload,
+                    parts,
+                    whole: sum,
+                    precondition: &condition,
+                })
+                .await
+        }
     };
     let committed = match commit(object, &ours, cancel, Precondition::IfAbsent, complete).await {
         Ok(committed) => committed,
         Err(Uncommitted::Gone(error)) => return again(&error.to_string()),
         // A part that another execution has sent again may have another tag.
-        Err(Uncommitted::Failed(failure)) if failure.reason == "destination_moving" => return again(&failure.message),
-        Err(Uncommitted::Failed(failure)) if failure.class.retryable() || failure.reason == "destination_conflict" => {
+        Err(Uncommitted::Failed(failure)) if failure.reason == "destination_moving" => {
+            return again(&failure.message);
+        }
+        Err(Uncommitted::Failed(failure))
+            if failure.class.retryable() || failure.reason == "destination_conflict" =>
+        {
             return Err(failure);
         }
         Err(Uncommitted::Failed(failure)) => return again(&failure.message),
@@ -64,7 +86,8 @@ pub(in super::super) async fn complete(
     if let Committed::New(state) = &committed
         && sum.is_none()
         && (draft.measured
-            || multipart_tag(&carried.parts).is_none_or(|tag| tag != state.version.tag.trim_matches('"')))
+            || multipart_tag(&carried.parts)
+                .is_none_or(|tag| tag != state.version.tag.trim_matches('"')))
     {
         prove(object, state, &ours, cancel).await?;
     }
@@ -90,12 +113,17 @@ fn proven(
         return None;
     }
     match &carried.measured {
-        Some((digests, measured)) => (whole.is_none() || *measured == whole).then(|| digests.clone()),
+        Some((digests, measured)) => {
+            (whole.is_none() || *measured == whole).then(|| digests.clone())
+        }
         None => {
             let Some(Checksum::Crc64nvme(sum)) = whole else {
                 return (whole.is_some() && requirements.algorithms.is_empty()).then(Vec::new);
             };
-            let digest = Digest { algorithm: HashAlgorithm::Crc64nvme, text: format!("{sum:016x}") };
+            let digest = Digest {
+                algorithm: HashAlgorithm::Crc64nvme,
+                text: format!("{sum:016x}"),
+            };
             Some(vec![digest])
         }
     }

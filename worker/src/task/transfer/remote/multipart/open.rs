@@ -20,8 +20,14 @@ use storage::{ChecksumKind, Upload};
 const CUT_MAX: usize = 4;
 
 /// Opens the uploads of a unit's large assets; `None` when none can be divided.
-pub(crate) async fn open(task: &CutTask, assets: &[Asset], context: &TaskContext) -> Option<Vec<Draft>> {
-    let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await.ok()?;
+pub(crate) async fn open(
+    task: &CutTask,
+    assets: &[Asset],
+    context: &TaskContext,
+) -> Option<Vec<Draft>> {
+    let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context)
+        .await
+        .ok()?;
     let mut drafts = Vec::new();
     for asset in divisible(task, assets) {
         if drafts.len() == CUT_MAX || context.cancel.is_cancelled() {
@@ -29,7 +35,11 @@ pub(crate) async fn open(task: &CutTask, assets: &[Asset], context: &TaskContext
         }
         match draft(&work, task, asset).await {
             Ok(draft) => drafts.extend(draft),
-            Err(failure) => tracing::debug!(asset = asset.id, why = failure.message, "an asset is not divided"),
+            Err(failure) => tracing::debug!(
+                asset = asset.id,
+                why = failure.message,
+                "an asset is not divided"
+            ),
         }
     }
     (!drafts.is_empty()).then_some(drafts)
@@ -45,7 +55,10 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
     requirements.check_size(asset, bytes, source.modified_us())?;
     let (object, _) = work.target.object(&work.task, asset)?;
     let able = object.storage.capabilities();
-    if able.multipart.is_none() || server_copy::possible(&source, &object).is_some() || object.stat().await?.is_some() {
+    if able.multipart.is_none()
+        || server_copy::possible(&source, &object).is_some()
+        || object.stat().await?.is_some()
+    {
         return Ok(None);
     }
     let (part_bytes, _) = stretch(&object, bytes)?;
@@ -70,13 +83,18 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
 
 /// Whether all required hashes follow from the checksums of the parts.
 fn is_combinable(requirements: &ContentRequirements, kind: ChecksumKind) -> bool {
-    let same = |algorithm: &HashAlgorithm| *algorithm == HashAlgorithm::Crc64nvme && kind == ChecksumKind::Crc64nvme;
+    let same = |algorithm: &HashAlgorithm| {
+        *algorithm == HashAlgorithm::Crc64nvme && kind == ChecksumKind::Crc64nvme
+    };
     requirements.algorithms.iter().all(same)
 }
 
 /// The upload of a draft.
 pub(in super::super) fn upload_of(draft: &Draft, object: &TargetObject) -> Upload {
-    Upload { key: object.key.clone(), id: draft.upload.clone() }
+    Upload {
+        key: object.key.clone(),
+        id: draft.upload.clone(),
+    }
 }
 
 /// Aborts the uploads of a cancelled unit. The next transfer to the key aborts the rest.
@@ -84,12 +102,17 @@ pub(crate) async fn discard(task: &AssembleTask, assets: &[Asset], context: &Tas
     let work = match Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await {
         Ok(work) => work,
         Err(failure) => {
-            tracing::warn!(why = failure.message, "uploads of a cancelled unit are left behind");
+            tracing::warn!(
+                why = failure.message,
+                "uploads of a cancelled unit are left behind"
+            );
             return;
         }
     };
     for draft in task.drafts.iter().map(|assembly| &assembly.draft) {
-        let Some(asset) = assets.iter().find(|asset| asset.id == draft.asset) else { continue };
+        let Some(asset) = assets.iter().find(|asset| asset.id == draft.asset) else {
+            continue;
+        };
         if let Ok((object, _)) = work.target.object(&work.task, asset) {
             abort(&object, &upload_of(draft, &object)).await;
         }

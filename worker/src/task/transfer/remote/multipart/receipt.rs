@@ -24,13 +24,23 @@ pub(super) struct Carried {
 
 /// The receipt of parts.
 pub(super) fn of_parts(parts: &[Part]) -> String {
-    let row = |part: &Part| (part.number, part.bytes, part.tag.clone(), part.checksum.as_ref().map(spell));
+    let row = |part: &Part| {
+        (
+            part.number,
+            part.bytes,
+            part.tag.clone(),
+            part.checksum.as_ref().map(spell),
+        )
+    };
     written(&Written::Parts(parts.iter().map(row).collect()))
 }
 
 /// The receipt of measures.
 pub(super) fn of_measures(digests: &[Digest], checksum: Option<Checksum>) -> String {
-    written(&Written::Measured(digests.iter().map(Digest::to_string).collect(), checksum.as_ref().map(spell)))
+    written(&Written::Measured(
+        digests.iter().map(Digest::to_string).collect(),
+        checksum.as_ref().map(spell),
+    ))
 }
 
 fn written(receipt: &Written) -> String {
@@ -44,7 +54,11 @@ fn spell(sum: &Checksum) -> String {
 
 fn read_sum(text: &str) -> Option<Checksum> {
     let (kind, sum) = text.split_once(':')?;
-    let kinds = [ChecksumKind::Crc64nvme, ChecksumKind::Crc32c, ChecksumKind::Md5];
+    let kinds = [
+        ChecksumKind::Crc64nvme,
+        ChecksumKind::Crc32c,
+        ChecksumKind::Md5,
+    ];
     Checksum::from_base64(kinds.into_iter().find(|known| known.as_str() == kind)?, sum)
 }
 
@@ -54,7 +68,10 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
     for receipt in receipts {
         match serde_json::from_str(receipt).ok()? {
             Written::Measured(digests, checksum) => {
-                let digests = digests.iter().map(|text| Digest::parse(text).ok()).collect::<Option<Vec<_>>>()?;
+                let digests = digests
+                    .iter()
+                    .map(|text| Digest::parse(text).ok())
+                    .collect::<Option<Vec<_>>>()?;
                 let checksum = match checksum {
                     Some(text) => Some(read_sum(&text)?),
                     None => None,
@@ -67,7 +84,12 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
                         Some(text) => Some(read_sum(&text)?),
                         None => None,
                     };
-                    carried.parts.push(Part { number, bytes, tag, checksum });
+                    carried.parts.push(Part {
+                        number,
+                        bytes,
+                        tag,
+                        checksum,
+                    });
                 }
             }
         }
@@ -75,7 +97,10 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
     carried.parts.sort_by_key(|part| part.number);
     let expected = protocol::rules::storage::parts::cut(bytes, part_bytes);
     let mut expected = expected.map(|(number, range)| (number, range.end - range.start));
-    let found = carried.parts.iter().map(|part| Some((part.number, part.bytes)));
+    let found = carried
+        .parts
+        .iter()
+        .map(|part| Some((part.number, part.bytes)));
     let all = found.chain([None]).all(|found| found == expected.next());
     all.then_some(carried)
 }
@@ -89,7 +114,12 @@ mod tests {
 
     fn part(number: u32, bytes: u64) -> Part {
         let sum = ChecksumKind::Crc64nvme.of(&[Bytes::from(vec![1; bytes as usize])]);
-        Part { number, bytes, tag: format!("\"{number}\""), checksum: Some(sum) }
+        Part {
+            number,
+            bytes,
+            tag: format!("\"{number}\""),
+            checksum: Some(sum),
+        }
     }
 
     #[test]
@@ -98,7 +128,8 @@ mod tests {
         let sum = Checksum::Crc32c(7);
         let measured = of_measures(std::slice::from_ref(&digest), Some(sum));
         let (first, second) = (of_parts(&[part(1, 8), part(2, 8)]), of_parts(&[part(3, 4)]));
-        let carried = read(&[measured.clone(), second.clone(), first.clone()], 20, 8).expect("all of them");
+        let carried =
+            read(&[measured.clone(), second.clone(), first.clone()], 20, 8).expect("all of them");
         assert_eq!(carried.parts, [part(1, 8), part(2, 8), part(3, 4)]);
         assert_eq!(carried.measured, Some((vec![digest], Some(sum))));
         let refused = |receipts: &[&String], bytes| {

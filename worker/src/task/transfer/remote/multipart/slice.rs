@@ -25,15 +25,27 @@ use storage::{Precondition, StorageError, Upload};
 /// Sends or measures a slice.
 pub(crate) async fn send(task: &SliceTask, unit: &Unit, context: &TaskContext) -> UnitResult {
     let again = unit.epoch > 1;
-    match context.cancel.run_until_cancelled(Box::pin(send_parts(task, unit, again, context))).await {
+    match context
+        .cancel
+        .run_until_cancelled(Box::pin(send_parts(task, unit, again, context)))
+        .await
+    {
         None => UnitResult::Cancelled,
         Some(Ok(receipt)) => UnitResult::Sliced(receipt),
         Some(Err(failure)) => UnitResult::Failed(failure),
     }
 }
 
-async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskContext) -> Result<String, Failure> {
-    let found = unit.assets.iter().find(|asset| asset.id == task.draft.asset);
+async fn send_parts(
+    task: &SliceTask,
+    unit: &Unit,
+    again: bool,
+    context: &TaskContext,
+) -> Result<String, Failure> {
+    let found = unit
+        .assets
+        .iter()
+        .find(|asset| asset.id == task.draft.asset);
     let asset = found.ok_or_else(|| over(format!("slice {} comes without its asset", unit.id)))?;
     let mut context = context.clone();
     if task.measures {
@@ -43,14 +55,19 @@ async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskCo
     let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), &context).await?;
     let source = Source::open(asset, &context, 0).await?;
     if source.state.bytes != task.draft.bytes || source.same_everywhere() != task.draft.version {
-        return Err(over(format!("source {} is no longer what the first slice of it was", source.location())));
+        return Err(over(format!(
+            "source {} is no longer what the first slice of it was",
+            source.location()
+        )));
     }
     let requirements = ContentRequirements::of_transfer(&task.transfer, asset, source.location())?;
     let (object, _) = work.target.object(&task.transfer, asset)?;
     if task.measures {
         let kind = object.storage.capabilities().checksum;
         let stretch = stretch(&object, task.draft.bytes)?;
-        let measured = source.measure(&requirements.algorithms, kind, stretch, &context).await?;
+        let measured = source
+            .measure(&requirements.algorithms, kind, stretch, &context)
+            .await?;
         return Ok(receipt::of_measures(&measured.digests, measured.checksum));
     }
     let upload = open::upload_of(&task.draft, &object);
@@ -69,7 +86,9 @@ async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskCo
         precondition: &Precondition::IfAbsent,
         upload: &upload,
     };
-    let sent = sending.carry(cuts, at_once, Measures::none(), (arrived, None)).await;
+    let sent = sending
+        .carry(cuts, at_once, Measures::none(), (arrived, None))
+        .await;
     let (_, parts) = match sent {
         Ok(sent) => sent,
         Err(Uncommitted::Gone(error)) => return Err(over(error.to_string())),
@@ -89,18 +108,28 @@ async fn send_parts(task: &SliceTask, unit: &Unit, again: bool, context: &TaskCo
 fn cuts(task: &SliceTask) -> Vec<(u32, Range<u64>)> {
     let (first, end) = (task.first, task.first.saturating_add(task.bytes));
     let parts = protocol::rules::storage::parts::cut(task.draft.bytes, task.draft.part_bytes);
-    parts.filter(|(_, range)| range.start >= first && range.end <= end).collect()
+    parts
+        .filter(|(_, range)| range.start >= first && range.end <= end)
+        .collect()
 }
 
 /// The parts of this slice that an earlier execution has sent.
-async fn arrived(object: &TargetObject, upload: &Upload, cuts: &[(u32, Range<u64>)]) -> Result<UploadedParts, Failure> {
+async fn arrived(
+    object: &TargetObject,
+    upload: &Upload,
+    cuts: &[(u32, Range<u64>)],
+) -> Result<UploadedParts, Failure> {
     let uploads = object.uploads()?;
     match retry(RetryBudget::default(), || uploads.parts(upload)).await {
         Ok(parts) => {
-            let of_slice = parts.into_iter().filter(|part| cuts.iter().any(|(number, _)| *number == part.number));
+            let of_slice = parts
+                .into_iter()
+                .filter(|part| cuts.iter().any(|(number, _)| *number == part.number));
             Ok(of_slice.map(|part| (part.number, part)).collect())
         }
-        Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => Err(over(error.to_string())),
+        Err(error @ (StorageError::UploadGone(_) | StorageError::NotFound(_))) => {
+            Err(over(error.to_string()))
+        }
         Err(error) => Err(error.failure()),
     }
 }
