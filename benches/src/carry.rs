@@ -5,8 +5,11 @@
 //! MB/s, files a second, processor seconds of this process for each GB, and its highest resident memory so far in MiB.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::hash::HashAlgorithm;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::transfer::TransferTask;
+use protocol::wire::unit::Unit;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

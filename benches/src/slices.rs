@@ -4,8 +4,8 @@
 //! real Redis and two SeaweedFS servers. With `kill` one worker of each leg is killed with signal 9 when half of it has
 //! been carried (the only one is started again). Prints one JSON line for each leg: seconds, MB/s, slices, and whether
 //! the bytes are right, the reported hash is theirs, and nothing is left over.
+use protocol::model::hash::HashAlgorithm;
 use protocol::quantity::Bytes;
-use protocol::wire::unit::HashAlgorithm;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::io::Write;

@@ -7,8 +7,11 @@
 //! system, of ours or of the program) are printed beside the time, since other load changes the one and not the other.
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::hash::HashAlgorithm;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{HashAlgorithm, TaskSpec, TransferTask, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::transfer::TransferTask;
+use protocol::wire::unit::Unit;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

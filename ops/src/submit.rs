@@ -3,7 +3,7 @@ use crate::error::{CliError, CliResult, Exit};
 use coordinator::command::submission::{self, Sources, compile};
 use coordinator::store::NewJob;
 use protocol::time::Timestamp;
-use protocol::wire::unit::QcTask;
+use protocol::wire::step::qc::QcTask;
 use protocol::yaml::Problem;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A folder as a library.
 use crate::jobs::{assert_failed, count, failed_assets};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::collections::BTreeMap;
 use std::fs;
 use storage::hash::hash_bytes;

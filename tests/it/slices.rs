@@ -16,7 +16,7 @@ const SLOW: &str = ", bytes_per_second: 24MiB";
 fn haul(workers: usize) -> Option<(Haul, Vec<Running>, String)> {
     let scratch = Scratch::new();
     let content = bytes(7, BYTES);
-    let hash = hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &content).to_string();
+    let hash = hash_bytes(protocol::model::hash::HashAlgorithm::Xxh128, &content).to_string();
     scratch.write("in/master.mov", content);
     let (source, beside) = (scratch.path("in"), scratch.path("."));
     let haul = Haul::start(scratch, (&source, &beside), "64MiB", 2, SLOW)?;
@@ -79,7 +79,7 @@ fn large_file_survives_killed_workers_on_each_leg() {
     let down = haul.cluster.scratch.path("down");
     let landed = std::fs::read(down.join("master.mov")).expect("landed");
     assert_eq!(
-        hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &landed).to_string(),
+        hash_bytes(protocol::model::hash::HashAlgorithm::Xxh128, &landed).to_string(),
         hash
     );
     let mut names: Vec<_> = std::fs::read_dir(&down)

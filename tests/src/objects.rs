@@ -1,5 +1,5 @@
 //! The content of a bucket, read through the product's storage.
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::sync::Arc;
 use storage::settings::{EndpointSettings, StorageSettings};
 use storage::{Registry, Storage};

@@ -12,9 +12,9 @@ use crate::rows::{JobCache, find_job};
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::JobNo;
+use protocol::model::hash::parse_hash;
 use protocol::rules::unit::redrive_rate::is_rate;
 use protocol::time::Timestamp;
-use protocol::wire::unit::parse_hash;
 
 /// Scope of a request: one job or all jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::error::{Answer, Error};
 use crate::store::{NewJob, Tx};
 use protocol::id::job_id;
 use protocol::time::Timestamp;
-use protocol::wire::unit::QcTask;
+use protocol::wire::step::qc::QcTask;
 use protocol::workflow::compile::compile as compile_workflow;
 use protocol::yaml::Problem;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,8 @@ use crate::store::Partition;
 use crate::store::cost::page as share_of;
 use protocol::id::{JobNo, StepNo};
 use protocol::media::asset::Asset;
-use protocol::wire::unit::{TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 
 /// Assets of the units claimed in one turn; the last unit may exceed it.
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use protocol::id::{Kind, UnitId};
     use protocol::media::asset::Role;
-    use protocol::wire::unit::NoopTask;
+    use protocol::wire::step::noop::NoopTask;
     use std::sync::Arc;
 
     fn partition(assets: u32) -> Partition {

@@ -5,7 +5,8 @@ use protocol::rules::schedule::endpoint::{
 };
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::time::Timestamp;
-use protocol::wire::unit::{TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use protocol::workflow::{Action, Step, Workflow};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,7 +13,8 @@ use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::model::location::Scheme;
 use protocol::rules::unit::transition::UnitState;
-use protocol::wire::unit::{ScanSource, ScanTask, Unit};
+use protocol::wire::step::scan::{ScanSource, ScanTask};
+use protocol::wire::unit::Unit;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
 

@@ -10,9 +10,10 @@ use protocol::media::asset::Asset;
 use protocol::rules::storage::multipart::{SliceLimits, plan_slices};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::unit::{
-    AssembleTask, Assembly, CutTask, Draft, SliceTask, TaskSpec, TransferTask, Unit,
-};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+use protocol::wire::step::transfer::TransferTask;
+use protocol::wire::unit::Unit;
 use protocol::workflow::Workflow;
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ use crate::rows::unit_row;
 use crate::store::{JobRow, Speculation, SpeculationState, StepDelta, StoreResult, Tx, UnitRow};
 use protocol::id::UnitId;
 use protocol::rules::unit::transition::UnitState;
-use protocol::wire::unit::{TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use protocol::workflow::{Action, Step, Workflow};
 
 /// Whether two executions of a step's unit at a time do no harm: their effects become visible at one commit point that

@@ -8,7 +8,7 @@ use protocol::model::qc::{Finding, read_findings};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::unit::ScanSource;
+use protocol::wire::step::scan::ScanSource;
 use protocol::workflow::{Action, Workflow};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -191,7 +191,8 @@ impl RedisQueue {
 mod tests {
     use super::*;
     use protocol::id::{JobNo, StepNo, UnitId};
-    use protocol::wire::unit::{NoopTask, TaskSpec};
+    use protocol::wire::step::TaskSpec;
+    use protocol::wire::step::noop::NoopTask;
 
     #[test]
     fn pipelines_are_cut_by_bytes_and_keep_the_order() {

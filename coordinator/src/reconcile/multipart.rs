@@ -14,7 +14,7 @@ use protocol::rules::unit::settle::{Reported, Settlement, UnitFacts, decide};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
-use protocol::wire::unit::Draft;
+use protocol::wire::step::multipart::Draft;
 
 /// Large assets of one unit at most: what completes them has to fit into one message.
 const DRAFTS_MAX: usize = 4;

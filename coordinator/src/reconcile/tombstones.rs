@@ -3,9 +3,11 @@
 use crate::store::{StoreError, StoreResult, TombstoneRow, Tx};
 use crate::workflows::Workflows;
 use protocol::id::UnitId;
+use protocol::model::purge_proof::PurgeProof;
 use protocol::time::Timestamp;
 use protocol::wire::report::Burial;
-use protocol::wire::unit::{PurgeProof, PurgeTask, TaskSpec};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::purge::PurgeTask;
 use protocol::workflow::Action;
 
 /// Records the removals of one execution.

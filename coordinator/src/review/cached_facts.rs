@@ -1,7 +1,9 @@
 //! Sends cached fact sheets with QC units, so that a worker decodes only media without one. The cache key is the expected
 //! hash; the worker verifies the hash before it uses the sheet.
 use crate::store::{SheetRow, StoreResult, Tx};
-use protocol::wire::unit::{JudgeTask, Measured, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::qc::{JudgeTask, Measured};
+use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@ use crate::error::{Answer, Error};
 use crate::store::{StoreResult, Tx, WaiverRow};
 use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
 use protocol::time::Timestamp;
-use protocol::wire::unit::QcTask;
+use protocol::wire::step::qc::QcTask;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use utoipa::ToSchema;

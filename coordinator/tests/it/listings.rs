@@ -17,7 +17,8 @@ use protocol::rules::unit::lease::LeaseLimits;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, Outcome, Report, ScanPage, UnitResult};
-use protocol::wire::unit::{TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -8,10 +8,10 @@ use coordinator::store::{JobState, Phase, Tx};
 use coordinator::workflows::Workflows;
 use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::model::purge_proof::PurgeProof;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Burial, Outcome, Progress, UnitResult};
-use protocol::wire::unit::PurgeProof;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000)

@@ -8,7 +8,9 @@ use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::Asset;
 use protocol::time::Timestamp;
 use protocol::wire::report::{ScanPage, UnitResult};
-use protocol::wire::unit::{ScanSource, ScanTask, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::scan::{ScanSource, ScanTask};
+use protocol::wire::unit::Unit;
 use protocol::workflow::compile::compile;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -159,7 +161,7 @@ fn compiles(dir: &Path) {
     let source = std::fs::read_to_string(dir.join("job.yaml")).expect("it was written");
     let mut policies = |path: &str| {
         assert!(Path::new(path).is_file(), "{path}");
-        Ok(protocol::wire::unit::QcTask {
+        Ok(protocol::wire::step::qc::QcTask {
             policy: "{}".into(),
             digest: "d".into(),
         })

@@ -1,6 +1,7 @@
 //! Units as they stand in one stream entry: those of one step share their task.
 use super::envelope::{self, BYTES_MAX};
-use super::unit::{TaskSpec, Unit};
+use super::step::TaskSpec;
+use super::unit::Unit;
 use crate::id::{Kind, UnitId};
 use crate::media::asset::Asset;
 use crate::time::Timestamp;
@@ -111,7 +112,7 @@ impl UnitBatch {
 mod tests {
     use super::*;
     use crate::id::{JobNo, StepNo};
-    use crate::wire::unit::NoopTask;
+    use crate::wire::step::noop::NoopTask;
 
     #[test]
     fn unit_is_too_long_exactly_when_its_entry_cannot_be_sent() {

@@ -98,13 +98,22 @@ mod tests {
     use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
     use crate::media::path_filter::PathFilter;
+    use crate::model::hash::HashAlgorithm;
+    use crate::model::purge_proof::PurgeProof;
+    use crate::model::restore_tier::RestoreTier;
     use crate::wire::control::Control;
     use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
-    use crate::wire::unit::{
-        ArchiveTask, AssembleTask, Assembly, ChecksumTask, CutTask, Draft, HashAlgorithm,
-        JudgeTask, Measured, NoopTask, PurgeProof, PurgeTask, QcTask, RestoreTask, RestoreTier,
-        ScanSource, ScanTask, SealTask, SliceTask, TaskSpec, TransferTask, Unit,
-    };
+    use crate::wire::step::TaskSpec;
+    use crate::wire::step::archive::{ArchiveTask, RestoreTask};
+    use crate::wire::step::checksum::ChecksumTask;
+    use crate::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+    use crate::wire::step::noop::NoopTask;
+    use crate::wire::step::purge::PurgeTask;
+    use crate::wire::step::qc::{JudgeTask, Measured, QcTask};
+    use crate::wire::step::scan::{ScanSource, ScanTask};
+    use crate::wire::step::seal::SealTask;
+    use crate::wire::step::transfer::TransferTask;
+    use crate::wire::unit::Unit;
     use proptest::prelude::*;
     use std::sync::Arc;
 

@@ -4,4 +4,5 @@ pub mod control;
 pub mod envelope;
 pub mod keys;
 pub mod report;
+pub mod step;
 pub mod unit;

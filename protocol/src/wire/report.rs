@@ -1,8 +1,10 @@
 //! What a worker tells the coordinator.
-use super::unit::{Draft, PurgeProof, ScanCursor};
+use super::step::multipart::Draft;
 use crate::failure::Failure;
 use crate::id::{Kind, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
+use crate::model::purge_proof::PurgeProof;
+use crate::model::scan_cursor::ScanCursor;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The state of a compilation: the job file, and the problems found in it.
 use crate::time::Timestamp;
-use crate::wire::unit::QcTask;
+use crate::wire::step::qc::QcTask;
 use crate::yaml::Problem;
 
 /// Loads and resolves a delivery spec for a `qc` step, given its path as written.

@@ -4,7 +4,8 @@ use super::file::LibraryFile;
 use crate::media::path_filter::{PathFilter, Patterns};
 use crate::media::template;
 use crate::model::location::Scheme;
-use crate::wire::unit::{ScanSource, ScanTask, TaskSpec};
+use crate::wire::step::TaskSpec;
+use crate::wire::step::scan::{ScanSource, ScanTask};
 
 /// Assets a scan page carries.
 const PAGE_ASSETS: u32 = 2_000;

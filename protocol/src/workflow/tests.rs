@@ -1,7 +1,10 @@
 use super::compile::{absolute, compile};
 use super::*;
 use crate::media::path_filter::PathFilter;
-use crate::wire::unit::{ArchiveTask, QcTask, RestoreTask, RestoreTier, ScanSource};
+use crate::model::restore_tier::RestoreTier;
+use crate::wire::step::archive::{ArchiveTask, RestoreTask};
+use crate::wire::step::qc::QcTask;
+use crate::wire::step::scan::ScanSource;
 use crate::yaml::Problem;
 
 const JOB: &str = "

@@ -2,7 +2,7 @@
 use super::folder::Folder;
 use super::model::MhlError;
 use super::read::{append_text, attribute, parse};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 use std::fs::File;

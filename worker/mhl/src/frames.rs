@@ -5,7 +5,7 @@ use super::references::{self, Place};
 use super::report::VerifyReport;
 use super::tally::Tally;
 use super::tree::join;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::collections::HashSet;
 use storage::hash::Digest;
 use storage::is_unfinished;

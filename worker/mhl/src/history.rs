@@ -5,7 +5,7 @@ use super::ignore::{add_own, default_patterns};
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
 use super::read::read_generation_in;
 use super::{CHAIN_FILE, FOLDER};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use storage::hash::Digest;

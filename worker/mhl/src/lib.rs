@@ -38,7 +38,7 @@ mod write;
 pub use model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
 pub use read::read_generation;
 
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 
 /// Directory of a history, below the root it describes.
 pub const FOLDER: &str = "ascmhl";

@@ -7,7 +7,7 @@ use super::source::Source;
 use super::verify::{VerifyReport, verify};
 use super::{FOLDER, MhlError};
 use protocol::id::WorkerId;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 use super::STATE;
 use super::folder::Folder;
 use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Reference};
-use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use protocol::model::hash::{HashAlgorithm, parse_hash};
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};

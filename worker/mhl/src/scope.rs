@@ -11,7 +11,7 @@ use super::model::{self, Action, Entry, EntryKind, Header, MhlError, Reference};
 use super::renames::Renames;
 use super::write::{Body, Spool, chain_xml};
 use super::{FOLDER, TOOL, is_recordable};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use storage::hash::Digest;
 
 /// One history being continued.

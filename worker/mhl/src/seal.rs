@@ -15,7 +15,7 @@ use super::scope::{Found, Recorded, Scope, Verdict};
 use super::source::Source;
 use super::tree::{Child, DirectoryHash, FileState, Listed, children, has_history, join};
 use super::{CHAIN_FILE, FOLDER, TOOL};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::io::{self, Write};

@@ -2,7 +2,7 @@
 use super::history::Sealed;
 use super::report::Mismatch;
 use super::tree::{DirectoryHash, join};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::collections::{HashMap, HashSet};
 use storage::hash::Digest;
 

@@ -3,7 +3,7 @@ use super::FOLDER;
 use super::folder::{Folder, kind};
 use super::model::MhlError;
 use super::write::is_xml_text;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use rustix::fs::{FileType, Stat};
 use std::io;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::tally::Tally;
 use super::tree::{children, has_history, join};
 use super::{CHAIN_FILE, legacy};
 use parking_lot::Mutex;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use storage::hash::{Digest, HashError, hash_open_file};

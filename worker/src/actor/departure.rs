@@ -86,7 +86,8 @@ impl Departure {
 mod tests {
     use super::*;
     use protocol::id::{JobNo, StepNo, UnitId};
-    use protocol::wire::unit::{NoopTask, TaskSpec};
+    use protocol::wire::step::TaskSpec;
+    use protocol::wire::step::noop::NoopTask;
     use std::sync::Arc;
 
     fn unit(kind: Kind) -> Unit {

@@ -3,7 +3,8 @@ use super::{TaskContext, assets};
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{ArchiveTask, Unit};
+use protocol::wire::step::archive::ArchiveTask;
+use protocol::wire::unit::Unit;
 use storage::retry::{RetryBudget, retry};
 use storage::{ArchiveState, ObjectState, Storage, StorageError};
 

@@ -20,7 +20,8 @@ pub use storage::Registry;
 
 use protocol::id::WorkerId;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,8 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::model::location::shown;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{RestoreTask, Unit};
+use protocol::wire::step::archive::RestoreTask;
+use protocol::wire::unit::Unit;
 use storage::retry::{RetryBudget, retry};
 use storage::{ArchiveState, StorageError};
 

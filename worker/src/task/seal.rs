@@ -9,7 +9,7 @@ use ::mhl::{MhlError, is_recordable};
 use protocol::failure::Failure;
 use protocol::model::location::Scheme;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::SealTask;
+use protocol::wire::step::seal::SealTask;
 use std::io;
 use std::path::PathBuf;
 use storage::local_path;

@@ -2,7 +2,7 @@
 use super::retry::{RetryBudget, read_all};
 use super::{ObjectState, Storage, StorageError};
 use crate::hash::{Digest, Hasher};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;

@@ -11,7 +11,7 @@ use crate::port::{
 use crate::{Body, ByteStream, StorageError};
 use async_trait::async_trait;
 use futures_util::stream;
-use protocol::wire::unit::RestoreTier;
+use protocol::model::restore_tier::RestoreTier;
 use std::ops::Range;
 use std::sync::Arc;
 

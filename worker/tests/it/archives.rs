@@ -16,10 +16,13 @@ use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::Asset;
+use protocol::model::purge_proof::PurgeProof;
+use protocol::model::restore_tier::RestoreTier;
 use protocol::wire::report::{Burial, UnitResult};
-use protocol::wire::unit::{
-    ArchiveTask, PurgeProof, PurgeTask, RestoreTask, RestoreTier, TaskSpec, Unit,
-};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::archive::{ArchiveTask, RestoreTask};
+use protocol::wire::step::purge::PurgeTask;
+use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -457,7 +460,7 @@ async fn a_file_is_removed_when_its_copy_is_proven_and_leaves_a_tombstone() {
     // An execution that died before it reported is done again, and says what it finds.
     assert_eq!(pair.purge(pair.order(), &file).await, [""; 0]);
     let graves = pair.graves.kept.lock();
-    let hash = hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, b"picture").to_string();
+    let hash = hash_bytes(protocol::model::hash::HashAlgorithm::Xxh128, b"picture").to_string();
     for grave in &*graves {
         assert_eq!(
             (grave.asset.as_str(), grave.bytes, &grave.hash),

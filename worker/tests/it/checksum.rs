@@ -3,8 +3,11 @@ use crate::fixture::{asset, context, noise};
 use ::storage::hash::hash_bytes;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact};
+use protocol::model::hash::HashAlgorithm;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{ChecksumTask, HashAlgorithm, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::checksum::ChecksumTask;
+use protocol::wire::unit::Unit;
 use std::sync::Arc;
 
 async fn run(

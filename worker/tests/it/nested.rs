@@ -6,7 +6,7 @@ use ::mhl::source::Source;
 use ::mhl::{MhlError, read_generation};
 use ::storage::Roots;
 use ::storage::hash::hash_bytes;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

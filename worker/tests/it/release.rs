@@ -2,7 +2,9 @@
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::wire::control::Control;
 use protocol::wire::report::{Report, UnitResult};
-use protocol::wire::unit::{NoopTask, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::noop::NoopTask;
+use protocol::wire::unit::Unit;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;

@@ -2,7 +2,7 @@
 //! reference tool, in every combination; both agree on the result.
 use crate::mhl::{ascmhl, generations, verified};
 use ::mhl::seal::seal;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 

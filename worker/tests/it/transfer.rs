@@ -1,8 +1,10 @@
 //! Copies that succeed, fail, conflict, resume and are called off.
 use crate::fixture::{Yard, asset, context, finished, noise, reasons, unit};
 use ::storage::hash::{Digest, hash_bytes};
+use protocol::model::hash::HashAlgorithm;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{HashAlgorithm, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::unit::Unit;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;

@@ -8,7 +8,7 @@ use protocol::failure::Failure;
 use protocol::id::{PartNo, UnitId};
 use protocol::rules::unit::settle::{Settlement, UnitFacts};
 use protocol::rules::unit::transition::UnitState;
-use protocol::wire::unit::TaskSpec;
+use protocol::wire::step::TaskSpec;
 use protocol::workflow::Action;
 use protocol::workflow::on_failure::OnFailure;
 

@@ -8,7 +8,7 @@ use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::settle::UnitFacts;
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::report::Outcome;
-use protocol::wire::unit::Draft;
+use protocol::wire::step::multipart::Draft;
 
 impl Group<'_, '_> {
     /// Settles ends of slices; returns those of units.

@@ -4,7 +4,7 @@ use crate::error::{StoreError, StoreResult};
 use crate::memory::{Memory, missing};
 use crate::step::StepRow;
 use protocol::id::JobNo;
-use protocol::wire::unit::ScanCursor;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::workflow::Workflow;
 
 impl JobTx for Memory {

@@ -10,8 +10,8 @@ use crate::error::StoreResult;
 use parking_lot::Mutex;
 use protocol::id::{JobNo, PartNo};
 use protocol::model::priority::Priority;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::time::Timestamp;
-use protocol::wire::unit::ScanCursor;
 use protocol::workflow::Workflow;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, Value, values};
 use protocol::id::JobNo;
 use protocol::model::priority::Priority;
-use protocol::wire::unit::ScanCursor;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::workflow::Workflow;
 
 /// Columns of a job, in the order of [`read_job`].

@@ -92,7 +92,7 @@ fn schedule(tx: &mut dyn Tx) {
         [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]
     );
     assert_eq!(tx.slices(unit(5)).expect("reads"), []);
-    let draft = protocol::wire::unit::Draft {
+    let draft = protocol::wire::step::multipart::Draft {
         asset: "a".into(),
         bytes: 1 << 40,
         part_bytes: 1 << 23,

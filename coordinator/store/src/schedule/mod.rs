@@ -12,7 +12,7 @@ use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::storage::multipart::Slice;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::unit::Draft;
+use protocol::wire::step::multipart::Draft;
 use std::collections::BTreeMap;
 
 /// Measured durations of one kind and size class.

@@ -1,8 +1,8 @@
 //! The bytes have the hash their source declared.
 use crate::case::{Case, CheckOutcome};
 use crate::policy::{Check, Scope};
+use protocol::model::hash::parse_hash;
 use protocol::model::qc::Severity;
-use protocol::wire::unit::parse_hash;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! `archive`: moves content to another storage class.
 use super::{StepFile, StepForm};
 use crate::id::Kind;
-use crate::wire::unit::{ArchiveTask, TaskSpec};
+use crate::wire::step::TaskSpec;
+use crate::wire::step::archive::ArchiveTask;
 use crate::workflow::Action;
 use crate::workflow::compiler::Compiler;
 use crate::yaml;

@@ -1,7 +1,9 @@
 //! `checksum`: reads assets where they are, compares them with their declared hash, and records the hash.
 use super::{StepFile, StepForm};
 use crate::id::Kind;
-use crate::wire::unit::{ChecksumTask, HashAlgorithm, TaskSpec};
+use crate::model::hash::HashAlgorithm;
+use crate::wire::step::TaskSpec;
+use crate::wire::step::checksum::ChecksumTask;
 use crate::workflow::Action;
 use crate::workflow::compiler::Compiler;
 use schemars::JsonSchema;

@@ -1,7 +1,9 @@
 //! `purge`: removes content that is proven to be elsewhere.
 use super::{StepFile, StepForm};
 use crate::id::{Kind, StepNo};
-use crate::wire::unit::{PurgeProof, PurgeTask, TaskSpec};
+use crate::model::purge_proof::PurgeProof;
+use crate::wire::step::TaskSpec;
+use crate::wire::step::purge::PurgeTask;
 use crate::workflow::compiler::Compiler;
 use crate::workflow::{Action, Step, targets};
 use crate::yaml;

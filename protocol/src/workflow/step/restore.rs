@@ -1,8 +1,10 @@
 //! `restore`: brings content back from an archive, and waits for it.
 use super::{StepFile, StepForm};
 use crate::id::Kind;
+use crate::model::restore_tier::RestoreTier;
 use crate::quantity::Span;
-use crate::wire::unit::{RestoreTask, RestoreTier, TaskSpec};
+use crate::wire::step::TaskSpec;
+use crate::wire::step::archive::RestoreTask;
 use crate::workflow::Action;
 use crate::workflow::compiler::Compiler;
 use schemars::JsonSchema;

@@ -2,9 +2,12 @@
 use super::{StepFile, StepForm};
 use crate::id::{Kind, StepNo};
 use crate::media::template;
+use crate::model::hash::HashAlgorithm;
 use crate::model::location::Scheme;
 use crate::rules::unit::retry::RetryPolicy;
-use crate::wire::unit::{HashAlgorithm, SealTask, TaskSpec, TransferTask};
+use crate::wire::step::TaskSpec;
+use crate::wire::step::seal::SealTask;
+use crate::wire::step::transfer::TransferTask;
 use crate::workflow::compiler::Compiler;
 use crate::workflow::on_failure::OnFailure;
 use crate::workflow::{Action, Step};

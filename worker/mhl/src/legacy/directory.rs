@@ -165,7 +165,7 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::wire::unit::HashAlgorithm;
+    use protocol::model::hash::HashAlgorithm;
     use std::path::Path;
     use storage::hash::hash_bytes;
 

@@ -8,7 +8,7 @@ use super::model::MhlError;
 use super::read::{append_text, parse, relative};
 use super::report::{Mismatch, VerifyReport};
 use super::tree::join;
-use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use protocol::model::hash::{HashAlgorithm, parse_hash};
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};

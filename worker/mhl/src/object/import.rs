@@ -8,7 +8,7 @@ use super::super::{CHAIN_FILE, FOLDER, MhlError};
 use super::mirror::{download, files, mirror, survey, upload};
 use super::scratch::Scratch;
 use super::{ObjectTree, blocking, hash};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::path::Path;
 use std::sync::Arc;
 use storage::retry::{RetryBudget, retry};

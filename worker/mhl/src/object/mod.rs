@@ -23,7 +23,7 @@ pub use seal::{seal, seal_copy};
 pub use verify::verify;
 
 use super::MhlError;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::sync::Arc;
 use storage::content::digests;
 use storage::hash::Digest;

@@ -11,7 +11,8 @@ use super::TaskContext;
 use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{NoopTask, Unit};
+use protocol::wire::step::noop::NoopTask;
+use protocol::wire::unit::Unit;
 use std::time::Duration;
 
 /// The shortest wait the runtime's timer can tell from none.
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
     use crate::task::{Effect, Effects};
     use protocol::id::{JobNo, Kind, StepNo, WorkerId};
-    use protocol::wire::unit::TaskSpec;
+    use protocol::wire::step::TaskSpec;
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
     use tokio_util::sync::CancellationToken;

@@ -6,8 +6,8 @@ use super::row::{self, Cells, Column};
 use super::source::Source;
 use csv_core::ReadRecordResult;
 use protocol::media::asset::Asset;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::wire::report::RowError;
-use protocol::wire::unit::ScanCursor;
 use protocol::yaml::nearest;
 
 /// Columns a header may have.

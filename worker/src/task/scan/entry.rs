@@ -7,7 +7,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::path_filter::{PathFilter, PathSelection};
 use protocol::wire::report::RowError;
-use protocol::wire::unit::ScanSource;
+use protocol::wire::step::scan::ScanSource;
 use regex::Regex;
 
 /// Directories of this product and of ASC MHL, which are no part of the library.

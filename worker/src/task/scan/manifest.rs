@@ -3,7 +3,7 @@ use super::location::Root;
 use super::page::{Pager, Stop};
 use super::source::Source;
 use super::{csv, jsonl};
-use protocol::wire::unit::ScanCursor;
+use protocol::model::scan_cursor::ScanCursor;
 use std::path::Path;
 use storage::Roots;
 

@@ -2,8 +2,9 @@
 use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::media::asset::Asset;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::wire::report::{RowError, ScanPage};
-use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask};
+use protocol::wire::step::scan::{ScanSource, ScanTask};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -1,9 +1,9 @@
 //! One row: named cells in, an asset or one clear problem out. Independent of CSV and JSON.
 use super::location::Located;
 use protocol::media::asset::{Asset, Declared, Role};
+use protocol::model::hash::parse_hash;
 use protocol::model::location::shown;
 use protocol::wire::report::RowError;
-use protocol::wire::unit::parse_hash;
 use protocol::yaml::nearest;
 use std::borrow::Cow;
 

@@ -3,7 +3,7 @@
 //!
 //! Read as `md5sum`, `sha1sum`, `xxhsum` and the offload tools write them: the digest alone, the digest and a name, or
 //! `MD5 (name) = digest`.
-use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use protocol::model::hash::{HashAlgorithm, parse_hash};
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;

@@ -3,7 +3,7 @@ use crate::task::assets::base;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template;
-use protocol::wire::unit::TransferTask;
+use protocol::wire::step::transfer::TransferTask;
 use std::path::{Path, PathBuf};
 use storage::local_path;
 

@@ -1,7 +1,8 @@
 //! Requirements on the content of an asset: hashes and size.
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
-use protocol::wire::unit::{HashAlgorithm, TransferTask};
+use protocol::model::hash::HashAlgorithm;
+use protocol::wire::step::transfer::TransferTask;
 use storage::hash::Digest;
 
 /// A file that has changed since its listing is stable after this time without a write, in microseconds.

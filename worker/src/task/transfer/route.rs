@@ -2,7 +2,8 @@
 use super::remote::OnConflict;
 use protocol::media::asset::Asset;
 use protocol::model::location::Scheme;
-use protocol::wire::unit::{AssembleTask, Assembly, CutTask, SliceTask, TransferTask};
+use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, SliceTask};
+use protocol::wire::step::transfer::TransferTask;
 
 /// What a unit of a transfer step asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub(super) fn divisible<'a>(
 mod tests {
     use super::*;
     use protocol::media::asset::Role;
-    use protocol::wire::unit::Draft;
+    use protocol::wire::step::multipart::Draft;
 
     fn task(to: &str) -> TransferTask {
         TransferTask {

@@ -1,6 +1,6 @@
 //! Hashes a file by reading it, for files that are not hashed while they are copied.
 use super::{BlockPool, Digest, MultiHasher, is_expensive};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

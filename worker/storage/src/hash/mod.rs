@@ -11,7 +11,7 @@ pub use block::{Block, BlockPool};
 pub use file::{HashError, hash_file, hash_open_file, read_at_most};
 pub use multi::MultiHasher;
 
-use protocol::wire::unit::{HashAlgorithm, parse_hash};
+use protocol::model::hash::{HashAlgorithm, parse_hash};
 use sha2::Digest as _;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;

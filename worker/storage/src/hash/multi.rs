@@ -1,6 +1,6 @@
 //! Several hashes over one read.
 use super::{Block, Digest, Hasher, is_expensive};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;

@@ -2,7 +2,7 @@
 use super::object::{ObjectState, Precondition, Version};
 use crate::StorageError;
 use async_trait::async_trait;
-use protocol::wire::unit::RestoreTier;
+use protocol::model::restore_tier::RestoreTier;
 
 /// Storage classes of objects.
 #[async_trait]

@@ -159,8 +159,9 @@ async fn fuzzed_files_end_and_never_pass() {
         ("f.mxf", studio.clip("b.mxf", MOVING, TONE, &[MPEG2, PCM])),
     ] {
         let whole = std::fs::read(&original).expect("read");
-        let hash = ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Xxh128, &whole)
-            .to_string();
+        let hash =
+            ::storage::hash::hash_bytes(protocol::model::hash::HashAlgorithm::Xxh128, &whole)
+                .to_string();
         for round in 0..8 {
             let mut bytes = whole.clone();
             // Headers first and last, the essence in between.

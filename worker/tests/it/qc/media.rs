@@ -3,7 +3,7 @@ use ::qc::Tools;
 use ::qc::{Finding, MediaUnderTest, Report};
 use ::storage::hash::hash_bytes;
 use protocol::media::asset::Role;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use spec::DeliverySpec;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

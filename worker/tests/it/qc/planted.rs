@@ -531,7 +531,7 @@ async fn an_empty_policy_demands_nothing_and_the_hash_still_binds() {
     // A source may have declared another algorithm than the one verdicts are bound by.
     let bytes = std::fs::read(&other).expect("read");
     let md5 =
-        ::storage::hash::hash_bytes(protocol::wire::unit::HashAlgorithm::Md5, &bytes).to_string();
+        ::storage::hash::hash_bytes(protocol::model::hash::HashAlgorithm::Md5, &bytes).to_string();
     let subject = MediaUnderTest {
         declared_hash: Some(md5),
         ..MediaUnderTest::bare(&other)

@@ -6,7 +6,9 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{QcTask, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::qc::QcTask;
+use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -261,7 +263,7 @@ async fn file_replaced_during_qc_shows_in_no_verdict_and_no_picture() {
     std::fs::write(&program, script).expect("written");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
     let hash = ::storage::hash::hash_bytes(
-        protocol::wire::unit::HashAlgorithm::Xxh128,
+        protocol::model::hash::HashAlgorithm::Xxh128,
         &std::fs::read(&black).expect("read"),
     );
     let tools = Tools {

@@ -9,8 +9,11 @@ use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::path_filter::PathFilter;
+use protocol::model::scan_cursor::ScanCursor;
 use protocol::wire::report::{RowError, ScanPage, UnitResult};
-use protocol::wire::unit::{ScanCursor, ScanSource, ScanTask, TaskSpec, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::scan::{ScanSource, ScanTask};
+use protocol::wire::unit::Unit;
 use std::sync::Arc;
 use worker::task::{Effect, Effects, TaskContext};
 

@@ -16,8 +16,12 @@ use ::storage::{Layered, ListRequest, ListStart, Precondition, PutRequest, Roots
 use async_trait::async_trait;
 use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
+use protocol::model::hash::HashAlgorithm;
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{HashAlgorithm, SealTask, TaskSpec, TransferTask, Unit};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::seal::SealTask;
+use protocol::wire::step::transfer::TransferTask;
+use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,10 +8,17 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
-use protocol::wire::unit::{
-    ArchiveTask, ChecksumTask, HashAlgorithm, PurgeProof, PurgeTask, QcTask, RestoreTask,
-    RestoreTier, SealTask, TaskSpec, TransferTask, Unit,
-};
+use protocol::model::hash::HashAlgorithm;
+use protocol::model::purge_proof::PurgeProof;
+use protocol::model::restore_tier::RestoreTier;
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::archive::{ArchiveTask, RestoreTask};
+use protocol::wire::step::checksum::ChecksumTask;
+use protocol::wire::step::purge::PurgeTask;
+use protocol::wire::step::qc::QcTask;
+use protocol::wire::step::seal::SealTask;
+use protocol::wire::step::transfer::TransferTask;
+use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
 use worker::task::{Effect, Effects, TaskContext};

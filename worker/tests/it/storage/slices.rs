@@ -7,11 +7,12 @@ use ::storage::layer::Operation;
 use ::storage::{Body, Slot, Upload};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
+use protocol::model::hash::HashAlgorithm;
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::{
-    AssembleTask, Assembly, CutTask, Draft, HashAlgorithm, SliceTask, TaskSpec, TransferTask,
-};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+use protocol::wire::step::transfer::TransferTask;
 use std::sync::Arc;
 
 const MIB: usize = 1024 * 1024;

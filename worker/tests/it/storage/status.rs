@@ -8,7 +8,7 @@ use ::storage::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::failure::ErrorClass;
-use protocol::wire::unit::RestoreTier;
+use protocol::model::restore_tier::RestoreTier;
 use std::sync::Arc;
 
 /// What a server is asked, and has to answer.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::queue::Lost;
-use protocol::wire::unit::{NoopTask, TaskSpec};
+use protocol::wire::step::TaskSpec;
+use protocol::wire::step::noop::NoopTask;
 
 fn published(part: i64) -> Unit {
     let task = TaskSpec::Noop(NoopTask {

@@ -3,7 +3,7 @@ use super::plan::Plan;
 use super::source::Source;
 use crate::task::transfer::error_map::{self, Stop};
 use protocol::failure::Failure;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
 use std::path::Path;

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::small::check_written;
 use super::source::Source;
 use crate::task::transfer::error_map::{self, Stop};
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -4,7 +4,7 @@ use ::mhl::journal;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template;
-use protocol::wire::unit::TransferTask;
+use protocol::wire::step::transfer::TransferTask;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use storage::local_path;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::wire::report::UnitResult;
-use protocol::wire::unit::TransferTask;
+use protocol::wire::step::transfer::TransferTask;
 use rustix::fs::{Timespec, Timestamps, futimens};
 use rustix::io::Errno;
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::model::location::shown;
 use protocol::rules::storage::parts::PART_BYTES;
-use protocol::wire::unit::Assembly;
+use protocol::wire::step::multipart::Assembly;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::hash::Digest;

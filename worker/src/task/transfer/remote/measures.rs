@@ -1,7 +1,7 @@
 //! Everything that is computed of content while it streams.
 use bytes::Bytes;
 use protocol::failure::Failure;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use storage::hash::{Digest, Hasher};
 use storage::{Checksum, ChecksumKind, RunningChecksum};
 

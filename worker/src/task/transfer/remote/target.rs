@@ -8,7 +8,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::model::location::Scheme;
-use protocol::wire::unit::TransferTask;
+use protocol::wire::step::transfer::TransferTask;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::hash::Digest;

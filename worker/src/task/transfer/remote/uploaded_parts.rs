@@ -1,6 +1,6 @@
 //! Parts that an upload already holds, and how they compare with content.
 use bytes::Bytes;
-use protocol::wire::unit::HashAlgorithm;
+use protocol::model::hash::HashAlgorithm;
 use std::collections::BTreeMap;
 use storage::hash::Hasher;
 use storage::{Checksum, ChecksumKind, Part};

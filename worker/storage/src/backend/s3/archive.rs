@@ -4,7 +4,7 @@ use super::error_map::Effect;
 use crate::{Archive, ObjectState, Precondition, StorageError, Versions};
 use async_trait::async_trait;
 use aws_sdk_s3::types::Tier;
-use protocol::wire::unit::RestoreTier;
+use protocol::model::restore_tier::RestoreTier;
 
 /// The class of objects that the service moves between tiers by itself.
 const TIERED: &str = "INTELLIGENT_TIERING";

@@ -10,7 +10,8 @@ use super::open::upload_of;
 use super::receipt::{self, Carried};
 use crate::task::transfer::requirements::ContentRequirements;
 use protocol::failure::Failure;
-use protocol::wire::unit::{Assembly, HashAlgorithm};
+use protocol::model::hash::HashAlgorithm;
+use protocol::wire::step::multipart::Assembly;
 use storage::hash::Digest;
 use storage::{Checksum, CompleteRequest, Part, Precondition};
 

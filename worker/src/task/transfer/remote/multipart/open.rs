@@ -11,9 +11,10 @@ use crate::task::transfer::requirements::ContentRequirements;
 use crate::task::transfer::route::divisible;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
+use protocol::model::hash::HashAlgorithm;
 use protocol::rules::storage::multipart::slice_bytes;
 use protocol::rules::storage::parts::PART_BYTES;
-use protocol::wire::unit::{AssembleTask, CutTask, Draft, HashAlgorithm};
+use protocol::wire::step::multipart::{AssembleTask, CutTask, Draft};
 use storage::{ChecksumKind, Upload};
 
 /// Largest number of divided assets per unit: more assets occupy several workers without division.

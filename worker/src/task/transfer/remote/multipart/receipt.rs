@@ -109,7 +109,7 @@ pub(super) fn read(receipts: &[String], bytes: u64, part_bytes: u64) -> Option<C
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use protocol::wire::unit::HashAlgorithm;
+    use protocol::model::hash::HashAlgorithm;
     use storage::hash::hash_bytes;
 
     fn part(number: u32, bytes: u64) -> Part {
