@@ -11,6 +11,7 @@ use coordinator::store::{Partition, StoreResult, Tx, UnitRow};
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
+use protocol::wire::report::ListedAsset;
 use std::time::Instant;
 use testkit::postgres::PostgresServer;
 
@@ -68,7 +69,12 @@ impl Contender {
         ];
         let [no, titled] = names.map(|name| self.backend.write(|tx| tx.insert_job(&job(&name))));
         let (no, titled) = (no?, titled?);
-        let listing: Vec<(u64, Asset)> = (0..rows).map(|n| (n as u64 + 2, asset(n))).collect();
+        let listing: Vec<ListedAsset> = (0..rows)
+            .map(|n| ListedAsset {
+                line: n as u64 + 2,
+                asset: asset(n),
+            })
+            .collect();
         let partitions: Vec<Partition> = (0..rows).map(one_asset).collect();
         let units = |state| -> Vec<(PartNo, UnitRow)> {
             let row = UnitRow {
@@ -82,7 +88,7 @@ impl Contender {
         };
         let (ready, done) = (units(UnitState::Ready), units(UnitState::Succeeded));
         let append = |by_title, no: JobNo| {
-            move |tx: &mut dyn Tx, page: &[(u64, Asset)]| {
+            move |tx: &mut dyn Tx, page: &[ListedAsset]| {
                 tx.append_listing(no, by_title, page).map(drop)
             }
         };

@@ -35,6 +35,11 @@ pub const SLICES_MAX: u32 = (1 << SLICE_BITS) - 1;
 const SLICE_BITS: u32 = 14;
 
 impl UnitId {
+    /// The execution of this unit under an epoch.
+    pub fn execution(self, epoch: u32) -> Execution {
+        Execution { unit: self, epoch }
+    }
+
     /// The id of a slice of this unit; `number` is 1 to [`SLICES_MAX`]. Partitions are never negative, so the id is unique.
     pub fn slice(self, number: u32) -> UnitId {
         UnitId {
@@ -67,6 +72,15 @@ impl fmt::Display for UnitId {
         }
         write!(f, "{}/{}/{}", self.job.0, self.step.0, self.part)
     }
+}
+
+/// One execution of a unit: what is published, held, revoked and reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Execution {
+    /// Id of the unit.
+    pub unit: UnitId,
+    /// Fencing token under which it runs.
+    pub epoch: u32,
 }
 
 /// One incarnation of a worker process. A restarted worker has a new id, so that its old leases lapse.

@@ -1,6 +1,7 @@
 //! What a database server may do to a cluster: restart, end sessions, lose replies, turn read-only, hold old rows.
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::model::slot_count::SlotCount;
 use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use rustix::process::Signal;
 use std::future::Future;
@@ -343,7 +344,11 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
         Report::Heartbeat(Heartbeat {
             worker: name(no),
             held: Vec::new(),
-            slots: vec![(Kind::Noop, 1, 1)],
+            slots: vec![SlotCount {
+                kind: Kind::Noop,
+                total: 1,
+                free: 1,
+            }],
             draining: false,
             bytes: 0,
             leaves_at: None,

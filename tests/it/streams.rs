@@ -2,7 +2,7 @@
 //! the dead, what nobody can read.
 use coordinator::queue::redis::RedisQueue as Publisher;
 use coordinator::queue::{IsOut, Lost, UnitQueue};
-use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Report};
@@ -118,9 +118,9 @@ async fn blocked_reader_delays_no_report_and_keeps_its_connection() {
 }
 
 /// Says that these executions are out.
-fn out(executions: &[(UnitId, u32)]) -> IsOut {
-    let executions: BTreeSet<(UnitId, u32)> = executions.iter().copied().collect();
-    Arc::new(move |unit, epoch| executions.contains(&(unit, epoch)))
+fn out(executions: &[Execution]) -> IsOut {
+    let executions: BTreeSet<Execution> = executions.iter().copied().collect();
+    Arc::new(move |unit, epoch| executions.contains(&unit.execution(epoch)))
 }
 
 fn unit(part: i64) -> Unit {
@@ -178,7 +178,7 @@ async fn dead_consumers_entries_are_removed_in_bounded_steps() {
     redis.cli(&["SLOWLOG", "RESET"]);
     for _ in 0..20 {
         publisher
-            .clean(Vec::new(), out(&[(unit(7).id, 1)]), Duration::ZERO)
+            .clean(Vec::new(), out(&[unit(7).id.execution(1)]), Duration::ZERO)
             .await
             .expect("cleans");
     }
@@ -269,14 +269,14 @@ async fn entries_of_units_that_are_out_no_more_are_forgotten() {
         .publish(Priority::Normal, vec![unit(1), unit(2)])
         .await
         .expect("takes them");
-    let asked = || vec![(unit(1).id, 1), (unit(2).id, 1)];
+    let asked = || vec![unit(1).id.execution(1), unit(2).id.execution(1)];
     assert_eq!(
         publisher.lost(asked(), Vec::new()).await.expect("looks"),
         [],
         "both wait in their stream"
     );
     publisher
-        .clean(Vec::new(), out(&[(unit(2).id, 1)]), Duration::ZERO)
+        .clean(Vec::new(), out(&[unit(2).id.execution(1)]), Duration::ZERO)
         .await
         .expect("cleans");
     let lost = publisher.lost(asked(), Vec::new()).await.expect("looks");

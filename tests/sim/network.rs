@@ -24,7 +24,7 @@ impl World {
     /// The entry of an execution is removed together with the report of its end.
     pub(crate) fn entry_removed(&mut self, report: &Report) {
         if let Report::Settled(end) = report {
-            self.entries.remove(&(end.unit, end.epoch));
+            self.entries.remove(&end.unit.execution(end.epoch));
         }
     }
 
@@ -32,8 +32,8 @@ impl World {
     /// earlier, as long as nothing straggles.
     fn in_order(&mut self, report: &Report, at: Timestamp) -> Timestamp {
         let execution = match report {
-            Report::Page(page) => (page.unit, page.epoch),
-            Report::Settled(end) if end.unit.step == StepNo::SCAN => (end.unit, end.epoch),
+            Report::Page { page, .. } => page.unit.execution(page.epoch),
+            Report::Settled(end) if end.unit.step == StepNo::SCAN => end.unit.execution(end.epoch),
             _ => return at,
         };
         if at > self.now.after(self.scenario.weather.delay_max) {
@@ -50,7 +50,7 @@ impl World {
         let ways = self.ways();
         let arrives = !ways.is_empty();
         if arrives {
-            self.entries.insert((unit.id, unit.epoch));
+            self.entries.insert(unit.id.execution(unit.epoch));
         }
         for way in ways {
             self.at(way, Event::Unit(Box::new(unit.clone())));

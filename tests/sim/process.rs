@@ -424,7 +424,7 @@ impl World {
     /// The planted bug: every success that arrives again counts again.
     fn count_again(&mut self, outcomes: &[Outcome]) {
         for outcome in outcomes {
-            let again = !self.seen.insert((outcome.unit, outcome.epoch));
+            let again = !self.seen.insert(outcome.unit.execution(outcome.epoch));
             let Some(view) = self.views.get(&outcome.unit.job).filter(|_| again) else {
                 continue;
             };
@@ -459,8 +459,11 @@ fn reports(work: Work) -> Vec<Report> {
         Work::Settle(outcomes) => outcomes.into_iter().map(Report::Settled).collect(),
         Work::Store(pages) => pages
             .into_iter()
-            .map(|(page, up_to): Listed| Report::page(page, up_to))
+            .map(|(page, up_to): Listed| Report::Page { page, up_to })
             .collect(),
-        Work::Bury(unit, burials) => vec![Report::Buried(unit, 0, burials)],
+        Work::Bury(unit, burials) => vec![Report::Buried {
+            execution: unit.execution(0),
+            burials,
+        }],
     }
 }

@@ -7,7 +7,7 @@ use coordinator::leader::reactor::Reactor;
 use coordinator::queue::Lost;
 use coordinator::reconcile::rescuer::{LostWith, Taken};
 use protocol::failure::ErrorClass;
-use protocol::id::{StepNo, UnitId};
+use protocol::id::{Execution, StepNo, UnitId};
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use protocol::wire::report::Report;
@@ -76,7 +76,7 @@ impl World {
             with,
             vanished,
         } = lapsed;
-        let holder = self.taken_by.get(&(unit, epoch));
+        let holder = self.taken_by.get(&unit.execution(epoch));
         let with = with.or_else(|| {
             reactor
                 .state
@@ -112,11 +112,12 @@ impl World {
             leases.unclaimed(before, self.rng.usize(1..=64)),
             leases.alive(&limits, now),
         );
-        let lost = waiting.into_iter().filter_map(|(unit, epoch)| {
-            let there = self.entries.contains(&(unit, epoch));
+        let lost = waiting.into_iter().filter_map(|execution| {
+            let Execution { unit, epoch } = execution;
+            let there = self.entries.contains(&execution);
             let holder = self
                 .taken_by
-                .get(&(unit, epoch))
+                .get(&execution)
                 .filter(|holder| there && !alive.contains(holder));
             (!there || holder.is_some()).then(|| Lost {
                 unit,

@@ -4,9 +4,12 @@ use crate::world::{Event, World};
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{Kind, UnitId, WorkerId};
 use protocol::model::scan_cursor::ScanCursor;
+use protocol::model::slot_count::SlotCount;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
-use protocol::wire::report::{Heartbeat, Outcome, Report, RowError, ScanPage, UnitResult};
+use protocol::wire::report::{
+    Heartbeat, ListedAsset, Outcome, Report, RowError, ScanPage, UnitResult,
+};
 use protocol::wire::step::TaskSpec;
 use protocol::wire::unit::Unit;
 use std::time::Duration;
@@ -162,7 +165,7 @@ impl World {
         let (exec, incarnation) = (self.executions, self.workers[no].incarnation);
         self.note(|| format!("worker {no} starts {} epoch {}", unit.id, unit.epoch));
         let name = self.name(no);
-        self.taken_by.insert((unit.id, unit.epoch), name);
+        self.taken_by.insert(unit.id.execution(unit.epoch), name);
         let stop = CancellationToken::new();
         match self.workers[no]
             .held
@@ -190,7 +193,10 @@ impl World {
         let longest = u64::try_from(plan.luck.duration_max.as_micros()).unwrap_or(u64::MAX);
         let length = Duration::from_micros(self.rng.u64(1_000..=longest.max(1_001)));
         if let TaskSpec::Alone(_) = unit.task.as_ref() {
-            self.report(Report::Alone(unit.id, unit.epoch, self.name(no)));
+            self.report(Report::Isolated {
+                execution: unit.id.execution(unit.epoch),
+                worker: self.name(no),
+            });
         }
         if let TaskSpec::Scan(_) = inner(&unit) {
             self.scan(no, exec, &unit, length);
@@ -220,7 +226,10 @@ impl World {
         while from < rows.len() || number == 0 {
             let until = rows.len().min(from + task.page_assets as usize);
             let assets = (from..until)
-                .map(|i| (i as u64 + 1, rows[i].clone()))
+                .map(|i| ListedAsset {
+                    line: i as u64 + 1,
+                    asset: rows[i].clone(),
+                })
                 .collect();
             let cursor = ScanCursor {
                 page: number + 1,
@@ -253,7 +262,7 @@ impl World {
     /// Sends a page of a listing, if its scan is still wanted.
     pub(crate) fn scan_page(&mut self, no: usize, exec: u64, page: ScanPage) {
         if self.workers[no].running.iter().any(|e| e.no == exec) {
-            self.report(Report::page(page, None));
+            self.report(Report::Page { page, up_to: None });
         }
     }
 
@@ -392,8 +401,8 @@ impl World {
     /// Obeys the coordinator.
     pub(crate) fn obey(&mut self, no: usize, control: &Control) {
         let name = self.name(no);
-        let units = match control {
-            Control::Revoke(units) => units,
+        let executions = match control {
+            Control::Revoke(executions) => executions,
             Control::Drain(_) => return,
             Control::Hold(worker) | Control::Release(worker) => {
                 if *worker == name {
@@ -403,9 +412,9 @@ impl World {
                 return;
             }
         };
-        units
+        executions
             .iter()
-            .for_each(|(unit, epoch)| self.workers[no].held.revoke(*unit, *epoch));
+            .for_each(|of| self.workers[no].held.revoke(of.unit, of.epoch));
         while let Some(stopped) = self.stopped(no) {
             let exec = self.workers[no].running[stopped].no;
             self.finish(no, exec, UnitResult::Cancelled);
@@ -422,7 +431,11 @@ impl World {
                 .iter()
                 .filter(|e| e.unit.kind == *kind)
                 .count() as u32;
-            (*kind, total, total.saturating_sub(busy))
+            SlotCount {
+                kind: *kind,
+                total,
+                free: total.saturating_sub(busy),
+            }
         });
         let slots = slots.collect();
         let draining = worker.draining;

@@ -10,7 +10,7 @@ use crate::stats::Stats;
 use crate::worker::Worker;
 use coordinator::store::{JobState, JobTx, NewJob, OperationTx};
 use fastrand::Rng;
-use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Report, ScanPage};
@@ -101,11 +101,11 @@ pub(crate) struct World {
     /// The jobs after the last transaction.
     pub views: BTreeMap<JobNo, JobView>,
     /// Reports settled, for the plant that counts them.
-    pub seen: BTreeSet<(UnitId, u32)>,
+    pub seen: BTreeSet<Execution>,
     /// Who took which published unit, as the transport knows it.
-    pub taken_by: BTreeMap<(UnitId, u32), WorkerId>,
+    pub taken_by: BTreeMap<Execution, WorkerId>,
     /// Executions whose entries are in the transport: from their publication until their end arrives.
-    pub entries: BTreeSet<(UnitId, u32)>,
+    pub entries: BTreeSet<Execution>,
     /// Workers that died or stood still with a unit in hand, and whether it was alone in them.
     pub deaths: BTreeMap<UnitId, BTreeSet<(String, bool)>>,
     /// Counts of what happened.
@@ -120,7 +120,7 @@ pub(crate) struct World {
     /// Things that may have ended a scan: each excuses another epoch of it.
     pub(crate) excuses: u64,
     /// When the last page or end of each scan arrives: a worker's reports keep their order, unless one straggles.
-    pub(crate) scan_reports: BTreeMap<(UnitId, u32), Timestamp>,
+    pub(crate) scan_reports: BTreeMap<Execution, Timestamp>,
     /// How often operators may still want failures again after the end.
     pub(crate) encores: u32,
 }

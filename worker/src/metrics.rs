@@ -5,6 +5,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use protocol::id::Kind;
+use protocol::model::slot_count::SlotCount;
 use protocol::wire::report::UnitResult;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ impl Collector for VitalSigns {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let beat = self.vitals.beat();
-        for (kind, total, free) in beat.slots {
+        for SlotCount { kind, total, free } in beat.slots {
             let busy = total.saturating_sub(free);
             self.slots
                 .with_label_values(&[kind.as_str(), "busy"])

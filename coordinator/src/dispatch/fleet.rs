@@ -1,5 +1,6 @@
 //! Workers as the leader sees them by their heartbeats.
 use protocol::id::Kind;
+use protocol::model::slot_count::SlotCount;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerSeen {
     /// Slots by kind: total and free.
-    pub slots: Vec<(Kind, u32, u32)>,
+    pub slots: Vec<SlotCount>,
     /// Time of its last heartbeat.
     pub heard_at: Timestamp,
     /// Whether it takes no more work.

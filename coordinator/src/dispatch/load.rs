@@ -1,6 +1,6 @@
 //! The state of the cluster when a turn begins: live workers, units that are out, and lessons since the last turn.
 use crate::dispatch::endpoints::{Endpoints, Sign};
-use protocol::id::{JobNo, Kind, StepNo, UnitId};
+use protocol::id::{Execution, JobNo, Kind, StepNo, UnitId};
 use protocol::rules::schedule::cost::Sketch;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub struct Load {
     /// Executions that run for long; not in every turn.
     pub running: Vec<Running>,
     /// Executions whose unit another execution has ended.
-    pub obsolete: Vec<(UnitId, u32)>,
+    pub obsolete: Vec<Execution>,
     /// Workers that said when they leave. Their slots are not among those of `kinds`.
     pub leaving: Vec<Leaving>,
 }

@@ -10,7 +10,7 @@ use crate::reconcile::{planner, retrier};
 use crate::store::cost::spent;
 use crate::store::{JobRow, Phase, StoreResult, Tx};
 use crate::workflows::Workflows;
-use protocol::id::{JobNo, Kind, UnitId};
+use protocol::id::{Execution, JobNo, Kind, UnitId};
 use protocol::model::priority::Priority;
 use protocol::rules::library::listing::{self, Attempt, Listing, ListingDecision, ListingLimits};
 use protocol::rules::worker::poison::{Loss, PoisonLimits, Suspicion, assess};
@@ -61,7 +61,7 @@ pub struct Turn {
     /// Whether another turn would find work at once.
     pub more: bool,
     /// Executions whose unit another one has ended: they are to be called back.
-    pub obsolete: Vec<(UnitId, u32)>,
+    pub obsolete: Vec<Execution>,
     /// Listings handed out again although their last attempt had yielded no page, with how many in a row had not.
     pub fruitless: Vec<(UnitId, u32)>,
     /// Jobs that are being cancelled: executions still out are to be called back.
@@ -253,7 +253,7 @@ impl Engine {
             earlier
                 .into_iter()
                 .filter(|epoch| *epoch > 0)
-                .map(|epoch| (unit.id, epoch)),
+                .map(|epoch| unit.id.execution(epoch)),
         );
         turn.units.push(unit);
         Ok(())

@@ -8,7 +8,6 @@ use crate::query::cluster_stats::LeaderSnapshot;
 use crate::query::jobs::{Progress, open_progress};
 use crate::store::handle::Store;
 use crate::store::{StoreError, StoreResult};
-use protocol::id::Kind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,13 +119,16 @@ impl EventPublisher {
         }
         let jobs = self.store.read(|tx| open_progress(tx, JOBS_SHOWN)).await?;
         let mut slots: BTreeMap<&'static str, [u32; 2]> = BTreeMap::new();
-        for (kind, total, free) in snapshot
+        for counted in snapshot
             .iter()
             .flat_map(|snapshot| &snapshot.workers)
             .flat_map(|seen| &seen.slots)
         {
-            let of = slots.entry(Kind::as_str(*kind)).or_default();
-            *of = [of[0] + total.saturating_sub(*free), of[1] + total];
+            let of = slots.entry(counted.kind.as_str()).or_default();
+            *of = [
+                of[0] + counted.total.saturating_sub(counted.free),
+                of[1] + counted.total,
+            ];
         }
         let now = Instant::now();
         let ended = snapshot.map_or(0, |snapshot| snapshot.ended);

@@ -12,7 +12,7 @@ use crate::reconcile::rescuer::{self, LostWith, Reclaim, Taken};
 use crate::reconcile::settlement::{self, PageTaken, Settled};
 use crate::store::{StoreResult, Tx};
 use parking_lot::Mutex;
-use protocol::id::{JobNo, Kind, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, UnitId, WorkerId};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
@@ -62,7 +62,7 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
     let (mut heard, mut work): (Vec<Report>, Vec<Work>) = (Vec::new(), Vec::new());
     for report in batch {
         let page = match report {
-            Report::Heartbeat(_) | Report::Alone(..) | Report::Progress(_) => {
+            Report::Heartbeat(_) | Report::Isolated { .. } | Report::Progress(_) => {
                 heard.push(report);
                 continue;
             }
@@ -73,18 +73,13 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
                 }
                 continue;
             }
-            Report::Buried(unit, _, burials) => {
+            Report::Buried { execution, burials } => {
                 // Before the ends that came so far: they stay together.
                 let at = work.len() - usize::from(matches!(work.last(), Some(Work::Settle(_))));
-                work.insert(at, Work::Bury(unit, burials));
+                work.insert(at, Work::Bury(execution.unit, burials));
                 continue;
             }
-            page @ (Report::Page(_) | Report::PageUpTo(..) | Report::PageTitled(..)) => {
-                let Some(page) = page.into_page() else {
-                    continue;
-                };
-                page
-            }
+            Report::Page { page, up_to } => (page, up_to),
         };
         match work.last_mut() {
             Some(Work::Store(pages)) if pages.len() < PAGES_MAX => pages.push(page),
@@ -122,7 +117,9 @@ impl Reactor {
         for report in heard {
             match report {
                 Report::Heartbeat(beat) => leases.heard(&beat, now),
-                Report::Alone(unit, epoch, worker) => leases.runs_alone(unit, epoch, &worker, now),
+                Report::Isolated { execution, worker } => {
+                    leases.runs_alone(execution.unit, execution.epoch, &worker, now);
+                }
                 Report::Progress(moved) => throughput.on_progress(&moved, now),
                 _ => {}
             }
@@ -214,7 +211,7 @@ impl Reactor {
 
     /// Executions that a turn calls back: those of jobs that are being cancelled, and those whose unit has ended. An
     /// execution that was called back already is not named again.
-    pub fn called_back(&self, turn: &Turn, now: Timestamp) -> Vec<(UnitId, u32)> {
+    pub fn called_back(&self, turn: &Turn, now: Timestamp) -> Vec<Execution> {
         self.state
             .lock()
             .leases
@@ -232,7 +229,7 @@ impl Reactor {
 
     /// Pages have committed. A scan of which pages are lost is over, and begins again after the last page that was stored.
     /// Returns these scans, to be called back.
-    pub fn on_pages_committed(&self, pages: &[Listed], taken: &[PageTaken]) -> Vec<(UnitId, u32)> {
+    pub fn on_pages_committed(&self, pages: &[Listed], taken: &[PageTaken]) -> Vec<Execution> {
         let torn = pages
             .iter()
             .zip(taken)
@@ -240,7 +237,7 @@ impl Reactor {
         let leases = &mut self.state.lock().leases;
         let ended = torn.filter(|((page, _), _)| leases.ended(page.unit, page.epoch).is_some());
         ended
-            .map(|((page, _), _)| (page.unit, page.epoch))
+            .map(|((page, _), _)| page.unit.execution(page.epoch))
             .collect()
     }
 

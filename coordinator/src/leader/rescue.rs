@@ -4,6 +4,7 @@ use crate::leader::memory::lease_table::Lapsed;
 use crate::queue::QueueError;
 use crate::reconcile::rescuer::Taken;
 use crate::store::StoreResult;
+use protocol::id::Execution;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
@@ -117,7 +118,7 @@ impl Coordinator {
             let waiting = self.state.lock().leases.unclaimed(now, usize::MAX);
             return Ok(waiting
                 .into_iter()
-                .map(|(unit, epoch)| Lapsed {
+                .map(|Execution { unit, epoch }| Lapsed {
                     unit,
                     epoch,
                     with: None,

@@ -5,7 +5,7 @@ use crate::leader::{Coordinator, RETRY_STORE};
 use crate::queue::QueueError;
 use crate::store::StoreResult;
 use protocol::failure::ErrorClass;
-use protocol::id::UnitId;
+use protocol::id::Execution;
 use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
@@ -195,7 +195,7 @@ impl Coordinator {
     }
 
     /// Calls executions back, a page in a message.
-    async fn revoke(&self, executions: &[(UnitId, u32)]) -> Result<(), QueueError> {
+    async fn revoke(&self, executions: &[Execution]) -> Result<(), QueueError> {
         for page in executions.chunks(REVOKED_MAX) {
             self.queue.control(Control::Revoke(page.to_vec())).await?;
         }

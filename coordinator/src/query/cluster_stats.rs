@@ -8,6 +8,7 @@ use crate::store::{BarrierCounts, JobRow, Phase, StepRow, StoreError, StoreResul
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, StepNo};
 use protocol::model::priority::Priority;
+use protocol::model::slot_count::SlotCount;
 use protocol::rules::review::task::TaskKind;
 use protocol::rules::schedule::desired_workers::{
     Demand, DueWork, LastRequest, WorkerLimits, decide,
@@ -187,10 +188,11 @@ fn live(snapshot: &LeaderSnapshot, now: Timestamp) -> impl Iterator<Item = &Work
 
 fn count_fleet(cluster_stats: &mut ClusterStats, snapshot: &LeaderSnapshot, now: Timestamp) {
     for seen in live(snapshot, now) {
-        for (kind, total, free) in seen.slots.iter().filter(|(_, total, _)| *total > 0) {
-            let fleet = cluster_stats.fleet.entry(*kind).or_default();
+        for SlotCount { kind, total, free } in seen.slots.iter().copied().filter(|of| of.total > 0)
+        {
+            let fleet = cluster_stats.fleet.entry(kind).or_default();
             fleet.workers += u32::from(!seen.draining);
-            fleet.busy += total.saturating_sub(*free);
+            fleet.busy += total.saturating_sub(free);
             fleet.idle += free;
         }
     }
@@ -374,11 +376,11 @@ fn demand(
         .workers
         .iter()
         .flat_map(|seen| &seen.slots)
-        .filter(|(of, _, _)| *of == kind);
+        .filter(|of| of.kind == kind);
     let has_busy = |seen: &&WorkerSeen| {
         seen.slots
             .iter()
-            .any(|(of, total, free)| *of == kind && free < total)
+            .any(|of| of.kind == kind && of.free < of.total)
     };
     Demand {
         kind,
@@ -387,7 +389,7 @@ fn demand(
         mean: costs.of_kind(kind).and_then(|sketch| sketch.mean()),
         due,
         // Before the first worker has been heard of, one slot is the least that it can have.
-        slots_per_worker: slots.map(|(_, total, _)| *total).max().unwrap_or(1).max(1),
+        slots_per_worker: slots.map(|of| of.total).max().unwrap_or(1).max(1),
         workers: fleet.workers,
         busy_workers: snapshot.workers.iter().filter(has_busy).count() as u32,
         endpoint_units: None,

@@ -1,7 +1,7 @@
 //! The transport inside one process: channels, no bytes.
 use super::{Collected, QueueError, UnitQueue};
 use async_trait::async_trait;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{Execution, Kind, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
@@ -75,7 +75,7 @@ impl UnitQueue for LocalQueue {
     /// Channels of one process lose nothing.
     async fn lost(
         &self,
-        _: Vec<(UnitId, u32)>,
+        _: Vec<Execution>,
         _: Vec<WorkerId>,
     ) -> Result<Vec<super::Lost>, QueueError> {
         Ok(Vec::new())

@@ -11,7 +11,7 @@ pub mod timed;
 
 use async_trait::async_trait;
 use protocol::failure::ErrorClass;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, UnitId, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
@@ -134,13 +134,13 @@ pub trait UnitQueue: Send + Sync {
     /// Tells workers something; best effort.
     async fn control(&self, message: Control) -> Result<(), QueueError>;
     /// Finds what an earlier leader published of these executions, so that [`UnitQueue::lost`] knows where they are.
-    async fn recall(&self, _out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+    async fn recall(&self, _out: BTreeSet<Execution>) -> Result<(), QueueError> {
         Ok(())
     }
     /// Which of these published units the transport no longer holds for a live worker.
     async fn lost(
         &self,
-        units: Vec<(UnitId, u32)>,
+        units: Vec<Execution>,
         alive: Vec<WorkerId>,
     ) -> Result<Vec<Lost>, QueueError>;
     /// Cleans up behind workers that are gone: `alive` were heard of lately, `is_out` says of an execution whether it is out

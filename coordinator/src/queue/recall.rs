@@ -3,7 +3,7 @@
 use super::QueueError;
 use super::redis::{RedisQueue, failed};
 use super::stream_entry::StreamEntry;
-use protocol::id::{Kind, UnitId};
+use protocol::id::{Execution, Kind};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::{envelope, keys};
 use redis::cmd;
@@ -18,10 +18,7 @@ type Entry = (String, Vec<Vec<u8>>);
 impl RedisQueue {
     /// Looks through every unit stream for these executions: entries that wait and entries in hand. The publishing window
     /// bounds both; of anything else nothing is kept.
-    pub(super) async fn recall_streams(
-        &self,
-        out: &BTreeSet<(UnitId, u32)>,
-    ) -> Result<(), QueueError> {
+    pub(super) async fn recall_streams(&self, out: &BTreeSet<Execution>) -> Result<(), QueueError> {
         if out.is_empty() {
             return Ok(());
         }
@@ -55,7 +52,7 @@ impl RedisQueue {
         Ok(())
     }
 
-    fn found(&self, stream: &str, (entry, fields): Entry, out: &BTreeSet<(UnitId, u32)>) {
+    fn found(&self, stream: &str, (entry, fields): Entry, out: &BTreeSet<Execution>) {
         // An entry that this worker cannot read is left to another worker, or parked.
         let body = fields.into_iter().nth(1).unwrap_or_default();
         let Ok(batch) = envelope::decode::<UnitBatch>(&body) else {
@@ -65,7 +62,7 @@ impl RedisQueue {
         for unit in batch
             .units
             .iter()
-            .filter(|unit| out.contains(&(unit.id, unit.epoch)))
+            .filter(|unit| out.contains(&unit.id.execution(unit.epoch)))
         {
             // What was published since this leader began is known better.
             let known = places

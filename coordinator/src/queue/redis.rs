@@ -9,7 +9,7 @@ use super::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;
 use parking_lot::Mutex;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, UnitId, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::rules::cluster::report_read::{ReportReadLimits, ReportReply, entries_of_next_read};
 use protocol::wire::control::Control;
@@ -235,22 +235,22 @@ impl UnitQueue for RedisQueue {
         Ok(())
     }
 
-    async fn recall(&self, out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+    async fn recall(&self, out: BTreeSet<Execution>) -> Result<(), QueueError> {
         self.recall_streams(&out).await
     }
 
     async fn lost(
         &self,
-        units: Vec<(UnitId, u32)>,
+        units: Vec<Execution>,
         alive: Vec<WorkerId>,
     ) -> Result<Vec<Lost>, QueueError> {
         let mut lost: Vec<Lost> = Vec::new();
-        let mut asked: Vec<((UnitId, u32), StreamEntry)> = Vec::new();
+        let mut asked: Vec<(Execution, StreamEntry)> = Vec::new();
         {
             let places = self.places.lock();
-            for (unit, epoch) in units {
+            for Execution { unit, epoch } in units {
                 match places.get(&unit).filter(|place| place.epoch == epoch) {
-                    Some(place) => asked.push(((unit, epoch), place.clone())),
+                    Some(place) => asked.push((Execution { unit, epoch }, place.clone())),
                     // Not published at all, or gone before an earlier leader's entries were looked through.
                     None => lost.push(Lost {
                         unit,
@@ -285,13 +285,12 @@ impl UnitQueue for RedisQueue {
             .query_async(&mut connection)
             .await
             .map_err(failed)?;
-        for ((unit, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
+        for ((Execution { unit, epoch }, _), pair) in asked.into_iter().zip(replies.chunks(2)) {
             let [entry, pending] = pair else { continue };
             let there = matches!(entry, Value::Array(found) if !found.is_empty());
             let holder = holder_of(pending);
             let dead = holder.filter(|name| !alive.iter().any(|w| w.0 == *name));
             if !there || dead.is_some() {
-                let (unit, epoch) = unit;
                 lost.push(Lost {
                     unit,
                     epoch,

@@ -3,7 +3,7 @@ use super::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use crate::metrics::CALL_SECONDS;
 use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::unit::Unit;
@@ -82,14 +82,14 @@ impl UnitQueue for Timed {
         self.queue.control(message).await
     }
 
-    async fn recall(&self, out: BTreeSet<(UnitId, u32)>) -> Result<(), QueueError> {
+    async fn recall(&self, out: BTreeSet<Execution>) -> Result<(), QueueError> {
         let _timer = self.start("locate");
         self.queue.recall(out).await
     }
 
     async fn lost(
         &self,
-        units: Vec<(UnitId, u32)>,
+        units: Vec<Execution>,
         alive: Vec<WorkerId>,
     ) -> Result<Vec<Lost>, QueueError> {
         let _timer = self.start("locate");

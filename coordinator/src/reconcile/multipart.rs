@@ -6,7 +6,7 @@
 use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
-use protocol::id::{JobNo, StepNo, UnitId};
+use protocol::id::{Execution, JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::rules::unit::retry::RetryPolicy;
@@ -68,7 +68,7 @@ pub struct Cuts {
     /// Those whose slices have ended.
     pub closed: Vec<CutRow>,
     /// Executions of slices that are to be called back.
-    pub obsolete: Vec<(UnitId, u32)>,
+    pub obsolete: Vec<Execution>,
     /// When the next slice's pause is over.
     pub due: Option<Timestamp>,
 }
@@ -339,8 +339,10 @@ fn advance_open(
         let mut stopped = Vec::new();
         for slice in slices.iter_mut().filter(|slice| !has_ended(slice)) {
             if slice.state == UnitState::Leased {
-                cuts.obsolete
-                    .push((id.slice(slice.slice.number), slice.epoch));
+                cuts.obsolete.push(Execution {
+                    unit: id.slice(slice.slice.number),
+                    epoch: slice.epoch,
+                });
             } else {
                 slice.state = UnitState::Cancelled;
                 stopped.push(slice.clone());

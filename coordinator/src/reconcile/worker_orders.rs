@@ -6,7 +6,7 @@ use crate::store::{
     OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow,
 };
 use crate::workflows::Workflows;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, UnitId, WorkerId};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::command::{CommandStep, DesiredMode, next_command};
 use protocol::time::Timestamp;
@@ -107,11 +107,11 @@ pub fn refund_page(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     operation: i64,
-    failed: &[(UnitId, u32)],
+    failed: &[Execution],
     now: Timestamp,
 ) -> StoreResult<u64> {
     let mut refunded = 0;
-    for (unit, epoch) in failed {
+    for Execution { unit, epoch } in failed {
         let done =
             workflows.for_job(tx, unit.job, |tx| refund(tx, workflows, *unit, *epoch, now))?;
         refunded += u64::from(done.unwrap_or(false));

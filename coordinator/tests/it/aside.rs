@@ -22,7 +22,7 @@ use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 use std::collections::BTreeSet;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -92,7 +92,12 @@ fn planned(tx: &mut dyn Tx, id: &str) -> StoreResult<JobNo> {
         }
     };
     let no = tx.insert_job(&new)?;
-    let page: Vec<(u64, Asset)> = (1..=PARTS).map(|n| (n.unsigned_abs(), asset(n))).collect();
+    let page: Vec<ListedAsset> = (1..=PARTS)
+        .map(|n| ListedAsset {
+            line: n.unsigned_abs(),
+            asset: asset(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page)?;
     let mut row = tx.job(no)?.expect("inserted");
     (row.phase, row.assets) = (Phase::Planning, page.len() as u64);

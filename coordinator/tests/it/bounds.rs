@@ -16,12 +16,13 @@ use coordinator::store::{
 };
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
-use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
+use protocol::id::{Execution, JobNo, Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::rules::review::waiver::Scope;
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
+use protocol::wire::report::ListedAsset;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use testkit::postgres::PostgresServer;
@@ -52,8 +53,11 @@ fn planned(tx: &mut dyn Tx, units: u32, assets: u32, text: usize) -> StoreResult
         }
     };
     let no = tx.insert_job(&new)?;
-    let page: Vec<(u64, Asset)> = (0..units * assets)
-        .map(|n| (u64::from(n), asset(n)))
+    let page: Vec<ListedAsset> = (0..units * assets)
+        .map(|n| ListedAsset {
+            line: u64::from(n),
+            asset: asset(n),
+        })
         .collect();
     tx.append_listing(no, false, &page)?;
     let mut row = tx.job(no)?.expect("inserted");
@@ -207,16 +211,14 @@ fn refund_of_many_units_takes_one_page_a_transaction_and_is_counted() {
         state: "working".into(),
         order: None,
     };
-    let failed: Vec<(UnitId, u32)> = (1..=units)
+    let failed: Vec<Execution> = (1..=units)
         .map(|part| {
-            (
-                UnitId {
-                    job: JobNo(1),
-                    step: FIRST,
-                    part,
-                },
-                1,
-            )
+            UnitId {
+                job: JobNo(1),
+                step: FIRST,
+                part,
+            }
+            .execution(1)
         })
         .collect();
     let operation = memory.write(|tx| {

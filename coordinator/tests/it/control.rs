@@ -12,7 +12,7 @@ use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -37,7 +37,12 @@ fn ended(tx: &mut dyn Tx, units: i64) -> JobNo {
     let mut new = job("j");
     new.workflow.partition.assets_max = 1;
     let (no, workflows) = (tx.insert_job(&new).expect("inserts"), Workflows::default());
-    let page: Vec<(u64, Asset)> = (0..units).map(|n| (n as u64, asset(n))).collect();
+    let page: Vec<ListedAsset> = (0..units)
+        .map(|n| ListedAsset {
+            line: n as u64,
+            asset: asset(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page).expect("appends");
     let mut row = tx.job(no).expect("reads").expect("inserted");
     (row.phase, row.assets) = (Phase::Planning, units as u64);

@@ -23,7 +23,7 @@ use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::rules::unit::transition::UnitState;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 use protocol::workflow::{Action, Step};
 use std::collections::BTreeSet;
 use testkit::postgres::PostgresServer;
@@ -54,9 +54,12 @@ fn planned(tx: &mut dyn Tx, new: &NewJob, assets: i64) -> JobNo {
 /// The same over these assets.
 fn planned_over(tx: &mut dyn Tx, new: &NewJob, assets: impl Iterator<Item = Asset>) -> JobNo {
     let no = tx.insert_job(new).expect("inserts");
-    let page: Vec<(u64, Asset)> = assets
+    let page: Vec<ListedAsset> = assets
         .enumerate()
-        .map(|(n, asset)| (n as u64, asset))
+        .map(|(n, asset)| ListedAsset {
+            line: n as u64,
+            asset,
+        })
         .collect();
     let assets = page.len();
     tx.append_listing(no, true, &page).expect("appends");

@@ -11,12 +11,13 @@ use coordinator::store::testing::job;
 use coordinator::store::{JobRow, JobState, JobTx, LossTx, Phase, StoreResult, Tx};
 use coordinator::workflows::Workflows;
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::{JobNo, Kind, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::slot_count::SlotCount;
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::rules::worker::poison::PoisonLimits;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Heartbeat, Outcome, Report, ScanPage, UnitResult};
+use protocol::wire::report::{Heartbeat, ListedAsset, Outcome, Report, ScanPage, UnitResult};
 use protocol::wire::step::TaskSpec;
 use protocol::wire::unit::Unit;
 use std::time::Duration;
@@ -50,9 +51,13 @@ impl World {
     }
 
     /// Two workers with two scan slots each; the first holds these.
-    fn beat(&self, held: &[(UnitId, u32)]) {
+    fn beat(&self, held: &[Execution]) {
         for (worker, held) in [("w0", held), ("w1", &[][..])] {
-            let slots = vec![(Kind::Scan, 2, 2)];
+            let slots = vec![SlotCount {
+                kind: Kind::Scan,
+                total: 2,
+                free: 2,
+            }];
             let (worker, held) = (WorkerId(worker.into()), held.to_vec());
             let beat = Heartbeat {
                 worker,
@@ -108,7 +113,7 @@ impl World {
     }
 
     /// Reports pages of one asset each; says what became of them and what is called back.
-    fn pages(&mut self, epoch: u32, numbers: &[u64]) -> (Vec<PageTaken>, Vec<(UnitId, u32)>) {
+    fn pages(&mut self, epoch: u32, numbers: &[u64]) -> (Vec<PageTaken>, Vec<Execution>) {
         let pages: Vec<Listed> = numbers
             .iter()
             .map(|number| (page(self.scan(), epoch, *number), None))
@@ -149,7 +154,10 @@ fn page(unit: UnitId, epoch: u32, number: u64) -> ScanPage {
         unit,
         epoch,
         page: number,
-        assets: vec![(number, asset)],
+        assets: vec![ListedAsset {
+            line: number,
+            asset,
+        }],
         errors: Vec::new(),
         next: None,
     }
@@ -212,7 +220,7 @@ fn listing_handed_out_again_calls_the_earlier_executions_back() {
         world
             .reactor
             .called_back(&turn, world.now)
-            .contains(&(world.scan(), old.epoch)),
+            .contains(&world.scan().execution(old.epoch)),
         "{:?}",
         turn.obsolete
     );
@@ -327,7 +335,7 @@ fn listing_with_a_lost_page_continues_after_the_last_stored_one() {
     );
     assert_eq!(
         torn,
-        [(world.scan(), scan.epoch)],
+        [world.scan().execution(scan.epoch)],
         "it is called back, once"
     );
     let next = world.claimed();
@@ -356,13 +364,13 @@ fn listing_continues_under_a_new_leader() {
     let out = world.write(|tx| outstanding(tx, &workflows, no));
     assert_eq!(
         out.iter()
-            .map(|unit| (unit.id, unit.epoch))
+            .map(|unit| unit.id.execution(unit.epoch))
             .collect::<Vec<_>>(),
-        [(world.scan(), scan.epoch)]
+        [world.scan().execution(scan.epoch)]
     );
     world.reactor = Reactor::default();
     world.reactor.state.lock().leases.adopt(&out, world.now);
-    world.beat(&[(world.scan(), scan.epoch)]);
+    world.beat(&[world.scan().execution(scan.epoch)]);
     assert!(world.turn().units.is_empty(), "it is not handed out again");
     assert_eq!(world.pages(scan.epoch, &[1]).0, [PageTaken::Stored]);
     world.settle(&[(scan.epoch, UnitResult::Listed { pages: 2 })]);
@@ -433,10 +441,19 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
     });
     let batch = vec![
         end(1),
-        Report::Page(page(unit, 2, 0)),
-        Report::PageUpTo(page(unit, 2, 1), "k".into()),
+        Report::Page {
+            page: page(unit, 2, 0),
+            up_to: None,
+        },
+        Report::Page {
+            page: page(unit, 2, 1),
+            up_to: Some("k".into()),
+        },
         end(2),
-        Report::Buried(unit, 2, Vec::new()),
+        Report::Buried {
+            execution: unit.execution(2),
+            burials: Vec::new(),
+        },
         end(3),
         beat.clone(),
     ];
@@ -455,7 +472,10 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
         [("ends", 1), ("pages", 2), ("buried", 1), ("ends", 2)]
     );
     let long: Vec<Report> = (0..20)
-        .map(|number| Report::Page(page(unit, 1, number)))
+        .map(|number| Report::Page {
+            page: page(unit, 1, number),
+            up_to: None,
+        })
         .collect();
     assert_eq!(
         sort(long).1.len(),
@@ -469,7 +489,7 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
 fn leases_what_was_not_read_meanwhile_proves_no_silence() {
     let mut world = World::new();
     let scan = world.claimed();
-    let held = [(world.scan(), scan.epoch)];
+    let held = [world.scan().execution(scan.epoch)];
     let limits = LeaseLimits::default();
     world.beat(&held);
     world
@@ -518,7 +538,7 @@ fn leases_an_end_that_is_read_and_not_stored_is_no_loss() {
     world.now = world.now.after(SECOND * 20);
     assert_eq!(
         world.reactor.state.lock().leases.unclaimed(world.now, 10),
-        [(world.scan(), scan.epoch)]
+        [world.scan().execution(scan.epoch)]
     );
     let (worker, result) = (WorkerId("w0".into()), UnitResult::Listed { pages: 0 });
     let end = Report::Settled(Outcome {

@@ -10,7 +10,7 @@ use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::library::partition::PartitionLimits;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 
 /// A job over so many assets of one title whose listing is done.
 fn listed(tx: &mut dyn Tx, assets: u64, assets_max: u32) -> JobNo {
@@ -31,7 +31,12 @@ fn listed(tx: &mut dyn Tx, assets: u64, assets_max: u32) -> JobNo {
         hash: None,
         declared: None,
     };
-    let page: Vec<(u64, Asset)> = (0..assets).map(|n| (n, asset(n))).collect();
+    let page: Vec<ListedAsset> = (0..assets)
+        .map(|n| ListedAsset {
+            line: n,
+            asset: asset(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page).expect("appends");
     let mut row = tx.job(no).expect("reads").expect("inserted");
     (row.phase, row.assets) = (Phase::Planning, assets);

@@ -18,7 +18,7 @@ use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::rules::review::task::TaskKind;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 use protocol::workflow::{Action, Step};
 use testkit::postgres::PostgresServer;
 
@@ -523,24 +523,25 @@ fn success(part: PartNo, epoch: u32) -> Outcome {
 fn turns(n: i64) -> Vec<Question> {
     vec![
         question("a page of the listing", 100, move |tx| {
-            let page: Vec<(u64, Asset)> = (0..100)
+            let page: Vec<ListedAsset> = (0..100)
                 .map(|k| {
                     let (id, title) = (asset(2 * n - 50 + k), "z".to_owned());
                     let (role, location, path) =
                         (Role::Master, "file:/m".to_owned(), "m".to_owned());
-                    (
-                        k as u64,
-                        Asset {
-                            id,
-                            title,
-                            role,
-                            location,
-                            path,
-                            bytes: None,
-                            hash: None,
-                            declared: None,
-                        },
-                    )
+                    let asset = Asset {
+                        id,
+                        title,
+                        role,
+                        location,
+                        path,
+                        bytes: None,
+                        hash: None,
+                        declared: None,
+                    };
+                    ListedAsset {
+                        line: k as u64,
+                        asset,
+                    }
                 })
                 .collect();
             tx.append_listing(PLANNED, true, &page).map(drop)

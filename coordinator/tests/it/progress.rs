@@ -11,7 +11,7 @@ use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::model::purge_proof::PurgeProof;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Burial, Outcome, Progress, UnitResult};
+use protocol::wire::report::{Burial, ListedAsset, Outcome, Progress, UnitProgress, UnitResult};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000)
@@ -35,7 +35,12 @@ fn asset(n: u64) -> Asset {
 /// A job over four assets in two units, cut and ready.
 fn ready(tx: &mut dyn Tx) -> JobNo {
     let no = tx.insert_job(&job("j")).expect("inserts");
-    let page: Vec<(u64, Asset)> = (0..4).map(|n| (n, asset(n))).collect();
+    let page: Vec<ListedAsset> = (0..4)
+        .map(|n| ListedAsset {
+            line: n,
+            asset: asset(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page).expect("appends");
     let mut row = tx.job(no).expect("reads").expect("inserted");
     (row.phase, row.assets) = (Phase::Planning, 4);
@@ -64,7 +69,13 @@ fn bytes_and_rates_appear_in_job_progress() {
             part,
         };
         for second in 0..=60 {
-            let units = vec![(unit(1), 1, 30 * second), (unit(2), 1, 5)];
+            let units = [(unit(1), 30 * second), (unit(2), 5)];
+            let units = units
+                .map(|(unit, bytes)| UnitProgress {
+                    execution: unit.execution(1),
+                    bytes,
+                })
+                .to_vec();
             rates.on_progress(
                 &Progress {
                     worker: WorkerId("w".into()),

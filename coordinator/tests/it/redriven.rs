@@ -8,7 +8,7 @@ use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 use protocol::workflow::Step;
 use testkit::postgres::PostgresServer;
 
@@ -34,7 +34,12 @@ fn half_done(tx: &mut dyn Tx) -> StoreResult<JobNo> {
     new.workflow.steps = vec![first, second, both];
     new.workflow.partition.assets_max = 1;
     let no = tx.insert_job(&new)?;
-    let page: Vec<(u64, Asset)> = (0..40).map(|n| (n, numbered(n))).collect();
+    let page: Vec<ListedAsset> = (0..40)
+        .map(|n| ListedAsset {
+            line: n,
+            asset: numbered(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page)?;
     let mut row = tx.job(no)?.expect("inserted");
     row.phase = Phase::Planning;

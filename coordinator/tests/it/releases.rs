@@ -10,7 +10,7 @@ use protocol::media::asset::{Asset, Role};
 use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::{ListedAsset, Outcome, UnitResult};
 use protocol::workflow::{Action, Step};
 use testkit::postgres::PostgresServer;
 
@@ -88,7 +88,12 @@ fn titles_that_end_together_before_an_approval_open_in_few_statements() {
     let planned = postgres.write(|tx| {
         let tx: &mut dyn Tx = tx;
         let no = tx.insert_job(&new)?;
-        let page: Vec<(u64, Asset)> = (0..TITLES).map(|n| (n, asset(n))).collect();
+        let page: Vec<ListedAsset> = (0..TITLES)
+            .map(|n| ListedAsset {
+                line: n,
+                asset: asset(n),
+            })
+            .collect();
         tx.append_listing(no, true, &page)?;
         let mut row = tx.job(no)?.expect("inserted");
         (row.phase, row.assets) = (Phase::Planning, TITLES);

@@ -10,13 +10,14 @@ use coordinator::store::testing::job;
 use coordinator::store::{Phase, SpeculationState, StoreResult, Tx};
 use coordinator::workflows::Workflows;
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::{JobNo, Kind, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
+use protocol::model::slot_count::SlotCount;
 use protocol::rules::schedule::endpoint::{EndpointLimit, endpoint_of};
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
+use protocol::wire::report::{Heartbeat, ListedAsset, Outcome, UnitResult};
 use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -100,12 +101,16 @@ impl Cluster {
     }
 
     /// Every worker lives; the first holds `held`.
-    fn beat(&mut self, held: &[(UnitId, u32)]) {
+    fn beat(&mut self, held: &[Execution]) {
         for n in 0..self.workers {
             let beat = Heartbeat {
                 worker: WorkerId(format!("w{n}")),
                 held: if n == 0 { held.to_vec() } else { Vec::new() },
-                slots: vec![(Kind::Noop, 4, 4)],
+                slots: vec![SlotCount {
+                    kind: Kind::Noop,
+                    total: 4,
+                    free: 4,
+                }],
                 draining: false,
                 bytes: 0,
                 leaves_at: self.leaves_at,
@@ -121,8 +126,11 @@ impl Cluster {
         new.workflow.steps.truncate(1);
         new.workflow.partition.assets_max = 1;
         new.workflow.partition.by_title = false;
-        let page: Vec<(u64, Asset)> = (0..assets)
-            .map(|n| (n as u64, asset(n, locations[n % locations.len()])))
+        let page: Vec<ListedAsset> = (0..assets)
+            .map(|n| ListedAsset {
+                line: n as u64,
+                asset: asset(n, locations[n % locations.len()]),
+            })
             .collect();
         let no = self.write(|tx| {
             let no = tx.insert_job(&new)?;
@@ -341,7 +349,7 @@ fn with_copy() -> (Cluster, Unit, Unit) {
     let mut copies = Vec::new();
     for _ in 0..8 {
         cluster.now = cluster.now.after(SECOND);
-        cluster.beat(&[(older.id, older.epoch)]);
+        cluster.beat(&[older.id.execution(older.epoch)]);
         copies.extend(cluster.turn());
     }
     assert_eq!(copies.len(), 1, "one copy, not one a turn");
@@ -364,7 +372,7 @@ fn one_result_of_two_executions_is_adopted() {
         let load = cluster.leases.load(cluster.now);
         assert_eq!(
             load.obsolete,
-            [(loser.id, loser.epoch)],
+            [loser.id.execution(loser.epoch)],
             "the other is called back"
         );
         let late = cluster.succeed(loser);

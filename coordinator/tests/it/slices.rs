@@ -11,12 +11,13 @@ use coordinator::store::{JobState, Phase, StoreResult, Tx};
 use protocol::failure::Failure;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::model::slot_count::SlotCount;
 use protocol::rules::storage::multipart::SliceLimits;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Heartbeat, Outcome, UnitResult};
+use protocol::wire::report::{Heartbeat, ListedAsset, Outcome, UnitResult};
 use protocol::wire::step::TaskSpec;
-use protocol::wire::step::multipart::{AssembleTask, Draft};
+use protocol::wire::step::multipart::{AssembleTask, Draft, SourceVersion};
 use protocol::wire::step::transfer::TransferTask;
 use protocol::wire::unit::Unit;
 use protocol::workflow::Action;
@@ -122,7 +123,14 @@ impl World {
         };
         let insert = |tx: &mut dyn Tx| {
             let no = tx.insert_job(&new)?;
-            tx.append_listing(no, true, &[(1, asset.clone())])?;
+            tx.append_listing(
+                no,
+                true,
+                &[ListedAsset {
+                    line: 1,
+                    asset: asset.clone(),
+                }],
+            )?;
             let mut row = tx.job(no)?.expect("inserted");
             (row.phase, row.assets) = (Phase::Planning, 1);
             tx.update_job(&row)?;
@@ -169,7 +177,18 @@ impl World {
             let beat = Heartbeat {
                 worker: WorkerId(format!("w{n}")),
                 held: Vec::new(),
-                slots: vec![(Kind::Transfer, 2, 2), (Kind::Noop, 2, 2)],
+                slots: vec![
+                    SlotCount {
+                        kind: Kind::Transfer,
+                        total: 2,
+                        free: 2,
+                    },
+                    SlotCount {
+                        kind: Kind::Noop,
+                        total: 2,
+                        free: 2,
+                    },
+                ],
                 draining: false,
                 bytes: 0,
                 leaves_at: None,
@@ -275,7 +294,10 @@ impl World {
                     slice_bytes: 90,
                     measured: self.random.bool(),
                     upload: "u".into(),
-                    version: ("v".into(), None),
+                    version: SourceVersion {
+                        tag: "v".into(),
+                        id: None,
+                    },
                 };
                 UnitResult::Cut(vec![draft])
             }
@@ -441,7 +463,11 @@ fn single_worker_transfers_units_whole() {
     let beat = Heartbeat {
         worker: WorkerId("w0".into()),
         held: Vec::new(),
-        slots: vec![(Kind::Transfer, 2, 2)],
+        slots: vec![SlotCount {
+            kind: Kind::Transfer,
+            total: 2,
+            free: 2,
+        }],
         draining: false,
         bytes: 0,
         leaves_at: None,

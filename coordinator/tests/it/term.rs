@@ -5,7 +5,7 @@ use coordinator::metrics::Metrics;
 use coordinator::queue::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use coordinator::store::handle::Store;
 use parking_lot::Mutex;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, WorkerId};
 use protocol::model::priority::Priority;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
@@ -49,7 +49,7 @@ impl UnitQueue for Played {
         Ok(())
     }
 
-    async fn lost(&self, _: Vec<(UnitId, u32)>, _: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
+    async fn lost(&self, _: Vec<Execution>, _: Vec<WorkerId>) -> Result<Vec<Lost>, QueueError> {
         Ok(Vec::new())
     }
 

@@ -190,7 +190,7 @@ impl Effects for Importer {
             ));
         };
         let broken = |what: String| Failure::permanent("catalogue", what);
-        let assets: Vec<_> = page.assets.into_iter().map(|(_, asset)| asset).collect();
+        let assets: Vec<_> = page.assets.into_iter().map(|listed| listed.asset).collect();
         *self.count.lock().map_err(|e| broken(e.to_string()))? += assets.len() as u64;
         match &self.to {
             Destination::Nowhere => {}

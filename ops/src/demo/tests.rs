@@ -81,7 +81,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
     pages
         .into_iter()
         .flat_map(|page| page.assets)
-        .map(|(_, asset)| asset)
+        .map(|listed| listed.asset)
         .collect()
 }
 

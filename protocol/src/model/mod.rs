@@ -7,3 +7,4 @@ pub mod purge_proof;
 pub mod qc;
 pub mod restore_tier;
 pub mod scan_cursor;
+pub mod slot_count;

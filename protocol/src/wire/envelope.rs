@@ -95,18 +95,24 @@ fn config() -> impl bincode::config::Config {
 mod tests {
     use super::*;
     use crate::failure::{ErrorClass, Failure};
-    use crate::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+    use crate::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
     use crate::media::path_filter::PathFilter;
     use crate::model::hash::HashAlgorithm;
     use crate::model::purge_proof::PurgeProof;
     use crate::model::restore_tier::RestoreTier;
+    use crate::model::slot_count::SlotCount;
     use crate::wire::control::Control;
-    use crate::wire::report::{Burial, Outcome, Progress, Report, RowError, ScanPage, UnitResult};
+    use crate::wire::report::{
+        Burial, Heartbeat, ListedAsset, Outcome, Progress, Report, RowError, ScanPage,
+        UnitProgress, UnitResult,
+    };
     use crate::wire::step::TaskSpec;
     use crate::wire::step::archive::{ArchiveTask, RestoreTask};
     use crate::wire::step::checksum::ChecksumTask;
-    use crate::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+    use crate::wire::step::multipart::{
+        AssembleTask, Assembly, CutTask, Draft, SliceTask, SourceVersion,
+    };
     use crate::wire::step::noop::NoopTask;
     use crate::wire::step::purge::PurgeTask;
     use crate::wire::step::qc::{JudgeTask, Measured, QcTask};
@@ -200,9 +206,13 @@ mod tests {
     #[test]
     fn golden_bytes_of_later_messages() {
         let (id, worker) = (unit().id, || WorkerId("w".into()));
+        let moved = |epoch, bytes| UnitProgress {
+            execution: Execution { unit: id, epoch },
+            bytes,
+        };
         let progress = Progress {
             worker: worker(),
-            units: vec![(id, 3, 1 << 40), (id, 4, 0)],
+            units: vec![moved(3, 1 << 40), moved(4, 0)],
         };
         let burial = Burial {
             asset: "a-1".into(),
@@ -264,8 +274,14 @@ mod tests {
             algorithm: HashAlgorithm::Md5,
         };
         let reports = [
-            Report::PageUpTo(page, "p/k".into()),
-            Report::Buried(id, 3, vec![burial]),
+            Report::Page {
+                page,
+                up_to: Some("p/k".into()),
+            },
+            Report::Buried {
+                execution: Execution { unit: id, epoch: 3 },
+                burials: vec![burial],
+            },
             Report::Progress(progress),
             Report::Settled(outcome),
         ];
@@ -283,7 +299,10 @@ mod tests {
             slice_bytes: 1 << 30,
             measured: true,
             upload: "u".into(),
-            version: ("t".into(), None),
+            version: SourceVersion {
+                tag: "t".into(),
+                id: None,
+            },
         };
         let cut = CutTask {
             transfer: transfer.clone(),
@@ -351,6 +370,54 @@ mod tests {
         insta::assert_snapshot!("wire-1-later", bytes.join("\n"));
     }
 
+    /// Messages with lists: of executions, of slots, of assets and of failures.
+    #[test]
+    fn golden_bytes_of_lists() {
+        let (id, worker, asset) = (unit().id, WorkerId("w".into()), unit().assets.remove(0));
+        let slots = |kind, total, free| SlotCount { kind, total, free };
+        let beat = Heartbeat {
+            worker: worker.clone(),
+            held: vec![id.execution(3), id.slice(2).execution(400)],
+            slots: vec![slots(Kind::Qc, 4, 300), slots(Kind::Noop, 1, 0)],
+            draining: true,
+            bytes: 1 << 40,
+            leaves_at: None,
+        };
+        let page = ScanPage {
+            unit: id,
+            epoch: 1,
+            page: 2,
+            assets: vec![ListedAsset { line: 300, asset }],
+            errors: vec![],
+            next: None,
+        };
+        let reports = [
+            Report::Heartbeat(beat),
+            Report::Isolated {
+                execution: id.execution(3),
+                worker,
+            },
+            Report::Page { page, up_to: None },
+        ];
+        let revoke = Control::Revoke(vec![id.execution(3), id.slice(2).execution(400)]);
+        let mut bytes: Vec<String> = reports
+            .iter()
+            .map(|report| hex(&encode(report).expect("encodes")))
+            .collect();
+        bytes.push(hex(&encode(&revoke).expect("encodes")));
+        insta::assert_snapshot!("wire-1-lists", bytes.join("\n"));
+        for report in reports {
+            assert_eq!(
+                decode::<Report>(&encode(&report).expect("encodes")).expect("reads"),
+                report
+            );
+        }
+        assert_eq!(
+            decode::<Control>(&encode(&revoke).expect("encodes")).expect("reads"),
+            revoke
+        );
+    }
+
     /// A scan that selects is a task of its own: what does not know it cannot list everything instead.
     #[test]
     fn golden_bytes_of_a_selecting_scan() {
@@ -403,31 +470,26 @@ mod tests {
             errors,
             next: None,
         };
-        let titled = Report::page(
-            page(vec![error(Some("t-1")), error(None)]),
-            Some("p/k".into()),
-        );
+        let report = |errors, up_to: Option<&str>| Report::Page {
+            page: page(errors),
+            up_to: up_to.map(str::to_owned),
+        };
+        let titled = report(vec![error(Some("t-1")), error(None)], Some("p/k"));
         let bytes = encode(&titled).expect("encodes");
         insta::assert_snapshot!("wire-1-titled-page", hex(&bytes));
-        let back = decode::<Report>(&bytes)
-            .expect("reads")
-            .into_page()
-            .expect("is a page");
-        assert_eq!(
-            back,
-            (
-                page(vec![error(Some("t-1")), error(None)]),
-                Some("p/k".into())
-            )
-        );
-        assert!(matches!(
-            Report::page(page(vec![error(None)]), None),
-            Report::Page(_)
-        ));
-        assert!(matches!(
-            Report::page(page(vec![]), Some("k".into())),
-            Report::PageUpTo(..)
-        ));
+        assert_eq!(decode::<Report>(&bytes).expect("reads"), titled);
+        // The number of the message follows the version: what earlier versions read is written where it suffices.
+        for (report, number) in [
+            (report(vec![error(None)], None), 1),
+            (report(vec![], Some("k")), 4),
+            (report(vec![error(Some("t-1"))], None), 7),
+        ] {
+            let bytes = encode(&report).expect("encodes");
+            assert_eq!(
+                (bytes[1], decode::<Report>(&bytes).expect("reads")),
+                (number, report)
+            );
+        }
     }
 
     #[test]
@@ -448,14 +510,14 @@ mod tests {
     /// can be sent.
     #[test]
     fn largest_message_that_can_be_sent_can_be_read() {
-        let small = (
-            UnitId {
+        let small = Execution {
+            unit: UnitId {
                 job: JobNo(0),
                 step: StepNo(0),
                 part: 0,
             },
-            0,
-        );
+            epoch: 0,
+        };
         let revoke = Control::Revoke(vec![small; BYTES_MAX / 4 - 2]);
         let bytes = encode(&revoke).expect("it fits");
         assert!(bytes.len() > BYTES_MAX - 64, "{}", bytes.len());
@@ -473,7 +535,7 @@ mod tests {
             failures,
         };
         let report = Report::Settled(Outcome {
-            unit: small.0,
+            unit: small.unit,
             epoch: 1,
             worker: WorkerId("w".into()),
             result,

@@ -1,67 +1,46 @@
 //! What a worker tells the coordinator.
+pub mod layout;
+
 use super::step::multipart::Draft;
 use crate::failure::Failure;
-use crate::id::{Kind, UnitId, WorkerId};
+use crate::id::{Execution, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
 use crate::model::purge_proof::PurgeProof;
 use crate::model::scan_cursor::ScanCursor;
+use crate::model::slot_count::SlotCount;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One message from a worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One message from a worker. [`layout`] has its form on the wire.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// A unit ended, one way or another.
     Settled(Outcome),
     /// A part of a library's listing.
-    Page(ScanPage),
+    Page {
+        /// Assets and rejected rows of the page.
+        page: ScanPage,
+        /// Last key of the page, from which an interrupted listing of a bucket continues.
+        up_to: Option<String>,
+    },
     /// The worker lives and holds these units.
     Heartbeat(Heartbeat),
-    /// This unit is about to run alone: everything else in the worker has ended.
-    Alone(UnitId, u32, WorkerId),
-    /// A page of a bucket listing with its last key, from which an interrupted listing continues.
-    PageUpTo(ScanPage, String),
+    /// This execution is about to run alone: everything else in the worker has ended.
+    Isolated {
+        /// The execution that is about to begin.
+        execution: Execution,
+        /// Who executes it.
+        worker: WorkerId,
+    },
     /// What an execution has removed. It is a fact whatever becomes of its unit.
-    Buried(UnitId, u32, Vec<Burial>),
+    Buried {
+        /// The execution that removed it.
+        execution: Execution,
+        /// One tombstone per removed object.
+        burials: Vec<Burial>,
+    },
     /// How far units in hand are.
     Progress(Progress),
-    /// A part of a listing with rows that cannot be used and whose titles can be read. `titles` are those of its errors,
-    /// in their order; the key is the last one of a part of a bucket.
-    PageTitled(ScanPage, Option<String>, Vec<Option<String>>),
-}
-
-impl Report {
-    /// A part of a listing in the form that says all of it. What earlier versions read is written where it suffices.
-    pub fn page(page: ScanPage, up_to: Option<String>) -> Report {
-        if page.errors.iter().any(|error| error.title.is_some()) {
-            let titles = page
-                .errors
-                .iter()
-                .map(|error| error.title.clone())
-                .collect();
-            return Report::PageTitled(page, up_to, titles);
-        }
-        match up_to {
-            Some(key) => Report::PageUpTo(page, key),
-            None => Report::Page(page),
-        }
-    }
-
-    /// A part of a listing and the last key in it, when this is one.
-    pub fn into_page(self) -> Option<(ScanPage, Option<String>)> {
-        match self {
-            Report::Page(page) => Some((page, None)),
-            Report::PageUpTo(page, up_to) => Some((page, Some(up_to))),
-            Report::PageTitled(mut page, up_to, titles) => {
-                page.errors
-                    .iter_mut()
-                    .zip(titles)
-                    .for_each(|(error, title)| error.title = title);
-                Some((page, up_to))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// How one execution of a unit ended.
@@ -146,8 +125,17 @@ pub const PROGRESS_UNITS_MAX: usize = 256;
 pub struct Progress {
     /// Who holds them.
     pub worker: WorkerId,
-    /// Unit, epoch, and bytes moved in this execution; at most [`PROGRESS_UNITS_MAX`].
-    pub units: Vec<(UnitId, u32, u64)>,
+    /// Executions that have moved bytes; at most [`PROGRESS_UNITS_MAX`].
+    pub units: Vec<UnitProgress>,
+}
+
+/// How far one execution is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitProgress {
+    /// The execution that moves them.
+    pub execution: Execution,
+    /// Bytes it has moved so far.
+    pub bytes: u64,
 }
 
 /// A page of a library's listing, in the source's own order. Pages of one scan are numbered from 0.
@@ -159,12 +147,21 @@ pub struct ScanPage {
     pub epoch: u32,
     /// Number of this page; the coordinator takes each number once.
     pub page: u64,
-    /// Assets with the line (or ordinal) they stand on.
-    pub assets: Vec<(u64, Asset)>,
+    /// Assets in the order of the source.
+    pub assets: Vec<ListedAsset>,
     /// Rows that could not be used.
     pub errors: Vec<RowError>,
     /// Where the next page starts, when the source can be resumed there.
     pub next: Option<ScanCursor>,
+}
+
+/// One asset of a listing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListedAsset {
+    /// Its line in a manifest, else its ordinal.
+    pub line: u64,
+    /// The asset of this line.
+    pub asset: Asset,
 }
 
 /// One unusable row or entry of a library.
@@ -178,7 +175,7 @@ pub struct RowError {
     pub asset: Option<String>,
     /// What is wrong and what to do.
     pub message: String,
-    /// The title that lacks this row, when it could be read. Not part of this message: see [`Report::PageTitled`].
+    /// The title that lacks this row, when it could be read. Not part of this message: see [`layout`].
     #[serde(skip)]
     pub title: Option<String>,
 }
@@ -188,10 +185,10 @@ pub struct RowError {
 pub struct Heartbeat {
     /// Incarnation of the worker.
     pub worker: WorkerId,
-    /// Units in hand with their epochs, and how far they are (0 to 1) where that is known.
-    pub held: Vec<(UnitId, u32)>,
-    /// Slots by kind: total and free.
-    pub slots: Vec<(Kind, u32, u32)>,
+    /// Executions in hand.
+    pub held: Vec<Execution>,
+    /// Slots by kind.
+    pub slots: Vec<SlotCount>,
     /// Whether it takes no more work.
     pub draining: bool,
     /// Bytes moved since it started.

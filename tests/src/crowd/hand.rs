@@ -2,6 +2,7 @@
 use super::link::{Entry, Spent};
 use protocol::failure::Failure;
 use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::model::slot_count::SlotCount;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Heartbeat, Outcome, Report, UnitResult};
 use protocol::wire::step::TaskSpec;
@@ -84,9 +85,9 @@ impl Hand {
         match message {
             Control::Hold(name) | Control::Drain(name) => self.draining |= name.0 == self.name,
             Control::Release(name) => self.draining &= name.0 != self.name,
-            Control::Revoke(units) => {
+            Control::Revoke(executions) => {
                 for held in &mut self.held {
-                    held.revoked |= units.contains(&(held.id, held.epoch));
+                    held.revoked |= executions.contains(&held.id.execution(held.epoch));
                 }
             }
             #[expect(
@@ -105,8 +106,16 @@ impl Hand {
         self.next_beat = (self.next_beat + every).max(now);
         Some(Report::Heartbeat(Heartbeat {
             worker: self.worker(),
-            held: self.held.iter().map(|held| (held.id, held.epoch)).collect(),
-            slots: vec![(Kind::Noop, self.slots, self.free())],
+            held: self
+                .held
+                .iter()
+                .map(|held| held.id.execution(held.epoch))
+                .collect(),
+            slots: vec![SlotCount {
+                kind: Kind::Noop,
+                total: self.slots,
+                free: self.free(),
+            }],
             draining: self.draining,
             bytes: 0,
             leaves_at: None,

@@ -12,7 +12,7 @@ use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use protocol::failure::Failure;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::WorkerId;
 use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::step::TaskSpec;
 use protocol::wire::unit::Unit;
@@ -148,14 +148,16 @@ impl Handler<Execute> for Executor {
 /// Stop these executions.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Revoke(pub Vec<(UnitId, u32)>);
+pub struct Revoke(pub Vec<protocol::id::Execution>);
 
 impl Handler<Revoke> for Executor {
     type Result = ();
 
-    fn handle(&mut self, Revoke(units): Revoke, _: &mut Context<Self>) {
-        for (unit, epoch) in units {
-            self.execution.running.revoke(unit, epoch);
+    fn handle(&mut self, Revoke(executions): Revoke, _: &mut Context<Self>) {
+        for execution in executions {
+            self.execution
+                .running
+                .revoke(execution.unit, execution.epoch);
         }
     }
 }
@@ -167,7 +169,10 @@ async fn turn(unit: &Unit, execution: &Execution) -> Turn {
         return Turn::Shared(Arc::clone(&execution.turns).read_owned().await);
     }
     let turn = Arc::clone(&execution.turns).write_owned().await;
-    let report = Report::Alone(unit.id, unit.epoch, execution.worker.clone());
+    let report = Report::Isolated {
+        execution: unit.id.execution(unit.epoch),
+        worker: execution.worker.clone(),
+    };
     if let Err(error) = execution.queue.report(vec![report]).await {
         tracing::debug!(%error, "that a unit runs alone could not be reported");
     }
@@ -272,7 +277,10 @@ impl Effects for Reports {
             Effect::Page { page, last_key } => {
                 self.0.room().await;
                 self.0
-                    .report(vec![Report::page(page, last_key)])
+                    .report(vec![Report::Page {
+                        page,
+                        up_to: last_key,
+                    }])
                     .await
                     .map_err(untaken)
             }
@@ -281,11 +289,13 @@ impl Effects for Reports {
                 epoch,
                 burials,
             } => {
+                let execution = protocol::id::Execution { unit, epoch };
                 for few in burials.chunks(BURIALS_MAX) {
-                    self.0
-                        .report(vec![Report::Buried(unit, epoch, few.to_vec())])
-                        .await
-                        .map_err(untaken)?;
+                    let report = Report::Buried {
+                        execution,
+                        burials: few.to_vec(),
+                    };
+                    self.0.report(vec![report]).await.map_err(untaken)?;
                 }
                 Ok(())
             }
@@ -296,7 +306,7 @@ impl Effects for Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::id::{JobNo, StepNo};
+    use protocol::id::{JobNo, StepNo, UnitId};
 
     /// An entry that waited in the transport while its unit was taken back and handed over again under a new epoch.
     #[test]
@@ -323,7 +333,7 @@ mod tests {
             Begun::Already
         ));
         assert!(!token.is_cancelled(), "it keeps running");
-        assert_eq!(running.held(), [(unit, 2)]);
+        assert_eq!(running.held(), [unit.execution(2)]);
         assert!(matches!(
             running.begin(unit, 3, CancellationToken::new()),
             Begun::Runs(_)

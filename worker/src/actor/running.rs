@@ -1,7 +1,8 @@
 //! Executions under way.
 use foldhash::HashMap as IdMap;
 use parking_lot::Mutex;
-use protocol::id::UnitId;
+use protocol::id::{Execution, UnitId};
+use protocol::wire::report::UnitProgress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -26,14 +27,11 @@ struct InHand {
 
 impl Running {
     /// Units in hand with their epochs.
-    pub fn held(&self) -> Vec<(UnitId, u32)> {
-        let mut held: Vec<_> = self
-            .0
-            .lock()
-            .units
-            .iter()
-            .map(|(unit, held)| (*unit, held.epoch))
-            .collect();
+    pub fn held(&self) -> Vec<Execution> {
+        let running = self.0.lock();
+        let execution = |(unit, held): (&UnitId, &InHand)| unit.execution(held.epoch);
+        let mut held: Vec<_> = running.units.iter().map(execution).collect();
+        drop(running);
         held.sort_unstable();
         held
     }
@@ -50,15 +48,20 @@ impl Running {
     }
 
     /// Units in hand that have moved bytes, those with the most first, at most `most`.
-    pub fn progress(&self, most: usize) -> Vec<(UnitId, u32, u64)> {
+    pub fn progress(&self, most: usize) -> Vec<UnitProgress> {
         let held = self.0.lock();
-        let moved = held
+        let progress = |(unit, held): (&UnitId, &InHand)| UnitProgress {
+            execution: unit.execution(held.epoch),
+            bytes: held.bytes.load(Ordering::Relaxed),
+        };
+        let mut moved: Vec<_> = held
             .units
             .iter()
-            .map(|(unit, held)| (*unit, held.epoch, held.bytes.load(Ordering::Relaxed)));
-        let mut moved: Vec<_> = moved.filter(|(_, _, bytes)| *bytes > 0).collect();
+            .map(progress)
+            .filter(|moved| moved.bytes > 0)
+            .collect();
         drop(held);
-        moved.sort_unstable_by_key(|(unit, _, bytes)| (std::cmp::Reverse(*bytes), *unit));
+        moved.sort_unstable_by_key(|moved| (std::cmp::Reverse(moved.bytes), moved.execution.unit));
         moved.truncate(most);
         moved
     }

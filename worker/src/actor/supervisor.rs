@@ -128,12 +128,12 @@ impl Actor for WorkerSupervisor {
         drop(self.parts.execution.runtime.spawn(async move {
             while let Ok(message) = queue.control().await {
                 match message {
-                    Control::Revoke(units) => {
+                    Control::Revoke(executions) => {
                         // A full mailbox must not hold a cancellation back.
-                        for (unit, epoch) in &units {
-                            running.revoke(*unit, *epoch);
+                        for execution in &executions {
+                            running.revoke(execution.unit, execution.epoch);
                         }
-                        if me.send(Revoke(units)).await.is_err() {
+                        if me.send(Revoke(executions)).await.is_err() {
                             return;
                         }
                     }

@@ -3,6 +3,7 @@ use super::departure::Departure;
 use super::running::Running;
 use super::slots::Slots;
 use protocol::id::{Kind, WorkerId};
+use protocol::model::slot_count::SlotCount;
 use protocol::wire::report::{Heartbeat, PROGRESS_UNITS_MAX, Progress};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +33,11 @@ impl Vitals {
             slots: self
                 .slots
                 .iter()
-                .map(|(kind, slots)| (*kind, slots.total(), slots.free()))
+                .map(|(kind, slots)| SlotCount {
+                    kind: *kind,
+                    total: slots.total(),
+                    free: slots.free(),
+                })
                 .collect(),
             draining: self.draining.load(Ordering::Relaxed),
             bytes: self.running.bytes(),

@@ -163,7 +163,10 @@ mod tests {
             errors: vec![],
             next: None,
         };
-        let long = Report::PageUpTo(page, next);
+        let long = Report::Page {
+            page,
+            up_to: Some(next),
+        };
         let (sent, refused) = pack(vec![report(1, 3), long, report(2, 3)]);
         assert_eq!(read(&sent), [report(1, 3), report(2, 3)]);
         assert!(matches!(refused, Some(WireError::TooLong(_))));

@@ -14,7 +14,7 @@ use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
 use foldhash::HashMap as IdMap;
 use parking_lot::Mutex;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{Execution, Kind, WorkerId};
 use protocol::wire::batch::UnitBatch;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Outcome, Report, UnitResult};
@@ -65,7 +65,7 @@ pub struct RedisQueue {
     short: SharedConnection,
     lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
     held: Mutex<IdMap<u64, Held>>,
-    holders: Mutex<IdMap<(UnitId, u32), u64>>,
+    holders: Mutex<IdMap<Execution, u64>>,
     next: Mutex<u64>,
     control: AsyncMutex<ControlReader>,
     reading: Alarm,
@@ -245,9 +245,11 @@ impl RedisQueue {
                         left: units.len(),
                     },
                 );
-                self.holders
-                    .lock()
-                    .extend(units.iter().map(|unit| ((unit.id, unit.epoch), *next)));
+                self.holders.lock().extend(
+                    units
+                        .iter()
+                        .map(|unit| (unit.id.execution(unit.epoch), *next)),
+                );
                 if stale {
                     lane.stale.extend(units);
                 } else {
@@ -312,7 +314,7 @@ impl RedisQueue {
             let Report::Settled(outcome) = report else {
                 continue;
             };
-            let Some(key) = holders.remove(&(outcome.unit, outcome.epoch)) else {
+            let Some(key) = holders.remove(&outcome.unit.execution(outcome.epoch)) else {
                 continue;
             };
             let Some(entry) = held.get_mut(&key) else {

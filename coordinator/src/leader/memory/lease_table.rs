@@ -9,7 +9,7 @@ use crate::leader::memory::worker_registry::WorkerRegistry;
 use crate::reconcile::rescuer::LostWith;
 use foldhash::HashMap as IdMap;
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::unit::lease::{Lease, LeaseDecision, LeaseLimits, decide, heard_until};
@@ -63,7 +63,7 @@ pub struct Leases {
     older: IdMap<UnitId, Out>,
     usage: Usage,
     experience: Experience,
-    obsolete: Vec<(UnitId, u32)>,
+    obsolete: Vec<Execution>,
     long_at: Timestamp,
     workers: WorkerRegistry,
     readable_since: Timestamp,
@@ -219,7 +219,7 @@ impl Leases {
         }
         while let Some(other) = self.out.get(&outcome.unit).map(|other| other.lease.epoch) {
             self.take(outcome.unit, other);
-            self.obsolete.push((outcome.unit, other));
+            self.obsolete.push(outcome.unit.execution(other));
         }
     }
 
@@ -286,11 +286,11 @@ impl Leases {
     }
 
     /// Every execution that is out.
-    pub fn all_out(&self) -> BTreeSet<(UnitId, u32)> {
+    pub fn all_out(&self) -> BTreeSet<Execution> {
         self.out
             .iter()
             .chain(&self.older)
-            .map(|(unit, out)| (*unit, out.lease.epoch))
+            .map(|(unit, out)| unit.execution(out.lease.epoch))
             .collect()
     }
 
@@ -316,9 +316,9 @@ impl Leases {
     /// Takes a sign of life.
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
-        for (unit, epoch) in &beat.held {
+        for Execution { unit, epoch } in &beat.held {
             if !self.holds(*unit, *epoch) && self.strays.note(*unit, *epoch, now) {
-                self.obsolete.push((*unit, *epoch));
+                self.obsolete.push(unit.execution(*epoch));
             }
             let Some(out) = self.out.get(unit) else {
                 continue;
@@ -445,10 +445,7 @@ impl Leases {
                 .get(worker)
                 .into_iter()
                 .flat_map(|seen| &seen.slots);
-            slots
-                .filter(|(_, total, _)| *total > 0)
-                .map(|(kind, _, _)| *kind)
-                .collect()
+            slots.filter(|of| of.total > 0).map(|of| of.kind).collect()
         };
         let taking = self
             .alive(limits, now)
@@ -465,22 +462,21 @@ impl Leases {
     }
 
     /// Executions published before `before` that no worker has shown in a heartbeat, at most `limit`.
-    pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<(UnitId, u32)> {
+    pub fn unclaimed(&mut self, before: Timestamp, limit: usize) -> Vec<Execution> {
         let still = self.stood_still_until;
         let old = |lease: &Lease| lease.published_at.max(still) < before;
         let waiting = self
             .all()
             .filter(|(_, out)| out.lease.held.is_none() && old(&out.lease));
-        let mut waiting: Vec<(UnitId, u32)> = waiting
-            .map(|(unit, out)| (*unit, out.lease.epoch))
-            .collect();
+        let execution = |(unit, out): (&UnitId, &Out)| unit.execution(out.lease.epoch);
+        let mut waiting: Vec<Execution> = waiting.map(execution).collect();
         // The next page begins where the last one ended: a page full of waiting units must not hide a lost one.
         waiting.sort_unstable();
         let from =
-            waiting.partition_point(|(unit, _)| self.looked_to.is_some_and(|last| *unit <= last));
+            waiting.partition_point(|one| self.looked_to.is_some_and(|last| one.unit <= last));
         waiting.rotate_left(from);
         waiting.truncate(limit);
-        self.looked_to = waiting.last().map(|(unit, _)| *unit);
+        self.looked_to = waiting.last().map(|last| last.unit);
         waiting
     }
 

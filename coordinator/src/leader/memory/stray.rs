@@ -1,7 +1,7 @@
 //! Executions that heartbeats show although they are no longer out. After a wipe of the transport a unit is taken back while
 //! a worker still runs it; when its job is cancelled then, only this list stops the execution.
 use foldhash::HashMap as IdMap;
-use protocol::id::UnitId;
+use protocol::id::{Execution, UnitId};
 use protocol::time::Timestamp;
 use std::time::Duration;
 
@@ -22,15 +22,16 @@ struct Shown {
 
 /// Executions that workers show and that are out no more.
 #[derive(Debug, Default)]
-pub(super) struct Strays(IdMap<(UnitId, u32), Shown>);
+pub(super) struct Strays(IdMap<Execution, Shown>);
 
 impl Strays {
     /// Notes an execution that a heartbeat shows. Returns whether it is to be called back now.
     pub(super) fn note(&mut self, unit: UnitId, epoch: u32, now: Timestamp) -> bool {
-        if self.0.len() >= STRAYS_MAX && !self.0.contains_key(&(unit, epoch)) {
+        let execution = Execution { unit, epoch };
+        if self.0.len() >= STRAYS_MAX && !self.0.contains_key(&execution) {
             return false;
         }
-        let shown = self.0.entry((unit, epoch)).or_insert(Shown {
+        let shown = self.0.entry(execution).or_insert(Shown {
             since: now,
             last: now,
         });

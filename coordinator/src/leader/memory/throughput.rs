@@ -1,10 +1,10 @@
 //! In-memory transfer rates, from progress reports of running units and from their ends. A unit of a second is never seen
 //! running; its bytes count when it ends.
 use crate::store::{PACE_UNITS_MAX, Pace, UnitPace};
-use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, StepNo, UnitId, WorkerId};
 use protocol::rules::cluster::smoothing::Rate;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, Progress, UnitResult};
+use protocol::wire::report::{Outcome, Progress, UnitProgress, UnitResult};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct UnitRate {
 /// Transfer rates of units and jobs.
 #[derive(Debug, Default)]
 pub struct TransferRates {
-    units: HashMap<(UnitId, u32), UnitRate>,
+    units: HashMap<Execution, UnitRate>,
     /// Bytes that slices of units have moved: they are no news at the ends of those.
     sliced: HashMap<UnitId, u64>,
     jobs: BTreeMap<JobNo, (Total, Timestamp)>,
@@ -51,8 +51,9 @@ impl Total {
 impl TransferRates {
     /// Takes a progress report in.
     pub fn on_progress(&mut self, progress: &Progress, now: Timestamp) {
-        for (unit, epoch, bytes) in &progress.units {
-            let moving = self.units.entry((*unit, *epoch)).or_insert_with(|| {
+        for UnitProgress { execution, bytes } in &progress.units {
+            let unit = execution.unit;
+            let moving = self.units.entry(*execution).or_insert_with(|| {
                 let mut rate = Rate::default();
                 rate.note(0, now);
                 UnitRate {
@@ -76,7 +77,7 @@ impl TransferRates {
     pub fn on_outcome(&mut self, outcome: &Outcome, now: Timestamp) {
         let before = self
             .units
-            .remove(&(outcome.unit, outcome.epoch))
+            .remove(&outcome.unit.execution(outcome.epoch))
             .map_or(0, |moving| moving.bytes);
         let UnitResult::Finished { facts, .. } = &outcome.result else {
             return;
@@ -121,21 +122,27 @@ impl TransferRates {
         self.sliced
             .retain(|unit, _| self.jobs.contains_key(&unit.job));
         let paces = self.jobs.iter().map(|(job, (total, _))| {
-            let of_job = self.units.iter().filter(|((unit, _), _)| unit.job == *job);
+            let of_job = self
+                .units
+                .iter()
+                .filter(|(execution, _)| execution.unit.job == *job);
             let mut units: Vec<_> = of_job.collect();
-            units.sort_unstable_by_key(|((unit, epoch), moving)| {
-                (Reverse(moving.bytes), *unit, *epoch)
-            });
+            units.sort_unstable_by_key(|(execution, moving)| (Reverse(moving.bytes), **execution));
             units.truncate(PACE_UNITS_MAX);
-            let steps = units.iter().map(|((unit, _), _)| unit.step).collect();
-            let units = units.into_iter().map(|((unit, _), moving)| UnitPace {
-                step: String::new(),
-                part: unit.of_slice().map_or(unit.part, |(of, _)| of.part),
-                worker: moving.worker.0.clone(),
-                bytes: moving.bytes,
-                total: None,
-                bytes_per_second: moving.rate.at(now).round(),
-            });
+            let steps = units
+                .iter()
+                .map(|(execution, _)| execution.unit.step)
+                .collect();
+            let units = units
+                .into_iter()
+                .map(|(Execution { unit, .. }, moving)| UnitPace {
+                    step: String::new(),
+                    part: unit.of_slice().map_or(unit.part, |(of, _)| of.part),
+                    worker: moving.worker.0.clone(),
+                    bytes: moving.bytes,
+                    total: None,
+                    bytes_per_second: moving.rate.at(now).round(),
+                });
             let pace = Pace {
                 bytes_moved: total.bytes,
                 bytes_per_second: total.rate.at(now).round(),
@@ -166,13 +173,16 @@ mod tests {
     }
 
     fn progress(units: &[(i64, u64)]) -> Progress {
-        let units = units
-            .iter()
-            .map(|(part, bytes)| (unit(*part), 1, *bytes))
-            .collect();
+        let units = units.iter().map(|(part, bytes)| UnitProgress {
+            execution: Execution {
+                unit: unit(*part),
+                epoch: 1,
+            },
+            bytes: *bytes,
+        });
         Progress {
             worker: WorkerId("w".into()),
-            units,
+            units: units.collect(),
         }
     }
 

@@ -4,7 +4,7 @@ mod tally;
 
 use crate::leader::memory::worker_health::tally::{Bounds, Tally};
 use protocol::failure::ErrorClass;
-use protocol::id::{Kind, UnitId, WorkerId};
+use protocol::id::{Execution, Kind, WorkerId};
 use protocol::rules::worker::quarantine::{
     Health, PeerFacts, QuarantineLimits, WorkerFacts, assess,
 };
@@ -59,7 +59,7 @@ pub struct QuarantineAdvice {
     /// Whether it lacks disk space, which another worker may find of the same destination.
     pub no_space: bool,
     /// Executions that failed in it, to be refunded.
-    pub failed: Vec<(UnitId, u32)>,
+    pub failed: Vec<Execution>,
 }
 
 impl WorkerHealth {
@@ -219,6 +219,7 @@ fn verdict(result: &UnitResult) -> Option<Verdict> {
 mod tests {
     use super::*;
     use protocol::failure::Failure;
+    use protocol::id::UnitId;
     use protocol::id::{JobNo, StepNo};
 
     fn outcome(worker: &str, part: i64, reason: Option<&str>) -> Outcome {

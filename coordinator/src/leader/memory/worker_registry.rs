@@ -90,8 +90,8 @@ impl WorkerRegistry {
             };
             let slots: u32 = live()
                 .flat_map(|seen| &seen.slots)
-                .filter(|(k, _, _)| *k == kind)
-                .map(|(_, n, _)| n)
+                .filter(|of| of.kind == kind)
+                .map(|of| of.total)
                 .sum();
             let busy: u32 = live().filter_map(|seen| seen.busy.get(&kind)).sum();
             if busy >= slots {
@@ -112,15 +112,15 @@ impl WorkerRegistry {
             .values()
             .filter(|seen| !seen.draining && seen.leaves_at.is_none());
         live.flat_map(|seen| &seen.slots)
-            .filter(|(k, _, _)| *k == kind)
-            .map(|(_, total, _)| total)
+            .filter(|of| of.kind == kind)
+            .map(|of| of.total)
             .sum()
     }
 
     /// Workers that take work of a kind.
     pub(super) fn taking(&self, kind: Kind) -> u32 {
         let has = |seen: &&WorkerSeen| {
-            !seen.draining && seen.slots.iter().any(|(k, n, _)| *k == kind && *n > 0)
+            !seen.draining && seen.slots.iter().any(|of| of.kind == kind && of.total > 0)
         };
         self.workers.values().filter(has).count() as u32
     }
@@ -128,12 +128,7 @@ impl WorkerRegistry {
     /// Slots that go away at a known time.
     pub(super) fn leaving(&self) -> Vec<Leaving> {
         let live = self.workers.values().filter(|seen| !seen.draining);
-        let slots = |seen: &WorkerSeen| {
-            seen.slots
-                .iter()
-                .map(|(kind, total, _)| (*kind, *total))
-                .collect()
-        };
+        let slots = |seen: &WorkerSeen| seen.slots.iter().map(|of| (of.kind, of.total)).collect();
         live.filter_map(|seen| {
             Some(Leaving {
                 at: seen.leaves_at?,

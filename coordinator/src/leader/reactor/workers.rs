@@ -102,10 +102,14 @@ impl Reactor {
 }
 
 fn row(name: &WorkerId, seen: &WorkerSeen) -> WorkerRow {
-    let slots = seen
-        .slots
-        .iter()
-        .map(|(kind, total, free)| format!("{kind}={}/{total}", total.saturating_sub(*free)));
+    let slots = seen.slots.iter().map(|slots| {
+        format!(
+            "{}={}/{}",
+            slots.kind,
+            slots.total.saturating_sub(slots.free),
+            slots.total
+        )
+    });
     WorkerRow {
         name: name.0.clone(),
         slots: slots.collect::<Vec<_>>().join(","),
@@ -128,16 +132,14 @@ mod tests {
     fn page_of_refunds_is_repeated_until_it_has_committed() {
         let (reactor, mut memory) = (Reactor::default(), Memory::default());
         let unit = |part| {
-            (
-                UnitId {
-                    job: JobNo(1),
-                    step: StepNo(0),
-                    part,
-                },
-                1,
-            )
+            UnitId {
+                job: JobNo(1),
+                step: StepNo(0),
+                part,
+            }
+            .execution(1)
         };
-        let failed: Vec<(UnitId, u32)> = (1..=600).map(unit).collect();
+        let failed: Vec<_> = (1..=600).map(unit).collect();
         let advice = QuarantineAdvice {
             worker: WorkerId("w".into()),
             reason: "r".into(),

@@ -3,6 +3,7 @@ use super::AssetCorrection;
 use crate::testing::fixture::{Check, job, partition};
 use crate::tx::Tx;
 use protocol::media::asset::{Asset, Role};
+use protocol::wire::report::ListedAsset;
 
 pub(crate) const CHECKS: &[Check] = &[("a corrected listing reads as corrected", corrections)];
 
@@ -21,8 +22,21 @@ fn asset(n: i64) -> Asset {
 
 fn corrections(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    tx.append_listing(no, true, &[(1, asset(1)), (2, asset(2))])
-        .expect("appends");
+    tx.append_listing(
+        no,
+        true,
+        &[
+            ListedAsset {
+                line: 1,
+                asset: asset(1),
+            },
+            ListedAsset {
+                line: 2,
+                asset: asset(2),
+            },
+        ],
+    )
+    .expect("appends");
     let parts = [partition(1, "t", "a1", "a2", 2)];
     tx.insert_partitions(no, &parts).expect("inserts");
     let moved = AssetCorrection {

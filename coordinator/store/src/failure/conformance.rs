@@ -8,6 +8,7 @@ use protocol::id::{JobNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::fingerprint::fingerprint;
 use protocol::rules::unit::transition::UnitState;
+use protocol::wire::report::ListedAsset;
 
 pub(crate) const CHECKS: &[Check] = &[
     ("failures replace those of the same unit", failures),
@@ -86,7 +87,12 @@ fn failures_after(tx: &mut dyn Tx) {
         tx.insert_job(&job("b")).expect("inserts"),
     ];
     for no in jobs {
-        let page: Vec<(u64, Asset)> = (0..3).map(|n| (n as u64, numbered(n))).collect();
+        let page: Vec<ListedAsset> = (0..3)
+            .map(|n| ListedAsset {
+                line: n as u64,
+                asset: numbered(n),
+            })
+            .collect();
         tx.append_listing(no, true, &page).expect("appends");
         tx.insert_partitions(
             no,

@@ -138,7 +138,7 @@ fn listing_order(tx: &mut dyn Tx) {
     let plain = by_id[0].row_bytes;
     let mut noted = page(&[(4, "z", "zz")]);
     let meta = [("note".to_owned(), "ü".repeat(500))].into();
-    noted[0].1.declared = Some(Box::new(Declared {
+    noted[0].asset.declared = Some(Box::new(Declared {
         meta,
         ..Declared::default()
     }));

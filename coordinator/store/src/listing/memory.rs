@@ -6,18 +6,18 @@ use crate::memory::Memory;
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
-use protocol::wire::report::RowError;
+use protocol::wire::report::{ListedAsset, RowError};
 
 impl ListingTx for Memory {
     fn append_listing(
         &mut self,
         job: JobNo,
         _by_title: bool,
-        page: &[(u64, Asset)],
+        page: &[ListedAsset],
     ) -> StoreResult<Appended> {
         cost::rows(page.len());
         let mut done = Appended::default();
-        for (line, asset) in page {
+        for ListedAsset { line, asset } in page {
             let key = (job, asset.id.clone());
             match self.listing.assets.get(&key) {
                 Some((first, known)) if first != line => {

@@ -10,7 +10,7 @@ use crate::error::StoreResult;
 use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
-use protocol::wire::report::RowError;
+use protocol::wire::report::{ListedAsset, RowError};
 use std::collections::BTreeMap;
 
 /// The result of appending a page.
@@ -43,7 +43,7 @@ pub trait ListingTx {
         &mut self,
         job: JobNo,
         by_title: bool,
-        page: &[(u64, Asset)],
+        page: &[ListedAsset],
     ) -> StoreResult<Appended>;
     /// Records rows that cannot be used; a recorded line is ignored. Returns the number of new rows.
     fn append_row_errors(&mut self, job: JobNo, errors: &[RowError]) -> StoreResult<u64>;

@@ -8,9 +8,8 @@ use crate::postgres::copy::CopyRows;
 use crate::postgres::tx::{PostgresTx, column, count, printable, signed};
 use crate::sql::{Sql, values};
 use protocol::id::{JobNo, PartNo};
-use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
-use protocol::wire::report::RowError;
+use protocol::wire::report::{ListedAsset, RowError};
 use std::collections::HashMap;
 
 /// Bytes of a row.
@@ -23,9 +22,9 @@ impl PostgresTx<'_> {
     fn listed(
         &mut self,
         job: JobNo,
-        page: &[(u64, Asset)],
+        page: &[ListedAsset],
     ) -> StoreResult<HashMap<String, (u64, String)>> {
-        let ids: Vec<&str> = page.iter().map(|(_, asset)| asset.id.as_str()).collect();
+        let ids: Vec<&str> = page.iter().map(|listed| listed.asset.id.as_str()).collect();
         let (least, greatest) = (ids.iter().min().copied(), ids.iter().max().copied());
         let listed_to = match self.seen.listed_to.remove(&job) {
             Some(known) => known,
@@ -57,7 +56,7 @@ impl ListingTx for PostgresTx<'_> {
         &mut self,
         job: JobNo,
         by_title: bool,
-        page: &[(u64, Asset)],
+        page: &[ListedAsset],
     ) -> StoreResult<Appended> {
         let mut done = Appended::default();
         if page.is_empty() {
@@ -69,7 +68,7 @@ impl ListingTx for PostgresTx<'_> {
             .map(|(id, (line, title))| (id.as_str(), (*line, title.as_str())))
             .collect();
         let mut rows = CopyRows::new(11, page.len());
-        for (line, asset) in page {
+        for ListedAsset { line, asset } in page {
             if let Some((first, title)) = lines.get(asset.id.as_str()) {
                 if first != line {
                     done.errors.push(duplicate(asset, *line, *first, title));

@@ -8,9 +8,8 @@ use crate::error::StoreResult;
 use crate::sql::{Sql, values};
 use crate::sqlite::{SqliteTx, failed};
 use protocol::id::{JobNo, PartNo};
-use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
-use protocol::wire::report::RowError;
+use protocol::wire::report::{ListedAsset, RowError};
 use rusqlite::params_from_iter;
 
 /// Bytes of a row. `OCTET_LENGTH` takes the length of a column from the head of its row, without reading the column.
@@ -22,7 +21,7 @@ impl ListingTx for SqliteTx<'_> {
         &mut self,
         job: JobNo,
         by_title: bool,
-        page: &[(u64, Asset)],
+        page: &[ListedAsset],
     ) -> StoreResult<Appended> {
         cost::rows(page.len());
         let mut done = Appended::default();
@@ -33,7 +32,7 @@ impl ListingTx for SqliteTx<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
             )
             .map_err(failed)?;
-        for (line, asset) in page {
+        for ListedAsset { line, asset } in page {
             let added = insert
                 .execute(params_from_iter(values![
                     job,

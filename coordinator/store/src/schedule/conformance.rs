@@ -99,7 +99,10 @@ fn schedule(tx: &mut dyn Tx) {
         slice_bytes: 1 << 30,
         measured: true,
         upload: "u".into(),
-        version: ("t".into(), Some("v".into())),
+        version: protocol::wire::step::multipart::SourceVersion {
+            tag: "t".into(),
+            id: Some("v".into()),
+        },
     };
     let row = |part, state| CutRow {
         unit: unit(part),

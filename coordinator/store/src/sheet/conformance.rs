@@ -5,6 +5,7 @@ use crate::tx::Tx;
 use protocol::id::JobNo;
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::time::Timestamp;
+use protocol::wire::report::ListedAsset;
 
 pub(crate) const CHECKS: &[Check] = &[
     ("fact sheets are found by the bytes they are of", sheets),
@@ -94,8 +95,21 @@ fn asset(id: &str) -> Asset {
 
 fn candidate_hashes(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    tx.append_listing(no, true, &[(1, asset("a")), (2, asset("b"))])
-        .expect("appends");
+    tx.append_listing(
+        no,
+        true,
+        &[
+            ListedAsset {
+                line: 1,
+                asset: asset("a"),
+            },
+            ListedAsset {
+                line: 2,
+                asset: asset("b"),
+            },
+        ],
+    )
+    .expect("appends");
     let fact = |id: &str| AssetFact {
         asset: id.into(),
         hash: Some("landed".into()),

@@ -10,6 +10,7 @@ use protocol::rules::library::partition::PartitionLimits;
 use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
+use protocol::wire::report::ListedAsset;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::step::noop::NoopTask;
 use protocol::wire::step::scan::{ScanSource, ScanTask};
@@ -97,9 +98,12 @@ pub(crate) fn asset(title: &str, id: &str) -> Asset {
 }
 
 /// A page of a listing: lines, titles and ids.
-pub(crate) fn page(rows: &[(u64, &str, &str)]) -> Vec<(u64, Asset)> {
+pub(crate) fn page(rows: &[(u64, &str, &str)]) -> Vec<ListedAsset> {
     rows.iter()
-        .map(|(line, title, id)| (*line, asset(title, id)))
+        .map(|(line, title, id)| ListedAsset {
+            line: *line,
+            asset: asset(title, id),
+        })
         .collect()
 }
 

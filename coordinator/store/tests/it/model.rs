@@ -5,6 +5,7 @@ use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::media::asset::{Asset, AssetFact, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
+use protocol::wire::report::ListedAsset;
 use store::handle::Backend;
 use store::postgres::{Postgres, PostgresOptions};
 use store::sqlite::Sqlite;
@@ -359,8 +360,11 @@ impl Caller<'_> {
                 self.say("failures", found);
             }
             2 => {
-                let page: Vec<(u64, Asset)> = (n..n + 9)
-                    .map(|n| (self.random.u64(0..3) * 1_000 + n as u64, asset(n)))
+                let page: Vec<ListedAsset> = (n..n + 9)
+                    .map(|n| ListedAsset {
+                        line: self.random.u64(0..3) * 1_000 + n as u64,
+                        asset: asset(n),
+                    })
                     .collect();
                 let done = self.tx.append_listing(OTHER, true, &page)?;
                 let added = self.tx.append_row_errors(OTHER, &done.errors)?;
@@ -403,7 +407,12 @@ impl Caller<'_> {
 fn begin(tx: &mut dyn Tx) -> StoreResult<JobNo> {
     let no = tx.insert_job(&job("j"))?;
     let assets = PARTS * 3;
-    let page: Vec<(u64, Asset)> = (0..assets).map(|n| (n as u64, asset(n))).collect();
+    let page: Vec<ListedAsset> = (0..assets)
+        .map(|n| ListedAsset {
+            line: n as u64,
+            asset: asset(n),
+        })
+        .collect();
     tx.append_listing(no, true, &page)?;
     // In canonical order by id, three to a partition.
     let mut names: Vec<String> = (0..assets).map(name).collect();

@@ -4,6 +4,7 @@ use protocol::id::{JobNo, StepNo};
 use protocol::media::asset::{Asset, Role};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
+use protocol::wire::report::ListedAsset;
 use std::time::{Duration, Instant};
 use store::handle::{Backend, Store};
 use store::postgres::{Postgres, PostgresOptions};
@@ -571,7 +572,12 @@ fn prefetched_partitions_exclude_assets_split_off_earlier() {
     assert_eq!(postgres.acquire("leader", LEASE).expect("asks"), Some(1));
     let job = postgres.write(|tx| {
         let no = add_job(tx, "split")?;
-        let page: Vec<(u64, Asset)> = (0..2_000).map(|n| (n, numbered(n))).collect();
+        let page: Vec<ListedAsset> = (0..2_000)
+            .map(|n| ListedAsset {
+                line: n,
+                asset: numbered(n),
+            })
+            .collect();
         tx.append_listing(no, false, &page)?;
         let cut = |part: i64| {
             let (first, last) = (

@@ -1,5 +1,6 @@
 //! Leases of units: valid reporters, and the time at which the coordinator reclaims a unit (FEN-2, LEASE-1).
-use crate::id::{Kind, WorkerId};
+use crate::id::WorkerId;
+use crate::model::slot_count::SlotCount;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -83,13 +84,17 @@ pub fn speaks_for(current_epoch: u32, reported_epoch: u32) -> bool {
 /// Upper bound of the slots of one kind in a heartbeat, so that sums do not overflow.
 const SLOTS_MAX: u32 = 10_000;
 
-/// The slots (kind, total, free) of a heartbeat within plausible bounds: each kind once, free at most total.
-pub fn plausible_slots(slots: &[(Kind, u32, u32)]) -> Vec<(Kind, u32, u32)> {
-    let mut believed: Vec<(Kind, u32, u32)> = Vec::new();
-    for (kind, total, free) in slots {
-        if believed.iter().all(|(known, ..)| known != kind) {
+/// The slots of a heartbeat within plausible bounds: each kind once, free at most total.
+pub fn plausible_slots(slots: &[SlotCount]) -> Vec<SlotCount> {
+    let mut believed: Vec<SlotCount> = Vec::new();
+    for SlotCount { kind, total, free } in slots {
+        if believed.iter().all(|known| known.kind != *kind) {
             let total = (*total).min(SLOTS_MAX);
-            believed.push((*kind, total, (*free).min(total)));
+            believed.push(SlotCount {
+                kind: *kind,
+                total,
+                free: (*free).min(total),
+            });
         }
     }
     believed
@@ -98,6 +103,7 @@ pub fn plausible_slots(slots: &[(Kind, u32, u32)]) -> Vec<(Kind, u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Kind;
     use proptest::prelude::*;
 
     fn lease(published: i64, heard: Option<i64>) -> Lease {
@@ -110,6 +116,7 @@ mod tests {
 
     #[test]
     fn slots_beyond_belief_are_bounded() {
+        let slots = |(kind, total, free)| SlotCount { kind, total, free };
         let said = [
             (Kind::Noop, 4, 3),
             (Kind::Qc, u32::MAX, u32::MAX),
@@ -121,7 +128,7 @@ mod tests {
             (Kind::Qc, SLOTS_MAX, SLOTS_MAX),
             (Kind::Scan, 2, 2),
         ];
-        assert_eq!(plausible_slots(&said), counted);
+        assert_eq!(plausible_slots(&said.map(slots)), counted.map(slots));
     }
 
     #[test]

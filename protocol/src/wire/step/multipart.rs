@@ -30,8 +30,30 @@ pub struct Draft {
     pub measured: bool,
     /// What the destination calls the upload.
     pub upload: String,
-    /// The state of the source that is carried: its tag, and its id where the source keeps several.
-    pub version: (String, Option<String>),
+    /// The state of the source that is carried.
+    pub version: SourceVersion,
+}
+
+/// The state of a source. Messages and stored rows hold it as a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, Option<String>)", into = "(String, Option<String>)")]
+pub struct SourceVersion {
+    /// Its tag, as the source calls its content.
+    pub tag: String,
+    /// Its id, where the source keeps several versions.
+    pub id: Option<String>,
+}
+
+impl From<(String, Option<String>)> for SourceVersion {
+    fn from((tag, id): (String, Option<String>)) -> SourceVersion {
+        SourceVersion { tag, id }
+    }
+}
+
+impl From<SourceVersion> for (String, Option<String>) {
+    fn from(version: SourceVersion) -> (String, Option<String>) {
+        (version.tag, version.id)
+    }
 }
 
 /// One slice of a large asset.

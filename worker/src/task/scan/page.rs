@@ -3,7 +3,7 @@ use protocol::failure::Failure;
 use protocol::id::UnitId;
 use protocol::media::asset::Asset;
 use protocol::model::scan_cursor::ScanCursor;
-use protocol::wire::report::{RowError, ScanPage};
+use protocol::wire::report::{ListedAsset, RowError, ScanPage};
 use protocol::wire::step::scan::{ScanSource, ScanTask};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -109,7 +109,7 @@ impl Pager {
         }
         self.size += size;
         match row {
-            Ok(asset) => self.page.assets.push((line, asset)),
+            Ok(asset) => self.page.assets.push(ListedAsset { line, asset }),
             Err(error) => self.page.errors.push(error),
         }
         Ok(())

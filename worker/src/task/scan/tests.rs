@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::model::scan_cursor::ScanCursor;
-use protocol::wire::report::{RowError, ScanPage};
+use protocol::wire::report::{ListedAsset, RowError, ScanPage};
 use protocol::wire::step::TaskSpec;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -38,9 +38,9 @@ struct Listing {
 
 impl Listing {
     fn assets(&self) -> Vec<(u64, Asset)> {
-        self.pages
-            .iter()
-            .flat_map(|page| page.assets.clone())
+        let listed = self.pages.iter().flat_map(|page| page.assets.clone());
+        listed
+            .map(|ListedAsset { line, asset }| (line, asset))
             .collect()
     }
 
@@ -606,7 +606,8 @@ fn a_page_is_bounded_in_bytes() {
         let bytes: usize = page
             .assets
             .iter()
-            .map(|(_, a)| a.declared.as_ref().map_or(0, |d| d.meta["notes"].len()))
+            .map(|listed| &listed.asset)
+            .map(|a| a.declared.as_ref().map_or(0, |d| d.meta["notes"].len()))
             .sum();
         assert!(
             bytes <= page::PAGE_BYTES,

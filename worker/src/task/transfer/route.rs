@@ -117,7 +117,7 @@ pub(super) fn divisible<'a>(
 mod tests {
     use super::*;
     use protocol::media::asset::Role;
-    use protocol::wire::step::multipart::Draft;
+    use protocol::wire::step::multipart::{Draft, SourceVersion};
 
     fn task(to: &str) -> TransferTask {
         TransferTask {
@@ -233,7 +233,10 @@ mod tests {
             slice_bytes: 8,
             measured: false,
             upload: "u".into(),
-            version: ("v".into(), None),
+            version: SourceVersion {
+                tag: "v".into(),
+                id: None,
+            },
         };
         let slice = SliceTask {
             transfer: task("file:/o/{path}"),

@@ -51,7 +51,7 @@ impl Listed {
     fn assets(&self) -> Vec<Asset> {
         self.pages
             .iter()
-            .flat_map(|(page, _)| page.assets.iter().map(|(_, asset)| asset.clone()))
+            .flat_map(|(page, _)| page.assets.iter().map(|listed| listed.asset.clone()))
             .collect()
     }
 

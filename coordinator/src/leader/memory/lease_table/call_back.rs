@@ -1,7 +1,7 @@
 //! Executions that are called back, each once. A message goes to every worker, so it is repeated only for executions that
 //! heartbeats still show long after it: [`Leases::heard`] clears the note then.
 use super::{Leases, Out};
-use protocol::id::{JobNo, UnitId};
+use protocol::id::{Execution, JobNo};
 use protocol::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ impl Leases {
     pub fn call_back(
         &mut self,
         jobs: &[JobNo],
-        obsolete: &[(UnitId, u32)],
+        obsolete: &[Execution],
         now: Timestamp,
-    ) -> Vec<(UnitId, u32)> {
+    ) -> Vec<Execution> {
         let mut due = BTreeSet::new();
-        for (unit, epoch) in obsolete {
+        for execution @ Execution { unit, epoch } in obsolete {
             let mut lists = [&mut self.out, &mut self.older].into_iter();
             let out =
                 lists.find_map(|list| list.get_mut(unit).filter(|out| out.lease.epoch == *epoch));
             if out.is_none_or(|out| note(out, now)) {
-                due.insert((*unit, *epoch));
+                due.insert(*execution);
             }
         }
         if !jobs.is_empty() {
             let all = self.out.iter_mut().chain(&mut self.older);
             for (unit, out) in all.filter(|(unit, out)| jobs.contains(&unit.job) && !out.aborts) {
                 if note(out, now) {
-                    due.insert((*unit, out.lease.epoch));
+                    due.insert(unit.execution(out.lease.epoch));
                 }
             }
         }

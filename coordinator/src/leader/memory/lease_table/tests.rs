@@ -1,5 +1,6 @@
 use super::*;
 use crate::queue::Lost;
+use protocol::model::slot_count::SlotCount;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::step::noop::NoopTask;
 
@@ -35,8 +36,12 @@ fn at(seconds: i64) -> Timestamp {
 fn beat(held: &[UnitId]) -> Heartbeat {
     Heartbeat {
         worker: WorkerId("w".into()),
-        held: held.iter().map(|unit| (*unit, 1)).collect(),
-        slots: vec![(Kind::Qc, 1, 0)],
+        held: held.iter().map(|unit| unit.execution(1)).collect(),
+        slots: vec![SlotCount {
+            kind: Kind::Qc,
+            total: 1,
+            free: 0,
+        }],
         draining: false,
         bytes: 0,
         leaves_at: None,
@@ -44,7 +49,7 @@ fn beat(held: &[UnitId]) -> Heartbeat {
 }
 
 /// Unit 1 runs and unit 2 waits for the only slot, for two minutes; heartbeats say what `held` says.
-fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
+fn after_two_minutes(held: &[UnitId]) -> Vec<Execution> {
     let mut leases = Leases::default();
     leases.adopt(&[published(1), published(2)], at(0));
     for second in (0..=120).step_by(3) {
@@ -53,7 +58,7 @@ fn after_two_minutes(held: &[UnitId]) -> Vec<(UnitId, u32)> {
         if !lapsed.is_empty() {
             return lapsed
                 .into_iter()
-                .map(|lapsed| (lapsed.unit, lapsed.epoch))
+                .map(|lapsed| lapsed.unit.execution(lapsed.epoch))
                 .collect();
         }
     }
@@ -68,7 +73,7 @@ fn execution_that_is_out_no_more_is_called_back_when_heartbeats_go_on_showing_it
     }
     assert_eq!(leases.load(at(3)).obsolete, []);
     leases.heard(&beat(&[unit(1)]), at(6));
-    assert_eq!(leases.load(at(6)).obsolete, [(unit(1), 1)]);
+    assert_eq!(leases.load(at(6)).obsolete, [unit(1).execution(1)]);
 }
 
 /// Case 63: successive pages cover all units, also when no unit of a page is found.
@@ -145,7 +150,10 @@ fn a_unit_that_waits_for_a_slot_is_not_lost() {
 
 #[test]
 fn what_an_earlier_coordinator_handed_out_lapses_when_no_busy_worker_explains_it() {
-    assert_eq!(after_two_minutes(&[]), [(unit(1), 1), (unit(2), 1)]);
+    assert_eq!(
+        after_two_minutes(&[]),
+        [unit(1).execution(1), unit(2).execution(1)]
+    );
 }
 
 #[test]
@@ -185,7 +193,7 @@ fn unit_that_a_living_worker_no_longer_shows_vanishes() {
 fn execution_of_a_cancelled_job_is_called_back_once_and_again_while_it_is_shown() {
     let (mut leases, jobs) = (Leases::default(), [JobNo(1)]);
     leases.adopt(&[published(1), published(2)], at(0));
-    let both = vec![(unit(1), 1), (unit(2), 1)];
+    let both = vec![unit(1).execution(1), unit(2).execution(1)];
     assert_eq!(leases.call_back(&jobs, &[], at(1)), both);
     for second in 2..=6 {
         leases.heard(&beat(&[unit(1)]), at(second));
@@ -198,13 +206,13 @@ fn execution_of_a_cancelled_job_is_called_back_once_and_again_while_it_is_shown(
     leases.heard(&beat(&[unit(1)]), at(7));
     assert_eq!(
         leases.call_back(&jobs, &[], at(7)),
-        [(unit(1), 1)],
+        [unit(1).execution(1)],
         "its worker has not heard it"
     );
     assert_eq!(leases.call_back(&jobs, &[], at(8)), []);
     assert_eq!(
-        leases.call_back(&jobs, &[(unit(9), 4)], at(8)),
-        [(unit(9), 4)],
+        leases.call_back(&jobs, &[unit(9).execution(4)], at(8)),
+        [unit(9).execution(4)],
         "what is out no more is named once"
     );
 }

@@ -1,6 +1,6 @@
 //! Recent outcomes of workers, in running sums. An outcome changes the few sums it concerns when it arrives, so a check of a
 //! thousand workers reads a thousand sums, whatever the number of outcomes behind them.
-use protocol::id::{JobNo, StepNo, UnitId, WorkerId};
+use protocol::id::{Execution, JobNo, StepNo, UnitId, WorkerId};
 use protocol::rules::worker::quarantine::{QuarantineLimits, WorkerFacts, does_well};
 use protocol::time::Timestamp;
 use std::collections::hash_map::Entry;
@@ -263,17 +263,17 @@ impl Tally {
     }
 
     /// Executions that failed in a worker, the last of each unit.
-    pub(super) fn failures(&self, worker: &WorkerId) -> Vec<(UnitId, u32)> {
+    pub(super) fn failures(&self, worker: &WorkerId) -> Vec<Execution> {
         let slips = self
             .workers
             .get(worker)
             .into_iter()
             .flat_map(|recent| &recent.slips);
-        let mut failed: Vec<(UnitId, u32)> = slips
+        let mut failed: Vec<Execution> = slips
             .filter_map(|slip| {
                 self.looked();
                 let failed = self.units.get(&slip.unit)?.failed_in.get(worker)?;
-                (failed.serial == slip.serial).then_some((slip.unit, failed.epoch))
+                (failed.serial == slip.serial).then_some(slip.unit.execution(failed.epoch))
             })
             .collect();
         failed.sort_unstable();
@@ -518,7 +518,7 @@ mod tests {
                     let sums = (tally.facts(&worker(by)), tally.shares_full(&worker(by)));
                     prop_assert_eq!(sums, lists.facts(by), "of w{} after {:?}, no. {}", by, event, no);
                     let mut failures: Vec<_> =
-                        lists.failed.iter().filter(|f| f.0 == by).map(|f| (unit(f.1), f.2 as u32)).collect();
+                        lists.failed.iter().filter(|f| f.0 == by).map(|f| Execution { unit: unit(f.1), epoch: f.2 as u32 }).collect();
                     failures.sort_unstable();
                     prop_assert_eq!(tally.failures(&worker(by)), failures);
                     let units = |of: u8| lists.failed.iter().filter(move |f| f.0 == of).map(|f| f.1);

@@ -13,6 +13,7 @@ use protocol::media::asset::Asset;
 use protocol::model::hash::HashAlgorithm;
 use protocol::model::location::Scheme;
 use protocol::rules::storage::parts::cut;
+use protocol::wire::step::multipart::SourceVersion;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,14 +94,17 @@ impl Source {
     }
 
     /// Identifies the state on every machine: the device number of a shared directory differs between machines.
-    pub(super) fn same_everywhere(&self) -> (String, Option<String>) {
+    pub(super) fn same_everywhere(&self) -> SourceVersion {
         let tag = &self.state.version.tag;
         let tag = if self.is_file {
             tag.split_once('-').map_or(tag.as_str(), |(_, rest)| rest)
         } else {
             tag
         };
-        (tag.to_owned(), self.state.version.id.clone())
+        SourceVersion {
+            tag: tag.to_owned(),
+            id: self.state.version.id.clone(),
+        }
     }
 
     /// Identifies the content for a later attempt.
