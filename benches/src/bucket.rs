@@ -287,11 +287,7 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
         resume: None,
         page_assets: 2_000,
     });
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo::SCAN,
-        part: 0,
-    };
+    let id = UnitId::new(JobNo(1), StepNo::SCAN, 0);
     let (task, kind) = (Arc::new(task), Kind::Scan);
     let unit = Unit {
         id,
@@ -342,13 +338,9 @@ async fn histories(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Er
             tag: Some("1".into()),
             source: None,
         };
-        let id = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: part as i64,
-        };
+        let id = UnitId::new(JobNo(1), StepNo(0), part as i64);
         let records: Vec<Record> = unit.iter().map(record).collect();
-        journal::put(&**made_up, "lib", "job", (id, 1), &records).await?;
+        journal::put(&**made_up, "lib", "job", id.execution(1), &records).await?;
     }
     let tree = ObjectTree::new(Arc::clone(made_up) as Arc<dyn Storage>, "lib");
     let cancel = CancellationToken::new();

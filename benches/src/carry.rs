@@ -133,11 +133,7 @@ impl Bench {
         let units = assets
             .chunks(UNIT_ASSETS.min(assets.len().div_ceil(SLOTS)))
             .map(|assets| Unit {
-                id: UnitId {
-                    job: JobNo(1),
-                    step: StepNo(0),
-                    part: 1,
-                },
+                id: UnitId::new(JobNo(1), StepNo(0), 1),
                 epoch: 1,
                 attempt: 0,
                 kind: Kind::Transfer,

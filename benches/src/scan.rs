@@ -102,11 +102,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         page_assets,
     };
     let unit = Unit {
-        id: UnitId {
-            job: JobNo(1),
-            step: StepNo::SCAN,
-            part: 0,
-        },
+        id: UnitId::new(JobNo(1), StepNo::SCAN, 0),
         epoch: 1,
         attempt: 0,
         kind: Kind::Scan,

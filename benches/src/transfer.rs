@@ -278,11 +278,7 @@ fn unit(task: &TransferTask, source: &Path, names: &[String]) -> Unit {
         declared: None,
     };
     Unit {
-        id: UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 1,
-        },
+        id: UnitId::new(JobNo(1), StepNo(0), 1),
         epoch: 1,
         attempt: 0,
         kind: Kind::Transfer,

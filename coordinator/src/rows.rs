@@ -30,7 +30,7 @@ pub fn readable<R>(id: &str, answer: Answer<R>) -> Answer<R> {
 /// The row of one unit; `None` when it has none.
 pub fn unit_row(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<Option<UnitRow>> {
     Ok(tx
-        .units(unit.job, unit.step, &[unit.part])?
+        .units(unit.job, unit.step, &[unit.packed_part()])?
         .into_iter()
         .next()
         .flatten())

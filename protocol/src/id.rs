@@ -2,6 +2,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU16;
 
 /// Row number of a job inside one database: small, dense, used in keys and on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,8 +20,9 @@ impl StepNo {
 /// Number of a partition inside a job, counted from 1 in canonical order; children of a split come after.
 pub type PartNo = i64;
 
-/// A work unit: one step over one partition of one job.
+/// A work unit: one step over one partition of one job, or a slice of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "PackedUnitId", into = "PackedUnitId")]
 pub struct UnitId {
     /// Number of the job.
     pub job: JobNo,
@@ -28,6 +30,25 @@ pub struct UnitId {
     pub step: StepNo,
     /// Number of the partition.
     pub part: PartNo,
+    /// The slice of the unit's large assets that is meant; none for the unit itself.
+    pub slice: Option<SliceNo>,
+}
+
+/// Number of a slice of a unit: 1 to [`SLICES_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SliceNo(NonZeroU16);
+
+impl SliceNo {
+    /// The number, when it is one of a slice.
+    pub fn new(number: u32) -> Option<SliceNo> {
+        let number = u16::try_from(number).ok().and_then(NonZeroU16::new)?;
+        (u32::from(number.get()) <= SLICES_MAX).then_some(SliceNo(number))
+    }
+
+    /// The number as an integer.
+    pub fn get(self) -> u32 {
+        self.0.get().into()
+    }
 }
 
 /// Maximum number of slices of one unit.
@@ -35,37 +56,92 @@ pub const SLICES_MAX: u32 = (1 << SLICE_BITS) - 1;
 const SLICE_BITS: u32 = 14;
 
 impl UnitId {
+    /// A unit as a whole.
+    pub const fn new(job: JobNo, step: StepNo, part: PartNo) -> UnitId {
+        UnitId {
+            job,
+            step,
+            part,
+            slice: None,
+        }
+    }
+
+    /// A slice of this unit.
+    pub fn with_slice(self, number: SliceNo) -> UnitId {
+        UnitId {
+            slice: Some(number),
+            ..self
+        }
+    }
+
+    /// The unit as a whole.
+    pub fn whole(self) -> UnitId {
+        UnitId {
+            slice: None,
+            ..self
+        }
+    }
+
     /// The execution of this unit under an epoch.
     pub fn execution(self, epoch: u32) -> Execution {
         Execution { unit: self, epoch }
     }
 
-    /// The id of a slice of this unit; `number` is 1 to [`SLICES_MAX`]. Partitions are never negative, so the id is unique.
-    pub fn slice(self, number: u32) -> UnitId {
-        UnitId {
-            part: -((self.part << SLICE_BITS) | i64::from(number & SLICES_MAX)),
-            ..self
+    /// Partition and slice as one number, which messages, JSON and the column `part` hold: the partition of a whole unit, a
+    /// negative number for a slice.
+    pub fn packed_part(self) -> i64 {
+        match self.slice {
+            None => self.part,
+            Some(number) => ((self.part << SLICE_BITS) | i64::from(number.get())).wrapping_neg(),
         }
     }
 
-    /// The unit of a slice, and the number of the slice.
-    pub fn of_slice(self) -> Option<(UnitId, u32)> {
-        let packed = self.part.checked_neg().filter(|packed| *packed > 0)?;
-        let number = u32::try_from(packed & i64::from(SLICES_MAX)).ok()?;
-        Some((
-            UnitId {
-                part: packed >> SLICE_BITS,
-                ..self
-            },
-            number,
-        ))
+    /// Reads [`UnitId::packed_part`]. A negative number that names no slice stays the partition: there is none with it.
+    pub fn from_packed(job: JobNo, step: StepNo, packed: i64) -> UnitId {
+        let whole = UnitId::new(job, step, packed);
+        let Some(positive) = packed.checked_neg().filter(|positive| *positive > 0) else {
+            return whole;
+        };
+        let number = u32::try_from(positive & i64::from(SLICES_MAX))
+            .ok()
+            .and_then(SliceNo::new);
+        number.map_or(whole, |number| UnitId {
+            part: positive >> SLICE_BITS,
+            slice: Some(number),
+            ..whole
+        })
+    }
+}
+
+/// The form of a unit's id in messages and JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "UnitId")]
+struct PackedUnitId {
+    job: JobNo,
+    step: StepNo,
+    part: i64,
+}
+
+impl From<UnitId> for PackedUnitId {
+    fn from(id: UnitId) -> PackedUnitId {
+        PackedUnitId {
+            job: id.job,
+            step: id.step,
+            part: id.packed_part(),
+        }
+    }
+}
+
+impl From<PackedUnitId> for UnitId {
+    fn from(packed: PackedUnitId) -> UnitId {
+        UnitId::from_packed(packed.job, packed.step, packed.part)
     }
 }
 
 impl fmt::Display for UnitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((unit, number)) = self.of_slice() {
-            return write!(f, "{unit}#{number}");
+        if let Some(number) = self.slice {
+            return write!(f, "{}#{}", self.whole(), number.get());
         }
         if self.step == StepNo::SCAN {
             return write!(f, "{}/scan", self.job.0);
@@ -168,6 +244,8 @@ pub fn job_id(name: &str, entropy: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::envelope;
+    use proptest::prelude::*;
 
     #[test]
     fn job_ids_are_safe_in_paths_and_shells() {
@@ -180,30 +258,65 @@ mod tests {
     }
 
     #[test]
-    fn slice_ids_are_unique_and_reversible() {
-        for part in [0, 1, 7, 10_000_000] {
-            let unit = UnitId {
-                job: JobNo(7),
-                step: StepNo(2),
-                part,
-            };
-            assert_eq!(unit.of_slice(), None);
-            for number in [1, 2, SLICES_MAX] {
-                let slice = unit.slice(number);
-                assert!(slice.part < 0, "no partition has it");
-                assert_eq!(slice.of_slice(), Some((unit, number)));
-                assert_eq!(slice.to_string(), format!("7/2/{part}#{number}"));
-            }
-        }
+    fn slices_are_named_after_their_unit() {
+        let unit = UnitId::new(JobNo(7), StepNo(2), 42);
+        let slice = unit.with_slice(SliceNo::new(3).expect("a slice"));
         assert_eq!(
-            UnitId {
-                job: JobNo(7),
-                step: StepNo(2),
-                part: i64::MIN
-            }
-            .of_slice(),
-            None
+            (slice.to_string(), slice.whole()),
+            ("7/2/42#3".to_owned(), unit)
         );
+        assert!(
+            unit < slice && slice < UnitId::new(JobNo(7), StepNo(2), 43),
+            "a slice follows its unit"
+        );
+        assert_eq!(
+            [0, 1, SLICES_MAX, SLICES_MAX + 1].map(|n| SliceNo::new(n).is_some()),
+            [false, true, true, false]
+        );
+    }
+
+    /// What version 1 of the wire and the databases of earlier releases hold: before the slice was a field of its own, its
+    /// number was packed into the partition with these operations.
+    fn packed_before(part: i64, number: u32) -> i64 {
+        -((part << 14) | i64::from(number & 0x3fff))
+    }
+
+    proptest! {
+        #[test]
+        fn packed_ids_read_back(part in 0..1i64 << 40, number in prop::option::of(1..=SLICES_MAX)) {
+            let unit = UnitId { slice: number.and_then(SliceNo::new), ..UnitId::new(JobNo(7), StepNo(2), part) };
+            let packed = number.map_or(part, |number| packed_before(part, number));
+            prop_assert_eq!(unit.packed_part(), packed);
+            prop_assert_eq!(UnitId::from_packed(unit.job, unit.step, packed), unit);
+            let json = serde_json::to_string(&unit).expect("it is JSON");
+            prop_assert_eq!(&json, &format!(r#"{{"job":7,"step":2,"part":{packed}}}"#));
+            prop_assert_eq!(serde_json::from_str::<UnitId>(&json).expect("reads"), unit);
+            let bytes = envelope::encode(&(7i64, 2u16, packed)).expect("encodes");
+            prop_assert_eq!(&envelope::encode(&unit).expect("encodes"), &bytes);
+            prop_assert_eq!(envelope::decode::<UnitId>(&bytes).expect("reads"), unit);
+        }
+
+        /// Any number in the column or in a message is read, and written back as it was.
+        #[test]
+        fn any_packed_part_reads(packed in any::<i64>()) {
+            let unit = UnitId::from_packed(JobNo(7), StepNo(2), packed);
+            prop_assert_eq!(unit.packed_part(), packed);
+            prop_assert!(unit.slice.is_none() || unit.part >= 0);
+        }
+    }
+
+    #[test]
+    fn packed_parts_at_the_edges_read() {
+        for (packed, slice) in [
+            (i64::MIN, None),
+            (i64::MAX, None),
+            (-16_384, None),
+            (-1, SliceNo::new(1)),
+            (0, None),
+        ] {
+            let unit = UnitId::from_packed(JobNo(7), StepNo(2), packed);
+            assert_eq!((unit.slice, unit.packed_part()), (slice, packed));
+        }
     }
 
     #[test]

@@ -355,11 +355,7 @@ async fn many_workers_with_a_known_failure_cost_few_commands() {
         })
     };
     let end = |no: usize, part: i64, result: UnitResult| {
-        let unit = UnitId {
-            job: JobNo(9_999),
-            step: StepNo(0),
-            part,
-        };
+        let unit = UnitId::new(JobNo(9_999), StepNo(0), part);
         Report::Settled(Outcome {
             unit,
             epoch: 1,

@@ -129,11 +129,7 @@ fn unit(part: i64) -> Unit {
         duration_max_us: 0,
         fail: 0.0,
     }));
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo(0),
-        part,
-    };
+    let id = UnitId::new(JobNo(1), StepNo(0), part);
     Unit {
         id,
         epoch: 1,

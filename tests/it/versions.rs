@@ -21,11 +21,7 @@ const REPORTS: &str = "sr:reports";
 const ROUNDS: usize = 10;
 
 /// The unit that the bytes in `tests/golden` are about.
-const UNIT: UnitId = UnitId {
-    job: JobNo(1),
-    step: StepNo(0),
-    part: 1,
-};
+const UNIT: UnitId = UnitId::new(JobNo(1), StepNo(0), 1);
 
 /// Bytes that the previous version wrote.
 fn golden(name: &str) -> Vec<u8> {

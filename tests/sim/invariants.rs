@@ -206,11 +206,7 @@ fn transition(
     witness: &mut Witness<'_>,
 ) -> Verdict {
     use UnitState as S;
-    let unit = UnitId {
-        job: view.row.no,
-        step,
-        part,
-    };
+    let unit = UnitId::new(view.row.no, step, part);
     let fresh_child = before.is_none_or(|b| part > 0 && !b.parts.contains_key(&part));
     let out = was.is_none() && view.computed(step) && part <= view.counters(step).cursor;
     let from = was.map_or(if out { S::Leased } else { S::Planned }, |w| w.state);
@@ -351,11 +347,7 @@ fn graph(view: &JobView) -> Verdict {
     for (step, declared) in view.workflow.numbered().filter(|(_, s)| s.has_units()) {
         for part in view.parts.keys() {
             let (state, needs) = (view.state(step, *part), view.needs(step, *part));
-            let name = UnitId {
-                job: view.row.no,
-                step,
-                part: *part,
-            };
+            let name = UnitId::new(view.row.no, step, *part);
             if declared.needs.is_empty() {
                 let child = view.parts[part].parent > 0;
                 must!(

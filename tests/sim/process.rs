@@ -414,7 +414,7 @@ impl World {
         let row = self
             .store
             .memory
-            .units(unit.job, unit.step, &[unit.part])
+            .units(unit.job, unit.step, &[unit.packed_part()])
             .expect("memory answers")
             .pop()
             .flatten();

@@ -135,11 +135,7 @@ mod tests {
             duration_max_us: 0,
             fail: 0.0,
         });
-        let id = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 1,
-        };
+        let id = UnitId::new(JobNo(1), StepNo(0), 1);
         let (task, assets) = (Arc::new(task), vec![asset]);
         Unit {
             id,

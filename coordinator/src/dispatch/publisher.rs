@@ -369,11 +369,7 @@ fn unit(
         .iter_mut()
         .for_each(|asset| origin.note(asset, !targets.is_empty()));
     Unit {
-        id: UnitId {
-            job: job.no,
-            step: no,
-            part,
-        },
+        id: UnitId::new(job.no, no, part),
         epoch: row.epoch,
         attempt: row.attempt,
         kind,
@@ -419,11 +415,7 @@ fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
         after.clone_from(&row.scan_after);
     }
     Unit {
-        id: UnitId {
-            job: row.no,
-            step: StepNo::SCAN,
-            part: 0,
-        },
+        id: UnitId::new(row.no, StepNo::SCAN, 0),
         epoch: row.scan_epoch,
         attempt: row.scan_attempt,
         kind: Kind::Scan,
@@ -435,9 +427,5 @@ fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
 
 /// The unit that lists a job's library.
 pub fn scan_unit(job: JobNo) -> UnitId {
-    UnitId {
-        job,
-        step: StepNo::SCAN,
-        part: 0,
-    }
+    UnitId::new(job, StepNo::SCAN, 0)
 }

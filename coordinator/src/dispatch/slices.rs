@@ -73,7 +73,7 @@ pub fn claim(
                 .cloned()
                 .collect();
             let unit = Unit {
-                id: cut.row.unit.slice(row.slice.number),
+                id: cut.row.unit.with_slice(row.slice.number),
                 epoch: row.epoch + 1,
                 attempt: row.attempt,
                 task: Arc::new(TaskSpec::Slice(Box::new(task))),
@@ -124,7 +124,7 @@ pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreR
             .into_iter()
             .filter(|slice| slice.state == UnitState::Leased);
         units.extend(slices.map(|slice| Unit {
-            id: id.slice(slice.slice.number),
+            id: id.with_slice(slice.slice.number),
             epoch: slice.epoch,
             attempt: slice.attempt,
             ..whole.clone()

@@ -285,14 +285,7 @@ impl<'a> Graph<'a> {
         };
         match &step.action {
             Action::Units { .. } | Action::Approval { .. } => {
-                let row = unit_row(
-                    self.tx,
-                    UnitId {
-                        job: self.job,
-                        step: need,
-                        part,
-                    },
-                )?;
+                let row = unit_row(self.tx, UnitId::new(self.job, need, part))?;
                 let tolerated = step.on_failure == OnFailure::Continue;
                 Ok(row.is_some_and(|r| {
                     r.state == UnitState::Succeeded || (tolerated && r.state == UnitState::Dead)

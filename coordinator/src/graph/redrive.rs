@@ -88,11 +88,11 @@ pub fn redrive_units(
 /// Plans a seal again, never makes it ready: a retry may add files, and the sequencer makes the seal when every unit that it
 /// closes has ended. A seal that is leased is taken back, so that its end does not count. Returns whether it changed.
 fn reopen_seal(tx: &mut dyn Tx, job: JobNo, step: StepNo, now: Timestamp) -> StoreResult<bool> {
-    let row = unit_row(tx, UnitId { job, step, part: 0 })?;
+    let row = unit_row(tx, UnitId::new(job, step, 0))?;
     let Some(row) = row.filter(|row| row.state != UnitState::Planned) else {
         return Ok(false);
     };
-    let unit = UnitId { job, step, part: 0 };
+    let unit = UnitId::new(job, step, 0);
     if row.state == UnitState::Dead {
         let failures = tx.failures_of(unit)?;
         uncount_dead(tx, unit, &failures, now)?;
@@ -262,14 +262,7 @@ pub fn blocking_step(
             continue;
         };
         if need.has_units() {
-            let row = unit_row(
-                graph.tx,
-                UnitId {
-                    job: graph.job,
-                    step: no,
-                    part,
-                },
-            )?;
+            let row = unit_row(graph.tx, UnitId::new(graph.job, no, part))?;
             let blocks = row.is_some_and(|r| {
                 r.state == UnitState::Cancelled
                     || (r.state == UnitState::Dead && need.on_failure != OnFailure::Continue)

@@ -107,5 +107,5 @@ fn place(tx: &mut dyn Tx, workflows: &Workflows, text: &str) -> Answer<(UnitId, 
     let job = find_job(tx, &job)?.no;
     let workflow = workflows.readable(tx, job)?.ok_or_else(gone)?;
     let step = workflow.step_no(&step).ok_or_else(gone)?;
-    Ok((UnitId { job, step, part }, text[at + 1..].to_owned()))
+    Ok((UnitId::new(job, step, part), text[at + 1..].to_owned()))
 }

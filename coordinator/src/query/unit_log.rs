@@ -105,11 +105,7 @@ pub fn unit_log(
     let row = find_job(tx, job)?;
     let workflow = readable(job, tx.workflow(row.no).map_err(Error::Store))?;
     let step = workflow.step_no(step).ok_or(Error::NotFound)?;
-    let unit = UnitId {
-        job: row.no,
-        step,
-        part,
-    };
+    let unit = UnitId::new(row.no, step, part);
     let attempts = tx
         .attempts(unit, filter.after, filter.limit)?
         .into_iter()

@@ -202,11 +202,7 @@ mod tests {
             fail: 0.0,
         }));
         let unit = |part| Unit {
-            id: UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part,
-            },
+            id: UnitId::new(JobNo(1), StepNo(0), part),
             epoch: 1,
             attempt: 0,
             kind: Kind::Noop,

@@ -6,7 +6,7 @@
 use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
-use protocol::id::{Execution, JobNo, StepNo, UnitId};
+use protocol::id::{Execution, JobNo, SliceNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::rules::unit::retry::RetryPolicy;
@@ -160,7 +160,7 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
     Ok(OpenOutcome::Opened)
 }
 
-fn find(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<Option<SliceRow>> {
+fn find(tx: &mut dyn Tx, unit: UnitId, number: SliceNo) -> StoreResult<Option<SliceRow>> {
     Ok(tx
         .slices(unit)?
         .into_iter()
@@ -168,7 +168,7 @@ fn find(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<Option<SliceR
 }
 
 /// Takes a slice back that is out under `epoch` (FEN-2). Returns whether it was.
-pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: u32, epoch: u32) -> StoreResult<bool> {
+pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: SliceNo, epoch: u32) -> StoreResult<bool> {
     let found =
         find(tx, unit, number)?.filter(|row| row.state == UnitState::Leased && row.epoch == epoch);
     let Some(row) = found else { return Ok(false) };
@@ -183,7 +183,7 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: u32, epoch: u32) -> Stor
 }
 
 /// Gives a slice up that has not ended. Returns whether it was one.
-pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: u32) -> StoreResult<bool> {
+pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: SliceNo) -> StoreResult<bool> {
     let Some(row) = find(tx, unit, number)?.filter(|row| !has_ended(row)) else {
         return Ok(false);
     };
@@ -220,9 +220,10 @@ pub fn settle(
     now: Timestamp,
     jitter: f64,
 ) -> StoreResult<Ended> {
-    let Some((unit, number)) = outcome.unit.of_slice() else {
+    let Some(number) = outcome.unit.slice else {
         return Ok(Ended::Rejected);
     };
+    let unit = outcome.unit.whole();
     let Some(mut row) = find(tx, unit, number)? else {
         return Ok(Ended::Rejected);
     };
@@ -340,7 +341,7 @@ fn advance_open(
         for slice in slices.iter_mut().filter(|slice| !has_ended(slice)) {
             if slice.state == UnitState::Leased {
                 cuts.obsolete.push(Execution {
-                    unit: id.slice(slice.slice.number),
+                    unit: id.with_slice(slice.slice.number),
                     epoch: slice.epoch,
                 });
             } else {

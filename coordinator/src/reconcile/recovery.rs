@@ -39,16 +39,7 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
         if !out.is_empty() {
             let executions: Vec<(UnitId, u32)> = out
                 .iter()
-                .map(|part| {
-                    (
-                        UnitId {
-                            job,
-                            step,
-                            part: *part,
-                        },
-                        1,
-                    )
-                })
+                .map(|part| (UnitId::new(job, step, *part), 1))
                 .collect();
             take_back_all(tx, job, &executions)?;
             return Ok(out.len());

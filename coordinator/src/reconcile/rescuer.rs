@@ -161,9 +161,9 @@ fn park(
         }
         return Ok(true);
     }
-    if let Some((of, number)) = unit.of_slice() {
+    if let Some(number) = unit.slice {
         // What its asset is to blame for shows when one worker carries it whole.
-        return multipart::give_up(tx, of, number);
+        return multipart::give_up(tx, unit.whole(), number);
     }
     // A job that cannot be read is set aside with its units as they are.
     let Some(workflow) = workflows.readable(tx, unit.job)? else {

@@ -190,15 +190,7 @@ fn make_seals(
             continue;
         }
         // A seal that is made again after a retry keeps its history of epochs.
-        let epoch = unit_row(
-            tx,
-            UnitId {
-                job: job.no,
-                step: no,
-                part: 0,
-            },
-        )?
-        .map_or(0, |row| row.epoch);
+        let epoch = unit_row(tx, UnitId::new(job.no, no, 0))?.map_or(0, |row| row.epoch);
         let row = UnitRow {
             state: UnitState::Ready,
             epoch,

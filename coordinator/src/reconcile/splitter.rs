@@ -91,14 +91,7 @@ fn inherit(
                 ..StepDelta::default()
             },
         )?;
-        let row = unit_row(
-            graph.tx,
-            UnitId {
-                job: graph.job,
-                step: no,
-                part: parent.part,
-            },
-        )?;
+        let row = unit_row(graph.tx, UnitId::new(graph.job, no, parent.part))?;
         let state = match row.map(|r| r.state) {
             _ if no == failing => UnitState::Dead,
             Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => ended,
@@ -108,11 +101,7 @@ fn inherit(
             Some(UnitState::Planned) | None => continue,
         };
         if state == UnitState::Dead && no != failing {
-            let from = UnitId {
-                job: graph.job,
-                step: no,
-                part: parent.part,
-            };
+            let from = UnitId::new(graph.job, no, parent.part);
             let reasons = graph.tx.failures_of(from)?;
             let own = UnitId {
                 part: child.part,

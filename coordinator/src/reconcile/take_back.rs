@@ -18,8 +18,8 @@ pub fn take_back(tx: &mut dyn Tx, unit: UnitId, epoch: u32) -> StoreResult<bool>
         };
         return Ok(row.as_ref().is_some_and(out));
     }
-    if let Some((of, number)) = unit.of_slice() {
-        return multipart::take_back(tx, of, number, epoch);
+    if let Some(number) = unit.slice {
+        return multipart::take_back(tx, unit.whole(), number, epoch);
     }
     let row = unit_row(tx, unit)?;
     let change = match row {
@@ -83,8 +83,7 @@ pub fn take_back_all(
     let mut by_step: BTreeMap<StepNo, Vec<(usize, PartNo, u32)>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (at, (unit, epoch)) in executions.iter().enumerate() {
-        let plain =
-            unit.step != StepNo::SCAN && unit.of_slice().is_none() && !single.contains(unit);
+        let plain = unit.step != StepNo::SCAN && unit.slice.is_none() && !single.contains(unit);
         if plain && seen.insert(*unit) {
             by_step
                 .entry(unit.step)

@@ -70,13 +70,7 @@ pub fn sync_step(
     let Action::Approval { role, .. } = &step.action else {
         return Ok(());
     };
-    let of = |change: &Change| {
-        subject(UnitId {
-            job,
-            step: no,
-            part: change.part,
-        })
-    };
+    let of = |change: &Change| subject(UnitId::new(job, no, change.part));
     let left: Vec<String> = changes
         .iter()
         .filter(|c| c.to.state != UnitState::Ready)
@@ -120,11 +114,7 @@ pub fn sync_step(
     let known: HashMap<String, String> = tx.catalogue_hashes(&ids)?.into_iter().collect();
     let mut tasks: Vec<TaskRow> = Vec::with_capacity(parts.len());
     for (part, assets) in parts.iter().zip(&members) {
-        let unit = UnitId {
-            job,
-            step: no,
-            part: *part,
-        };
+        let unit = UnitId::new(job, no, *part);
         tasks.push(TaskRow {
             opened_at: now,
             due_at,

@@ -356,11 +356,7 @@ mod tests {
             kind: TaskKind::Rework,
             state: TaskState::Open,
             subject: format!("{hash} {title}"),
-            unit: UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part: 1,
-            },
+            unit: UnitId::new(JobNo(1), StepNo(0), 1),
             asset: "a".into(),
             title: title.into(),
             supplier: None,

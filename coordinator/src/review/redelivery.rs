@@ -48,15 +48,7 @@ fn redeliver_to(
     }
     let mut dead = Vec::new();
     for unit in units {
-        let state = unit_row(
-            tx,
-            UnitId {
-                job,
-                step: unit.step,
-                part: unit.part,
-            },
-        )?
-        .map(|row| row.state);
+        let state = unit_row(tx, UnitId::new(job, unit.step, unit.part))?.map(|row| row.state);
         if state != Some(UnitState::Dead) {
             continue;
         }
@@ -99,11 +91,7 @@ mod tests {
     fn redelivery_to_an_unreadable_job_sets_that_job_aside() {
         let dir = tempfile::tempdir().expect("temp dir");
         let mut store = Sqlite::open(&dir.path().join("x.db")).expect("opens");
-        let unit = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 1,
-        };
+        let unit = UnitId::new(JobNo(1), StepNo(0), 1);
         let dead = UnitRow {
             state: UnitState::Dead,
             epoch: 1,

@@ -229,11 +229,7 @@ impl Recorder<'_> {
             kind: TaskKind::Rework,
             state: TaskState::Open,
             subject: one.judged.subject(),
-            unit: UnitId {
-                job: self.job.no,
-                step: self.no,
-                part: one.part,
-            },
+            unit: UnitId::new(self.job.no, self.no, one.part),
             asset: one.judged.asset.clone(),
             title: String::new(),
             supplier: None,
@@ -256,11 +252,7 @@ impl Recorder<'_> {
         let failure = one.judged.failure.as_ref();
         let supplier = asset.and_then(|a| a.declared.as_ref()?.meta.get(SUPPLIER).cloned());
         TaskRow {
-            unit: UnitId {
-                job: self.job.no,
-                step: self.no,
-                part: one.dead.unwrap_or(one.part),
-            },
+            unit: UnitId::new(self.job.no, self.no, one.dead.unwrap_or(one.part)),
             title: asset.map_or_else(|| task.title.clone(), |a| a.title.clone()),
             supplier: supplier
                 .filter(|name| !name.trim().is_empty())

@@ -46,11 +46,7 @@ struct World {
 }
 
 fn unit(job: JobNo, part: PartNo) -> UnitId {
-    UnitId {
-        job,
-        step: StepNo(0),
-        part,
-    }
+    UnitId::new(job, StepNo(0), part)
 }
 
 fn end(job: JobNo, part: PartNo, result: UnitResult) -> Outcome {

@@ -179,16 +179,8 @@ fn takeover_of_units_of_many_assets_reads_bounded_pages() {
         assert!(pages <= 11 && next != Some(at), "{at:?}");
         place = next;
     }
-    let expected = (1..=60).map(|part| {
-        (
-            UnitId {
-                job: no,
-                step: FIRST,
-                part,
-            },
-            if part <= 20 { 2 } else { 1 },
-        )
-    });
+    let expected =
+        (1..=60).map(|part| (UnitId::new(no, FIRST, part), if part <= 20 { 2 } else { 1 }));
     assert_eq!(found, expected.collect(), "each unit once");
 }
 
@@ -212,14 +204,7 @@ fn refund_of_many_units_takes_one_page_a_transaction_and_is_counted() {
         order: None,
     };
     let failed: Vec<Execution> = (1..=units)
-        .map(|part| {
-            UnitId {
-                job: JobNo(1),
-                step: FIRST,
-                part,
-            }
-            .execution(1)
-        })
+        .map(|part| UnitId::new(JobNo(1), FIRST, part).execution(1))
         .collect();
     let operation = memory.write(|tx| {
         let no = planned(tx, 600, 1, 0)?;
@@ -307,11 +292,7 @@ fn summary_of_many_failed_checks_takes_few_statements() {
             &(1..=units).map(|part| (part, dead)).collect::<Vec<_>>(),
         )?;
         for part in 1..=units {
-            let unit = UnitId {
-                job: no,
-                step: FIRST,
-                part,
-            };
+            let unit = UnitId::new(no, FIRST, part);
             tx.put_failures(unit, &[(format!("a{:08}", part - 1), failed.clone())])?;
         }
         tx.put_waiver(&waiver)?;
@@ -373,11 +354,7 @@ fn units_lost_with_their_worker_are_taken_back_in_few_statements() {
         alone: false,
     };
     let lost = |part: PartNo| Reclaim {
-        unit: UnitId {
-            job: no,
-            step: FIRST,
-            part,
-        },
+        unit: UnitId::new(no, FIRST, part),
         epoch: if part <= 500 { 2 } else { 1 },
         loss: Some(with.clone()),
     };

@@ -50,11 +50,7 @@ fn ended(tx: &mut dyn Tx, units: i64) -> JobNo {
     while planner::plan(tx, &workflows, no).expect("plans") {}
     tx.set_cursor(no, StepNo(0), units).expect("moves");
     let failed = |part| Outcome {
-        unit: UnitId {
-            job: no,
-            step: StepNo(0),
-            part,
-        },
+        unit: UnitId::new(no, StepNo(0), part),
         epoch: 1,
         worker: WorkerId("w".into()),
         result: UnitResult::Failed(Failure::permanent("source_missing", "it is not there")),

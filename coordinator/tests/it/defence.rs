@@ -16,7 +16,7 @@ use coordinator::store::testing::job;
 use coordinator::store::{JobState, NewJob, Phase, StepDelta, StepTx, Tx, UnitRow, cost};
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
-use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
+use protocol::id::{JobNo, PartNo, SliceNo, StepNo, UnitId, WorkerId};
 use protocol::media::asset::{Asset, Role};
 use protocol::model::barrier::Scope;
 use protocol::rules::barrier::{BarrierPolicy, BarrierRequire};
@@ -77,11 +77,7 @@ fn single(id: &str) -> NewJob {
 }
 
 fn end(job: JobNo, step: u16, part: PartNo, result: UnitResult) -> Outcome {
-    let unit = UnitId {
-        job,
-        step: StepNo(step),
-        part,
-    };
+    let unit = UnitId::from_packed(job, StepNo(step), part);
     Outcome {
         unit,
         epoch: 1,
@@ -155,19 +151,14 @@ fn report_of_a_unit_that_cannot_be_out_is_refused_and_its_batch_is_kept() {
         (4, 1),
         (99, 1),
     ];
-    let slices = [
-        UnitId {
-            job: no,
-            step: StepNo(0),
-            part: 0,
-        },
-        UnitId {
-            job: no,
-            step: StepNo(3),
-            part: 9,
-        },
-    ];
-    let slices = slices.map(|unit| (unit.step.0, unit.slice(1).part));
+    let slices = [UnitId::new(no, StepNo(0), 0), UnitId::new(no, StepNo(3), 9)];
+    let slices = slices.map(|unit| {
+        (
+            unit.step.0,
+            unit.with_slice(SliceNo::new(1).expect("a slice"))
+                .packed_part(),
+        )
+    });
     let mut batch: Vec<Outcome> = forged
         .into_iter()
         .chain(slices)
@@ -391,11 +382,7 @@ fn unit_that_vanishes_again_and_again_is_parked() {
     let tx: &mut dyn Tx = &mut memory;
     let no = planned(tx, &single("j"), 1);
     tx.set_cursor(no, StepNo(0), 1).expect("moves");
-    let unit = UnitId {
-        job: no,
-        step: StepNo(0),
-        part: 1,
-    };
+    let unit = UnitId::new(no, StepNo(0), 1);
     let (workflows, limits) = (Workflows::default(), PoisonLimits::default());
     let mut taken = Vec::new();
     for epoch in 1..=limits.vanished_max {

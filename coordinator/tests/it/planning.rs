@@ -71,11 +71,7 @@ fn split_while_partitions_are_cut_takes_no_number_of_theirs() {
             facts: vec![],
             failures,
         };
-        let unit = UnitId {
-            job: no,
-            step: StepNo(0),
-            part: 1,
-        };
+        let unit = UnitId::new(no, StepNo(0), 1);
         let outcome = Outcome {
             unit,
             epoch: 1,

@@ -351,13 +351,7 @@ fn reads(n: i64) -> Vec<Question> {
                 .map(drop)
         }),
         question("losses", limit, move |tx| {
-            let units: Vec<UnitId> = (1..=100)
-                .map(|k| UnitId {
-                    job: JOB,
-                    step: FIRST,
-                    part: 10 * k,
-                })
-                .collect();
+            let units: Vec<UnitId> = (1..=100).map(|k| UnitId::new(JOB, FIRST, 10 * k)).collect();
             tx.losses(&units).map(drop)
         }),
         question("causes", limit, |tx| {
@@ -409,11 +403,7 @@ fn reads(n: i64) -> Vec<Question> {
     }
     for job in [None, Some(JOB)] {
         for cause in [None, Some("c3")] {
-            let unit = UnitId {
-                job: JOB,
-                step: FIRST,
-                part: n / 2,
-            };
+            let unit = UnitId::new(JOB, FIRST, n / 2);
             all.push(question(
                 format!("failures behind one, {job:?}, {cause:?}"),
                 limit,
@@ -505,11 +495,7 @@ fn success(part: PartNo, epoch: u32) -> Outcome {
         facts: vec![fact],
         failures: vec![],
     };
-    let unit = UnitId {
-        job: JOB,
-        step: FIRST,
-        part,
-    };
+    let unit = UnitId::new(JOB, FIRST, part);
     Outcome {
         unit,
         epoch,
@@ -595,16 +581,7 @@ fn turns(n: i64) -> Vec<Question> {
         }),
         question("failures that are replaced", 100, |tx| {
             let failures = [("a".to_owned(), Failure::permanent("r", "m"))];
-            (1..=100).try_for_each(|k| {
-                tx.put_failures(
-                    UnitId {
-                        job: JOB,
-                        step: FIRST,
-                        part: 10 * k,
-                    },
-                    &failures,
-                )
-            })
+            (1..=100).try_for_each(|k| tx.put_failures(UnitId::new(JOB, FIRST, 10 * k), &failures))
         }),
         question("barriers that are written", 100, |tx| {
             for mut row in tx.barriers(JOB, BARRIER, None, None, 100)? {
@@ -626,11 +603,7 @@ fn turns(n: i64) -> Vec<Question> {
         question("losses that are forgiven", 100, |tx| {
             tx.forget_losses(
                 &(1..=100)
-                    .map(|k| UnitId {
-                        job: JOB,
-                        step: FIRST,
-                        part: 10 * k,
-                    })
+                    .map(|k| UnitId::new(JOB, FIRST, 10 * k))
                     .collect::<Vec<_>>(),
             )
         }),

@@ -63,11 +63,7 @@ fn bytes_and_rates_appear_in_job_progress() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, mut rates) = (ready(tx), TransferRates::default());
-        let unit = |part| UnitId {
-            job: no,
-            step: StepNo(0),
-            part,
-        };
+        let unit = |part| UnitId::new(no, StepNo(0), part);
         for second in 0..=60 {
             let units = [(unit(1), 30 * second), (unit(2), 5)];
             let units = units
@@ -131,11 +127,7 @@ fn waiting_unit_uses_no_attempt_and_records_no_failure() {
     let mut memory = Memory::default();
     let run = |tx: &mut dyn Tx| {
         let (no, workflows) = (ready(tx), Workflows::default());
-        let unit = UnitId {
-            job: no,
-            step: StepNo(0),
-            part: 1,
-        };
+        let unit = UnitId::new(no, StepNo(0), 1);
         tx.set_cursor(no, StepNo(0), 2)?;
         let waiting = UnitResult::Waiting {
             look_again_us: 60_000_000,
@@ -186,11 +178,7 @@ fn removal_is_recorded_from_any_report() {
             dry_run: false,
         };
         // Neither the epoch nor the step nor, in the end, the job need be known.
-        let stranger = UnitId {
-            job: no,
-            step: StepNo(77),
-            part: 1,
-        };
+        let stranger = UnitId::new(no, StepNo(77), 1);
         tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:1")], at(1))?;
         tombstones::record_tombstones(tx, &workflows, stranger, vec![burial("md5:2")], at(2))?;
         tombstones::record_tombstones(

@@ -97,7 +97,7 @@ fn success(job: JobNo, step: StepNo, part: i64, epoch: u32) -> Outcome {
         failures: vec![],
     };
     Outcome {
-        unit: UnitId { job, step, part },
+        unit: UnitId::new(job, step, part),
         epoch,
         worker: WorkerId("w".into()),
         result,

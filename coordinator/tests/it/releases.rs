@@ -30,11 +30,7 @@ fn asset(n: u64) -> Asset {
 }
 
 fn success(job: JobNo, part: i64) -> Outcome {
-    let unit = UnitId {
-        job,
-        step: StepNo(0),
-        part,
-    };
+    let unit = UnitId::new(job, StepNo(0), part);
     let result = UnitResult::Finished {
         facts: vec![],
         failures: vec![],

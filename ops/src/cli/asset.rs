@@ -237,11 +237,7 @@ async fn import(context: &Context, manifest: &std::path::Path, dry_run: bool) ->
         path: path.display().to_string(),
     };
     let unit = Unit {
-        id: UnitId {
-            job: JobNo(0),
-            step: StepNo::SCAN,
-            part: 0,
-        },
+        id: UnitId::new(JobNo(0), StepNo::SCAN, 0),
         epoch: 1,
         attempt: 0,
         kind: Kind::Scan,

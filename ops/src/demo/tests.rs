@@ -48,11 +48,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
         page_assets: 100,
     };
     let unit = Unit {
-        id: UnitId {
-            job: JobNo(1),
-            step: StepNo::SCAN,
-            part: 0,
-        },
+        id: UnitId::new(JobNo(1), StepNo::SCAN, 0),
         epoch: 1,
         attempt: 0,
         kind: Kind::Scan,

@@ -127,11 +127,7 @@ mod tests {
             declared: None,
         };
         let unit = |bytes: usize| Unit {
-            id: UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part: 1,
-            },
+            id: UnitId::new(JobNo(1), StepNo(0), 1),
             epoch: 1,
             attempt: 0,
             kind: Kind::Noop,
@@ -171,11 +167,7 @@ mod tests {
         let (a, b) = (task(1), task(2));
         let units: Vec<Unit> = (0..7)
             .map(|part| Unit {
-                id: UnitId {
-                    job: JobNo(1),
-                    step: StepNo(0),
-                    part,
-                },
+                id: UnitId::new(JobNo(1), StepNo(0), part),
                 epoch: 1,
                 attempt: 0,
                 kind: Kind::Noop,

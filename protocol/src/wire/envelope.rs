@@ -95,7 +95,7 @@ fn config() -> impl bincode::config::Config {
 mod tests {
     use super::*;
     use crate::failure::{ErrorClass, Failure};
-    use crate::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
+    use crate::id::{Execution, JobNo, Kind, SliceNo, StepNo, UnitId, WorkerId};
     use crate::media::asset::{Asset, Role};
     use crate::media::path_filter::PathFilter;
     use crate::model::hash::HashAlgorithm;
@@ -125,11 +125,7 @@ mod tests {
 
     fn unit() -> Unit {
         Unit {
-            id: UnitId {
-                job: JobNo(7),
-                step: StepNo(2),
-                part: 42,
-            },
+            id: UnitId::new(JobNo(7), StepNo(2), 42),
             epoch: 3,
             attempt: 1,
             kind: Kind::Noop,
@@ -329,7 +325,7 @@ mod tests {
         let ends = [UnitResult::Cut(vec![draft]), UnitResult::Sliced("r".into())];
         let ended = |result: &UnitResult| {
             Report::Settled(Outcome {
-                unit: id.slice(2),
+                unit: id.with_slice(SliceNo::new(2).expect("a slice")),
                 epoch: 3,
                 worker: worker(),
                 result: result.clone(),
@@ -374,10 +370,11 @@ mod tests {
     #[test]
     fn golden_bytes_of_lists() {
         let (id, worker, asset) = (unit().id, WorkerId("w".into()), unit().assets.remove(0));
+        let slice = id.with_slice(SliceNo::new(2).expect("a slice"));
         let slots = |kind, total, free| SlotCount { kind, total, free };
         let beat = Heartbeat {
             worker: worker.clone(),
-            held: vec![id.execution(3), id.slice(2).execution(400)],
+            held: vec![id.execution(3), slice.execution(400)],
             slots: vec![slots(Kind::Qc, 4, 300), slots(Kind::Noop, 1, 0)],
             draining: true,
             bytes: 1 << 40,
@@ -399,7 +396,7 @@ mod tests {
             },
             Report::Page { page, up_to: None },
         ];
-        let revoke = Control::Revoke(vec![id.execution(3), id.slice(2).execution(400)]);
+        let revoke = Control::Revoke(vec![id.execution(3), slice.execution(400)]);
         let mut bytes: Vec<String> = reports
             .iter()
             .map(|report| hex(&encode(report).expect("encodes")))
@@ -511,11 +508,7 @@ mod tests {
     #[test]
     fn largest_message_that_can_be_sent_can_be_read() {
         let small = Execution {
-            unit: UnitId {
-                job: JobNo(0),
-                step: StepNo(0),
-                part: 0,
-            },
+            unit: UnitId::new(JobNo(0), StepNo(0), 0),
             epoch: 0,
         };
         let revoke = Control::Revoke(vec![small; BYTES_MAX / 4 - 2]);

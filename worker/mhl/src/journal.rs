@@ -6,7 +6,7 @@
 use super::folder::Folder;
 use super::model::MhlError;
 use bytes::Bytes;
-use protocol::id::{UnitId, WorkerId};
+use protocol::id::{Execution, WorkerId};
 use protocol::model::location::Scheme;
 use rustix::fs::{Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,7 @@ pub async fn put(
     storage: &dyn Storage,
     root: &str,
     job: &str,
-    execution: (UnitId, u32),
+    execution: Execution,
     records: &[Record],
 ) -> Result<(), StorageError> {
     let mut text = Vec::with_capacity(records.len() * 200);
@@ -153,12 +153,12 @@ pub async fn put(
     } else {
         format!("{root}/")
     };
-    let UnitId { step, part, .. } = execution.0;
+    let Execution { unit, epoch } = execution;
     let key = format!(
-        "{above}{}{}-{part}-{}.jsonl",
+        "{above}{}{}-{}-{epoch}.jsonl",
         prefix(job),
-        step.0,
-        execution.1
+        unit.step.0,
+        unit.packed_part()
     );
     let body = Body::new(vec![Bytes::from(text)], storage.capabilities().checksum);
     let attributes = Attributes {

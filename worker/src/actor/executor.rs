@@ -311,14 +311,7 @@ mod tests {
     /// An entry that waited in the transport while its unit was taken back and handed over again under a new epoch.
     #[test]
     fn execution_of_an_earlier_epoch_stops_none_of_a_later_one() {
-        let (running, unit) = (
-            Running::default(),
-            UnitId {
-                job: JobNo(1),
-                step: StepNo::SCAN,
-                part: 0,
-            },
-        );
+        let (running, unit) = (Running::default(), UnitId::new(JobNo(1), StepNo::SCAN, 0));
         let token = CancellationToken::new();
         assert!(matches!(
             running.begin(unit, 2, token.clone()),

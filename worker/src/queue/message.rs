@@ -82,11 +82,7 @@ mod tests {
             ..AssetFact::default()
         };
         Report::Settled(Outcome {
-            unit: UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part,
-            },
+            unit: UnitId::new(JobNo(1), StepNo(0), part),
             epoch: 1,
             worker: WorkerId("w".into()),
             result: UnitResult::Finished {
@@ -150,11 +146,7 @@ mod tests {
     #[test]
     fn page_that_is_too_long_is_left_out_and_said() {
         let next = "x".repeat(5 << 20);
-        let unit = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 0,
-        };
+        let unit = UnitId::new(JobNo(1), StepNo(0), 0);
         let page = ScanPage {
             unit,
             epoch: 1,

@@ -50,11 +50,7 @@ impl Effects for Graves {
 }
 
 fn unit(task: TaskSpec, assets: Vec<Asset>) -> Unit {
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo(0),
-        part: 1,
-    };
+    let id = UnitId::new(JobNo(1), StepNo(0), 1);
     Unit {
         id,
         epoch: 1,

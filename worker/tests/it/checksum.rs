@@ -14,11 +14,7 @@ async fn run(
     algorithm: Option<HashAlgorithm>,
     assets: Vec<Asset>,
 ) -> (Vec<AssetFact>, Vec<(String, String)>) {
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo(0),
-        part: 1,
-    };
+    let id = UnitId::new(JobNo(1), StepNo(0), 1);
     let task = Arc::new(TaskSpec::Checksum(ChecksumTask { algorithm }));
     let unit = Unit {
         id,

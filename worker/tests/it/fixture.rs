@@ -109,11 +109,7 @@ pub(crate) fn asset(name: &str, path: &Path) -> Asset {
 
 pub(crate) fn unit(task: &TransferTask, assets: &[Asset]) -> Unit {
     Unit {
-        id: UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 1,
-        },
+        id: UnitId::new(JobNo(1), StepNo(0), 1),
         epoch: 1,
         attempt: 0,
         kind: Kind::Transfer,

@@ -56,14 +56,7 @@ mod tests {
 
     #[test]
     fn stray_execution_is_called_back_once_it_is_shown_long_enough() {
-        let (mut strays, unit) = (
-            Strays::default(),
-            UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part: 1,
-            },
-        );
+        let (mut strays, unit) = (Strays::default(), UnitId::new(JobNo(1), StepNo(0), 1));
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         assert!(
             !strays.note(unit, 1, at(0)) && !strays.note(unit, 1, at(3)),

@@ -66,8 +66,8 @@ impl TransferRates {
             let more = bytes.saturating_sub(moving.bytes);
             moving.rate.note(*bytes, now);
             (moving.bytes, moving.heard_at) = (moving.bytes.max(*bytes), now);
-            if let Some((of, _)) = unit.of_slice() {
-                *self.sliced.entry(of).or_default() += more;
+            if unit.slice.is_some() {
+                *self.sliced.entry(unit.whole()).or_default() += more;
             }
             self.add(unit.job, more, now);
         }
@@ -137,7 +137,7 @@ impl TransferRates {
                 .into_iter()
                 .map(|(Execution { unit, .. }, moving)| UnitPace {
                     step: String::new(),
-                    part: unit.of_slice().map_or(unit.part, |(of, _)| of.part),
+                    part: unit.part,
                     worker: moving.worker.0.clone(),
                     bytes: moving.bytes,
                     total: None,
@@ -165,11 +165,7 @@ mod tests {
     }
 
     fn unit(part: i64) -> UnitId {
-        UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part,
-        }
+        UnitId::new(JobNo(1), StepNo(0), part)
     }
 
     fn progress(units: &[(i64, u64)]) -> Progress {

@@ -230,11 +230,7 @@ mod tests {
                 failures: Vec::new(),
             },
         };
-        let unit = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part,
-        };
+        let unit = UnitId::new(JobNo(1), StepNo(0), part);
         Outcome {
             unit,
             epoch: 1,

@@ -131,14 +131,7 @@ mod tests {
     #[test]
     fn page_of_refunds_is_repeated_until_it_has_committed() {
         let (reactor, mut memory) = (Reactor::default(), Memory::default());
-        let unit = |part| {
-            UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part,
-            }
-            .execution(1)
-        };
+        let unit = |part| UnitId::new(JobNo(1), StepNo(0), part).execution(1);
         let failed: Vec<_> = (1..=600).map(unit).collect();
         let advice = QuarantineAdvice {
             worker: WorkerId("w".into()),

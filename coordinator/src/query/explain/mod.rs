@@ -87,14 +87,7 @@ fn unit_alone(
     now: Timestamp,
 ) -> StoreResult<UnitExplanation> {
     let workflow = workflows.of(tx, job.no)?;
-    let row = unit_row(
-        tx,
-        UnitId {
-            job: job.no,
-            step,
-            part,
-        },
-    )?;
+    let row = unit_row(tx, UnitId::new(job.no, step, part))?;
     let Some(declared) = workflow.step(step) else {
         return Ok(no_such_step());
     };
@@ -123,24 +116,12 @@ fn unit_alone(
     for need in &declared.needs {
         look_at_need(tx, &workflow, job, *need, part, &mut facts, &mut named)?;
     }
-    if let Some(note) = restoring(
-        tx,
-        UnitId {
-            job: job.no,
-            step,
-            part,
-        },
-        state,
-    )? {
+    if let Some(note) = restoring(tx, UnitId::new(job.no, step, part), state)? {
         facts.restoring = true;
         named = note;
     }
     if state == UnitState::Leased {
-        let cut = tx.cut(UnitId {
-            job: job.no,
-            step,
-            part,
-        })?;
+        let cut = tx.cut(UnitId::new(job.no, step, part))?;
         facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
     let tasks = PendingTasks::of(tx, job.no)?.tasks(tx, part)?;
@@ -167,11 +148,7 @@ fn unit_alone(
         Some(row) => Some(row.since),
         None => wait_details::since(tx, job, why)?,
     };
-    let losses = tx.losses(&[UnitId {
-        job: job.no,
-        step,
-        part,
-    }])?;
+    let losses = tx.losses(&[UnitId::new(job.no, step, part)])?;
     Ok(UnitExplanation {
         state: state.as_str().to_owned(),
         reason: why,
@@ -261,11 +238,7 @@ fn state_without_row(
 }
 
 fn why_dead(tx: &mut dyn Tx, job: &JobRow, step: StepNo, part: PartNo) -> StoreResult<String> {
-    let own = tx.failures_of(UnitId {
-        job: job.no,
-        step,
-        part,
-    })?;
+    let own = tx.failures_of(UnitId::new(job.no, step, part))?;
     let messages: Vec<String> = own
         .into_iter()
         .map(|(_, failure)| failure.message)
@@ -302,15 +275,7 @@ fn look_at_need(
         }
         return Ok(());
     }
-    let row = unit_row(
-        tx,
-        UnitId {
-            job: job.no,
-            step: need,
-            part,
-        },
-    )?
-    .map(|r| r.state);
+    let row = unit_row(tx, UnitId::new(job.no, need, part))?.map(|r| r.state);
     match row {
         Some(UnitState::Succeeded) => {}
         Some(UnitState::Dead | UnitState::Cancelled) => {

@@ -22,11 +22,7 @@ impl Group<'_, '_> {
         settlement: Settlement,
         duration_us: u64,
     ) -> StoreResult<Change> {
-        let id = UnitId {
-            job: self.job.no,
-            step: self.step,
-            part,
-        };
+        let id = UnitId::new(self.job.no, self.step, part);
         let row = |state, attempt, due_at| UnitRow {
             state,
             epoch: unit.epoch,
@@ -117,13 +113,6 @@ impl Group<'_, '_> {
         let step = self.step;
         let child = splitter::split(&mut self.graph(), part, step, &ids)?;
         self.job = job_row(self.tx, self.job.no)?;
-        self.die(
-            UnitId {
-                job: self.job.no,
-                step: self.step,
-                part: child,
-            },
-            dead,
-        )
+        self.die(UnitId::new(self.job.no, self.step, child), dead)
     }
 }

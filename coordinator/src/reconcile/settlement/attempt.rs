@@ -64,11 +64,7 @@ mod tests {
     #[test]
     fn executions_are_recorded_when_they_fail_or_end_a_unit_that_failed() {
         let record = AttemptRow {
-            unit: UnitId {
-                job: JobNo(1),
-                step: StepNo(0),
-                part: 1,
-            },
+            unit: UnitId::new(JobNo(1), StepNo(0), 1),
             epoch: 4,
             worker: "w".into(),
             ended_at: Timestamp(9),

@@ -72,11 +72,7 @@ impl Group<'_, '_> {
                 .extend(judged.failure.clone().map(|f| (judged.asset.clone(), f)));
         }
         for (part, failures) in let_stand {
-            let unit = UnitId {
-                job: self.job.no,
-                step: self.step,
-                part,
-            };
+            let unit = UnitId::new(self.job.no, self.step, part);
             let row = unit_row(self.tx, unit)?;
             if row.is_some_and(|row| row.state == UnitState::Succeeded) {
                 self.tx.put_failures(unit, &failures)?;

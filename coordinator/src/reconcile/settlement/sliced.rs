@@ -18,9 +18,8 @@ impl Group<'_, '_> {
         policy: &RetryPolicy,
         jitter: &mut dyn FnMut() -> f64,
     ) -> StoreResult<Vec<Outcome>> {
-        let (slices, units): (Vec<_>, Vec<_>) = outcomes
-            .into_iter()
-            .partition(|o| o.unit.of_slice().is_some());
+        let (slices, units): (Vec<_>, Vec<_>) =
+            outcomes.into_iter().partition(|o| o.unit.slice.is_some());
         for outcome in slices {
             match multipart::settle(self.tx, &outcome, policy, self.now, jitter())? {
                 multipart::Ended::Rejected => self.done.rejected += 1,

@@ -10,11 +10,7 @@ pub(crate) const CHECKS: &[Check] = &[("executions are kept once and read by epo
 
 fn attempts(tx: &mut dyn Tx) {
     let no = tx.insert_job(&job("a")).expect("inserts");
-    let unit = |part| UnitId {
-        job: no,
-        step: StepNo(2),
-        part,
-    };
+    let unit = |part| UnitId::new(no, StepNo(2), part);
     let attempt = |part, epoch: u32, failure| AttemptRow {
         unit: unit(part),
         epoch,

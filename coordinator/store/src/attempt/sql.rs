@@ -55,7 +55,7 @@ impl<T: Sql> AttemptTx for T {
             values![
                 unit.job,
                 unit.step,
-                unit.part,
+                unit.packed_part(),
                 attempt.epoch,
                 &attempt.worker,
                 attempt.ended_at,
@@ -78,7 +78,7 @@ impl<T: Sql> AttemptTx for T {
         self.query(
             "SELECT epoch, worker, ended_at, duration_us, assets_failed, class, reason, message FROM attempt
              WHERE job = ?1 AND step = ?2 AND part = ?3 AND epoch > ?4 ORDER BY epoch LIMIT ?5",
-            &values![unit.job, unit.step, unit.part, after.map_or(-1, i64::from), limit],
+            &values![unit.job, unit.step, unit.packed_part(), after.map_or(-1, i64::from), limit],
             |row| read_attempt(unit, row),
         )
     }

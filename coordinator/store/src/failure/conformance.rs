@@ -21,11 +21,7 @@ fn failures(tx: &mut dyn Tx) {
         .expect("appends");
     tx.put_units(job, STEP, &[(1, unit_row(UnitState::Dead))])
         .expect("writes");
-    let unit = UnitId {
-        job,
-        step: STEP,
-        part: 1,
-    };
+    let unit = UnitId::new(job, STEP, 1);
     let failure = |message: &str| Failure {
         checks: vec!["black".into(), "loudness".into()],
         ..Failure::permanent("qc_failed", message)
@@ -74,11 +70,7 @@ fn numbered(n: i64) -> Asset {
 }
 
 fn unit(job: JobNo, part: i64) -> UnitId {
-    UnitId {
-        job,
-        step: StepNo(0),
-        part,
-    }
+    UnitId::new(job, StepNo(0), part)
 }
 
 fn failures_after(tx: &mut dyn Tx) {

@@ -17,7 +17,7 @@ impl PostgresTx<'_> {
         let failures = std::mem::take(&mut self.waiting.failures);
         let jobs: Vec<i64> = failures.keys().map(|id| id.job.0).collect();
         let steps: Vec<i64> = failures.keys().map(|id| id.step.0.into()).collect();
-        let parts: Vec<i64> = failures.keys().map(|id| id.part).collect();
+        let parts: Vec<i64> = failures.keys().map(|id| id.packed_part()).collect();
         self.run(
             // Rows are found by the key first: a plan made for an empty table would read all of it.
             "DELETE FROM failure WHERE ctid = ANY(ARRAY(
@@ -79,7 +79,7 @@ impl Dialect for PostgresTx<'_> {
             } else {
                 filter.place(unit.job) + ", "
             };
-            let (step, part) = (filter.place(unit.step), filter.place(unit.part));
+            let (step, part) = (filter.place(unit.step), filter.place(unit.packed_part()));
             let asset = filter.place(asset);
             filter.term(&format!("({key}) > ({of_job}{step}, {part}, {asset})"));
         }

@@ -46,7 +46,7 @@ pub(super) fn values_of<'f>(unit: UnitId, asset: &'f str, failure: &'f Failure) 
     values![
         unit.job,
         unit.step,
-        unit.part,
+        unit.packed_part(),
         asset,
         failure.class.as_str(),
         &failure.reason,
@@ -96,7 +96,7 @@ impl<T: Dialect> FailureTx for T {
         self.query(
             "SELECT asset, class, reason, message, checks, findings FROM failure
              WHERE job = ?1 AND step = ?2 AND part = ?3 ORDER BY asset",
-            &values![unit.job, unit.step, unit.part],
+            &values![unit.job, unit.step, unit.packed_part()],
             |row| Ok((row.get(0)?, read_reason(row, 1)?)),
         )
     }

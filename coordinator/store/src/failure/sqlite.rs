@@ -11,7 +11,7 @@ impl Dialect for SqliteTx<'_> {
     fn replace(&mut self, unit: UnitId, failures: &[(String, Failure)]) -> StoreResult<()> {
         self.execute(
             "DELETE FROM failure WHERE job = ?1 AND step = ?2 AND part = ?3",
-            &values![unit.job, unit.step, unit.part],
+            &values![unit.job, unit.step, unit.packed_part()],
         )?;
         let rows = failures
             .iter()
@@ -48,7 +48,7 @@ impl Dialect for SqliteTx<'_> {
             } else {
                 filter.place(unit.job) + ", "
             };
-            let (step, part) = (filter.place(unit.step), filter.place(unit.part));
+            let (step, part) = (filter.place(unit.step), filter.place(unit.packed_part()));
             let asset = filter.place(asset);
             filter.term(&format!("({key}) > ({of_job}{step}, {part}, {asset})"));
         }

@@ -12,11 +12,7 @@ fn at(n: i64) -> Timestamp {
 }
 
 fn unit(job: JobNo, part: i64) -> UnitId {
-    UnitId {
-        job,
-        step: StepNo(0),
-        part,
-    }
+    UnitId::new(job, StepNo(0), part)
 }
 
 fn losses(tx: &mut dyn Tx) {

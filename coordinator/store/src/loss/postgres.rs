@@ -11,7 +11,7 @@ fn keys(units: &[UnitId]) -> [Vec<i64>; 3] {
     [
         units.iter().map(|id| id.job.0).collect(),
         units.iter().map(|id| id.step.0.into()).collect(),
-        units.iter().map(|id| id.part).collect(),
+        units.iter().map(|id| id.packed_part()).collect(),
     ]
 }
 

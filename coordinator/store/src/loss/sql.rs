@@ -43,7 +43,7 @@ impl<T: Dialect> LossTx for T {
             values![
                 unit.job,
                 unit.step,
-                unit.part,
+                unit.packed_part(),
                 loss.epoch,
                 &loss.worker,
                 loss.alone,

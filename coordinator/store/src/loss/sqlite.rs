@@ -16,7 +16,7 @@ impl Dialect for SqliteTx<'_> {
             found.extend(self.query(
                 "SELECT job, step, part, epoch, worker, alone, at FROM loss WHERE job = ?1 AND step = ?2 AND part = ?3
                  ORDER BY epoch",
-                &values![unit.job, unit.step, unit.part],
+                &values![unit.job, unit.step, unit.packed_part()],
                 read_loss,
             )?);
         }
@@ -27,7 +27,7 @@ impl Dialect for SqliteTx<'_> {
         for unit in units {
             self.execute(
                 "DELETE FROM loss WHERE job = ?1 AND step = ?2 AND part = ?3",
-                &values![unit.job, unit.step, unit.part],
+                &values![unit.job, unit.step, unit.packed_part()],
             )?;
         }
         Ok(())

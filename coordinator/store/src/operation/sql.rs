@@ -13,11 +13,7 @@ fn read_operation(row: Row<'_>) -> StoreResult<OperationRow> {
         row.get::<Option<i64>>(13)?,
         row.get::<Option<i64>>(14)?,
     ) {
-        (Some(job), Some(_), Some(part)) => Some(UnitId {
-            job,
-            step: row.get::<StepNo>(13)?,
-            part,
-        }),
+        (Some(job), Some(_), Some(part)) => Some(UnitId::new(job, row.get::<StepNo>(13)?, part)),
         _ => None,
     };
     Ok(OperationRow {
@@ -61,7 +57,7 @@ fn values_of(o: &OperationRow) -> [Value<'_>; 20] {
         o.rate.map(|rate| rate.to_string()),
         o.after.map(|unit| unit.job),
         o.after.map(|unit| unit.step),
-        o.after.map(|unit| unit.part),
+        o.after.map(|unit| unit.packed_part()),
         o.paced_at,
         o.ended_at,
         o.plan.as_ref(),

@@ -56,15 +56,8 @@ fn forgetting(tx: &mut dyn Tx) {
         tx.put_units(no, STEP, &[(1, done), (2, done)])
             .expect("writes");
         let broken = Failure::permanent("r", "m");
-        tx.put_failures(
-            UnitId {
-                job: no,
-                step: STEP,
-                part: 1,
-            },
-            &[("a".into(), broken)],
-        )
-        .expect("writes");
+        tx.put_failures(UnitId::new(no, STEP, 1), &[("a".into(), broken)])
+            .expect("writes");
     }
     assert_eq!(
         tx.ended_before(Timestamp(5), 9).expect("reads"),

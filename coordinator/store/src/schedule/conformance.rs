@@ -2,7 +2,8 @@
 use super::{CostRow, CutRow, CutState, SliceRow, Speculation, SpeculationState, WithheldRow};
 use crate::testing::fixture::{Check, STEP, add_job};
 use crate::tx::Tx;
-use protocol::id::{Kind, StepNo, UnitId};
+use protocol::id::{Kind, SliceNo, StepNo, UnitId};
+use protocol::rules::storage::multipart::Slice;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 
@@ -45,11 +46,7 @@ fn schedule(tx: &mut dyn Tx) {
     assert_eq!(tx.withheld(job).expect("reads"), [row(1, None)]);
     tx.put_withheld(job, &[]).expect("clears");
     assert_eq!(tx.withheld(job).expect("reads"), []);
-    let unit = |part| UnitId {
-        job,
-        step: STEP,
-        part,
-    };
+    let unit = |part| UnitId::new(job, STEP, part);
     let both = Speculation {
         older: 1,
         newer: 2,
@@ -68,8 +65,8 @@ fn schedule(tx: &mut dyn Tx) {
         [(unit(5), both), (unit(7), older)]
     );
     let slice = |number, state, receipt: Option<&str>| SliceRow {
-        slice: protocol::rules::storage::multipart::Slice {
-            number,
+        slice: Slice {
+            number: SliceNo::new(number).expect("a slice"),
             first: u64::from(number) * 10,
             bytes: 10,
         },

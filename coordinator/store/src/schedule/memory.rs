@@ -64,18 +64,18 @@ impl ScheduleTx for Memory {
     }
 
     fn slices(&mut self, unit: UnitId) -> StoreResult<Vec<SliceRow>> {
-        Ok(self
+        let of_unit = self
             .schedule
             .slices
-            .range((unit, 0)..=(unit, u32::MAX))
-            .map(|(_, row)| row.clone())
-            .collect())
+            .range(unit..)
+            .take_while(|(slice, _)| slice.whole() == unit);
+        Ok(of_unit.map(|(_, row)| row.clone()).collect())
     }
 
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()> {
         self.schedule.slices.extend(
             rows.iter()
-                .map(|row| ((unit, row.slice.number), row.clone())),
+                .map(|row| (unit.with_slice(row.slice.number), row.clone())),
         );
         Ok(())
     }
@@ -95,7 +95,9 @@ impl ScheduleTx for Memory {
 
     fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
         self.schedule.cuts.remove(&unit);
-        self.schedule.slices.retain(|(of, _), _| *of != unit);
+        self.schedule
+            .slices
+            .retain(|slice, _| slice.whole() != unit);
         Ok(())
     }
 }

@@ -175,7 +175,7 @@ pub(crate) struct Table {
     costs: BTreeMap<(Kind, u8), Sketch>,
     withheld: BTreeMap<(JobNo, StepNo), WithheldRow>,
     speculations: BTreeMap<UnitId, Speculation>,
-    slices: BTreeMap<(UnitId, u32), SliceRow>,
+    slices: BTreeMap<UnitId, SliceRow>,
     cuts: BTreeMap<UnitId, CutRow>,
 }
 
@@ -184,7 +184,7 @@ impl Table {
     pub(crate) fn forget_job(&mut self, job: JobNo) {
         self.withheld.retain(|(no, _), _| *no != job);
         self.speculations.retain(|unit, _| unit.job != job);
-        self.slices.retain(|(unit, _), _| unit.job != job);
+        self.slices.retain(|slice, _| slice.job != job);
         self.cuts.retain(|unit, _| unit.job != job);
     }
 }

@@ -2,10 +2,10 @@
 use super::{
     CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow,
 };
-use crate::error::{StoreResult, corrupt};
+use crate::error::{StoreError, StoreResult, corrupt};
 use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, Value, values};
-use protocol::id::{JobNo, Kind, UnitId};
+use protocol::id::{JobNo, Kind, SliceNo, UnitId};
 use protocol::rules::schedule::cost::Sketch;
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::storage::multipart::Slice;
@@ -118,7 +118,7 @@ impl<T: Sql> ScheduleTx for T {
     fn speculation(&mut self, unit: UnitId) -> StoreResult<Option<Speculation>> {
         self.query_one(
             "SELECT older, newer, state FROM speculation WHERE job = ?1 AND step = ?2 AND part = ?3",
-            &values![unit.job, unit.step, unit.part],
+            &values![unit.job, unit.step, unit.packed_part()],
             |row| read_speculation(row, 0),
         )
     }
@@ -127,7 +127,7 @@ impl<T: Sql> ScheduleTx for T {
         self.query(
             "SELECT step, part, older, newer, state FROM speculation WHERE job = ?1 ORDER BY step, part",
             &values![job],
-            |row| Ok((UnitId { job, step: row.get(0)?, part: row.get(1)? }, read_speculation(row, 2)?)),
+            |row| Ok((UnitId::new(job, row.get(0)?, row.get(1)?), read_speculation(row, 2)?)),
         )
     }
 
@@ -135,13 +135,13 @@ impl<T: Sql> ScheduleTx for T {
         match row {
             None => self.execute(
                 "DELETE FROM speculation WHERE job = ?1 AND step = ?2 AND part = ?3",
-                &values![unit.job, unit.step, unit.part],
+                &values![unit.job, unit.step, unit.packed_part()],
             ),
             Some(row) => self.execute(
                 "INSERT INTO speculation (job, step, part, older, newer, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT (job, step, part) DO UPDATE SET older = excluded.older, newer = excluded.newer,
                    state = excluded.state",
-                &values![unit.job, unit.step, unit.part, row.older, row.newer, row.state.as_str()],
+                &values![unit.job, unit.step, unit.packed_part(), row.older, row.newer, row.state.as_str()],
             ),
         }?;
         Ok(())
@@ -151,11 +151,13 @@ impl<T: Sql> ScheduleTx for T {
         self.query(
             "SELECT number, first, bytes, state, epoch, attempt, due_at, receipt FROM slice
              WHERE job = ?1 AND step = ?2 AND part = ?3 ORDER BY number",
-            &values![unit.job, unit.step, unit.part],
+            &values![unit.job, unit.step, unit.packed_part()],
             |row| {
+                let number = SliceNo::new(row.get(0)?)
+                    .ok_or_else(|| StoreError::Corrupt("slice 0 of a unit".into()))?;
                 Ok(SliceRow {
                     slice: Slice {
-                        number: row.get(0)?,
+                        number,
                         first: row.get(1)?,
                         bytes: row.get(2)?,
                     },
@@ -174,8 +176,8 @@ impl<T: Sql> ScheduleTx for T {
             values![
                 unit.job,
                 unit.step,
-                unit.part,
-                row.slice.number,
+                unit.packed_part(),
+                row.slice.number.get(),
                 row.slice.first,
                 row.slice.bytes,
                 row.state.as_str(),
@@ -199,7 +201,7 @@ impl<T: Sql> ScheduleTx for T {
     fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
         self.query_one(
             "SELECT state, drafts FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
-            &values![unit.job, unit.step, unit.part],
+            &values![unit.job, unit.step, unit.packed_part()],
             |row| {
                 Ok(CutRow {
                     unit,
@@ -215,13 +217,13 @@ impl<T: Sql> ScheduleTx for T {
         self.execute(
             "INSERT INTO cut (job, step, part, state, drafts) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, drafts = excluded.drafts",
-            &values![row.unit.job, row.unit.step, row.unit.part, row.state.as_str(), drafts],
+            &values![row.unit.job, row.unit.step, row.unit.packed_part(), row.state.as_str(), drafts],
         )?;
         Ok(())
     }
 
     fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
-        let key = values![unit.job, unit.step, unit.part];
+        let key = values![unit.job, unit.step, unit.packed_part()];
         self.execute(
             "DELETE FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
             &key,

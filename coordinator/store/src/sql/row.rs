@@ -44,13 +44,13 @@ impl<'r> Row<'r> {
         serde_json::from_str(self.get(at)?).map_err(|error| corrupt(what, error))
     }
 
-    /// Reads the id of a unit from three columns: job, step and part.
+    /// Reads the id of a unit from three columns: job, step and packed part.
     pub(crate) fn unit(self, at: usize) -> StoreResult<UnitId> {
-        Ok(UnitId {
-            job: self.get(at)?,
-            step: self.get(at + 1)?,
-            part: self.get(at + 2)?,
-        })
+        Ok(UnitId::from_packed(
+            self.get(at)?,
+            self.get(at + 1)?,
+            self.get(at + 2)?,
+        ))
     }
 }
 

@@ -23,11 +23,7 @@ fn task(kind: TaskKind, subject: &str, part: i64) -> TaskRow {
         kind,
         state: TaskState::Open,
         subject: subject.into(),
-        unit: UnitId {
-            job: JobNo(3),
-            step: StepNo(1),
-            part,
-        },
+        unit: UnitId::new(JobNo(3), StepNo(1), part),
         asset: format!("a{part}"),
         title: "t".into(),
         supplier: Some("lab".into()),
@@ -328,11 +324,7 @@ fn forgetting(tx: &mut dyn Tx) {
         tx.update_job(&row).expect("writes");
     }
     for (no, ended_at) in [(numbers[0], Some(at(6))), (numbers[1], None)] {
-        let unit = UnitId {
-            job: no,
-            step: StepNo(1),
-            part: 1,
-        };
+        let unit = UnitId::new(no, StepNo(1), 1);
         let row = TaskRow {
             unit,
             ended_at,

@@ -92,7 +92,7 @@ fn values_of(no: i64, t: &TaskRow) -> [Value<'_>; 20] {
     values![
         t.unit.job,
         t.unit.step,
-        t.unit.part,
+        t.unit.packed_part(),
         no,
         t.kind.as_str(),
         t.state.as_str(),
@@ -141,8 +141,8 @@ impl<T: Dialect> TaskTx for T {
                 .map(|(no, task)| values_of(no, task))
                 .collect::<Vec<_>>(),
         )?;
-        let units =
-            numbered().map(|(no, task)| values![no, task.unit.job, task.unit.step, task.unit.part]);
+        let units = numbered()
+            .map(|(no, task)| values![no, task.unit.job, task.unit.step, task.unit.packed_part()]);
         self.insert(&INSERT_UNITS, &units.collect::<Vec<_>>())?;
         Ok(numbers)
     }
@@ -215,7 +215,7 @@ impl<T: Dialect> TaskTx for T {
     fn add_task_unit(&mut self, task: i64, unit: UnitId) -> StoreResult<()> {
         self.insert(
             &INSERT_UNITS,
-            &[values![task, unit.job, unit.step, unit.part]],
+            &[values![task, unit.job, unit.step, unit.packed_part()]],
         )
     }
 

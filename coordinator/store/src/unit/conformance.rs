@@ -55,14 +55,7 @@ fn units(tx: &mut dyn Tx) {
         .expect("lists");
     assert_eq!(
         ready,
-        [(
-            UnitId {
-                job,
-                step: STEP,
-                part: 5
-            },
-            unit_row(UnitState::Ready)
-        )]
+        [(UnitId::new(job, STEP, 5), unit_row(UnitState::Ready))]
     );
     tx.put_units(
         job,
@@ -146,13 +139,6 @@ fn successes_in_a_row(tx: &mut dyn Tx) {
     let listed = tx.units_in(job, UnitState::Dead, None, 9).expect("lists");
     assert_eq!(
         listed,
-        [(
-            UnitId {
-                job,
-                step: STEP,
-                part: 17
-            },
-            unit_row(UnitState::Dead)
-        )]
+        [(UnitId::new(job, STEP, 17), unit_row(UnitState::Dead))]
     );
 }

@@ -18,15 +18,7 @@ impl UnitTx for Memory {
         cost::rows(parts.len());
         Ok(parts
             .iter()
-            .map(|part| {
-                self.unit
-                    .get(&UnitId {
-                        job,
-                        step,
-                        part: *part,
-                    })
-                    .copied()
-            })
+            .map(|part| self.unit.get(&UnitId::new(job, step, *part)).copied())
             .collect())
     }
 
@@ -38,14 +30,7 @@ impl UnitTx for Memory {
     ) -> StoreResult<()> {
         cost::rows(units.len());
         for (part, row) in units {
-            self.unit.insert(
-                UnitId {
-                    job,
-                    step,
-                    part: *part,
-                },
-                *row,
-            );
+            self.unit.insert(UnitId::new(job, step, *part), *row);
         }
         Ok(())
     }
@@ -125,11 +110,7 @@ impl UnitTx for Memory {
             .filter(|p| {
                 p.part > after
                     && p.parent == 0
-                    && !self.unit.contains_key(&UnitId {
-                        job,
-                        step,
-                        part: p.part,
-                    })
+                    && !self.unit.contains_key(&UnitId::new(job, step, p.part))
             });
         Ok(out.take(limit as usize).map(|p| p.part).collect())
     }
@@ -138,6 +119,6 @@ impl UnitTx for Memory {
         let parts = block * BLOCK_PARTS + 1..=(block + 1) * BLOCK_PARTS;
         Ok(parts
             .clone()
-            .all(|part| self.unit.contains_key(&UnitId { job, step, part })))
+            .all(|part| self.unit.contains_key(&UnitId::new(job, step, part))))
     }
 }

@@ -39,7 +39,10 @@ pub trait UnitTx {
     ) -> StoreResult<Vec<Option<UnitRow>>>;
     /// The row of one unit; `None` for a unit without a history.
     fn unit(&mut self, id: UnitId) -> StoreResult<Option<UnitRow>> {
-        Ok(self.units(id.job, id.step, &[id.part])?.pop().flatten())
+        Ok(self
+            .units(id.job, id.step, &[id.packed_part()])?
+            .pop()
+            .flatten())
     }
     /// Writes rows of units, new or not. New neighbours that succeed at their first execution may be stored as one run: each
     /// then shows their mean duration.

@@ -48,7 +48,7 @@ impl PostgresTx<'_> {
                     .row()
                     .int(id.job.0)
                     .int(id.step.0.into())
-                    .int(id.part)
+                    .int(id.packed_part())
                     .text(unit.state.as_str());
                 row.int(unit.epoch.into())
                     .int(unit.attempt.into())
@@ -85,7 +85,7 @@ impl PostgresTx<'_> {
             own![
                 of(|id, _| id.job.0),
                 of(|id, _| id.step.0.into()),
-                of(|id, _| id.part),
+                of(|id, _| id.packed_part()),
                 states,
                 of(|_, unit| unit.epoch.into()),
                 of(|_, unit| unit.attempt.into()),
@@ -119,7 +119,7 @@ impl PostgresTx<'_> {
                     .int(run.last);
                 row.int(signed(run.busy_us));
                 for part in run.first..=run.last {
-                    units.remove(&UnitId { job, step, part });
+                    units.remove(&UnitId::new(job, step, part));
                 }
             }
         }
@@ -139,7 +139,7 @@ impl PostgresTx<'_> {
         step: StepNo,
         parts: &[PartNo],
     ) -> StoreResult<()> {
-        let id = |part: PartNo| UnitId { job, step, part };
+        let id = |part: PartNo| UnitId::new(job, step, part);
         let unseen: Vec<PartNo> = parts
             .iter()
             .copied()
@@ -233,11 +233,7 @@ impl UnitTx for PostgresTx<'_> {
         let seen = |part: &PartNo| {
             self.seen
                 .units
-                .get(&UnitId {
-                    job,
-                    step,
-                    part: *part,
-                })
+                .get(&UnitId::new(job, step, *part))
                 .copied()
                 .flatten()
         };
@@ -251,11 +247,7 @@ impl UnitTx for PostgresTx<'_> {
         units: &[(PartNo, UnitRow)],
     ) -> StoreResult<()> {
         for (part, row) in units {
-            let id = UnitId {
-                job,
-                step,
-                part: *part,
-            };
+            let id = UnitId::new(job, step, *part);
             let before = self.seen.units.insert(id, Some(*row));
             let retried = |row: &UnitRow| row.state == UnitState::Retrying;
             if retried(row) || before.is_none_or(|row| row.is_some_and(|row| retried(&row))) {
@@ -284,7 +276,7 @@ impl UnitTx for PostgresTx<'_> {
         step: StepNo,
         limit: u32,
     ) -> StoreResult<Vec<(PartNo, UnitRow)>> {
-        let id = |part: PartNo| UnitId { job, step, part };
+        let id = |part: PartNo| UnitId::new(job, step, part);
         let here = || id(PartNo::MIN)..=id(PartNo::MAX);
         let hidden = self
             .waiting

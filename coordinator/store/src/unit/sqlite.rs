@@ -136,11 +136,8 @@ impl UnitTx for SqliteTx<'_> {
     ) -> StoreResult<Vec<Option<UnitRow>>> {
         let found = self.look_up(job, step, parts)?;
         let absent = parts.iter().zip(&found).filter(|(_, row)| row.is_none());
-        self.absent.extend(absent.map(|(part, _)| UnitId {
-            job,
-            step,
-            part: *part,
-        }));
+        self.absent
+            .extend(absent.map(|(part, _)| UnitId::new(job, step, *part)));
         Ok(found)
     }
 
@@ -152,11 +149,7 @@ impl UnitTx for SqliteTx<'_> {
     ) -> StoreResult<()> {
         let (mut plain, mut own) = (Vec::new(), Vec::new());
         for (part, row) in units {
-            let new = self.absent.remove(&UnitId {
-                job,
-                step,
-                part: *part,
-            });
+            let new = self.absent.remove(&UnitId::new(job, step, *part));
             let list = if new && run::is_plain_success(row) {
                 &mut plain
             } else {

@@ -37,11 +37,7 @@ impl ViewTx for Memory {
             pairs
                 .filter(|(_, _, _, step)| step.has_units())
                 .map(|(part, partition, no, step)| {
-                    let unit = self.unit.get(&UnitId {
-                        job: row.no,
-                        step: no,
-                        part,
-                    });
+                    let unit = self.unit.get(&UnitId::new(row.no, no, part));
                     let out = step.needs.is_empty()
                         && self
                             .step

@@ -346,14 +346,8 @@ impl Caller<'_> {
                         )
                     })
                     .collect();
-                self.tx.put_failures(
-                    UnitId {
-                        job: self.job,
-                        step,
-                        part,
-                    },
-                    &failures,
-                )?;
+                self.tx
+                    .put_failures(UnitId::new(self.job, step, part), &failures)?;
             }
             1 => {
                 let found = self.tx.failures(self.job, 20)?;

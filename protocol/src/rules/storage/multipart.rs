@@ -1,5 +1,5 @@
 //! Distributed multipart upload: whether one large asset is transferred by several workers, and its slices.
-use crate::id::SLICES_MAX;
+use crate::id::SliceNo;
 
 /// Maximum number of slices of one asset.
 const OF_ONE_MAX: u64 = 1_000;
@@ -85,8 +85,8 @@ pub struct LargeAsset {
 /// A byte range of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Number among the slices of its unit, from 1.
-    pub number: u32,
+    /// Number among the slices of its unit.
+    pub number: SliceNo,
     /// Offset of the first byte.
     pub first: u64,
     /// Length in bytes.
@@ -104,7 +104,8 @@ pub struct PlannedSlice {
     pub measures: bool,
 }
 
-/// Plans the slices of a unit. Slices for hashes come first, since they take longest. `None` for impossible sizes.
+/// Plans the slices of a unit. Slices for hashes come first, since they take longest. `None` for impossible sizes, and for
+/// more slices than a unit may have.
 pub fn plan_slices(larges: &[LargeAsset]) -> Option<Vec<PlannedSlice>> {
     let sound = |large: &LargeAsset| {
         let parts = large.part_bytes > 0
@@ -125,23 +126,26 @@ pub fn plan_slices(larges: &[LargeAsset]) -> Option<Vec<PlannedSlice>> {
         firsts.map(move |first| (of, first, large.slice_bytes.min(large.bytes - first), false))
     });
     let numbered = (1..).zip(measured.chain(sent));
-    let portions: Vec<PlannedSlice> = numbered
-        .map(|(number, (of, first, bytes, measures))| PlannedSlice {
-            of,
-            slice: Slice {
-                number,
+    numbered
+        .map(|(number, (of, first, bytes, measures))| {
+            let slice = Slice {
+                number: SliceNo::new(number)?,
                 first,
                 bytes,
-            },
-            measures,
+            };
+            Some(PlannedSlice {
+                of,
+                slice,
+                measures,
+            })
         })
-        .collect();
-    (portions.len() <= SLICES_MAX as usize).then_some(portions)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SLICES_MAX;
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
@@ -189,7 +193,7 @@ mod tests {
             }).collect();
             let portions = plan_slices(&larges).expect("as the rule cuts them");
             for (portion, number) in portions.iter().zip(1..) {
-                prop_assert_eq!(portion.slice.number, number);
+                prop_assert_eq!(portion.slice.number.get(), number);
             }
             for (of, large) in larges.iter().enumerate() {
                 let measures = portions.iter().filter(|p| p.of == of && p.measures);

@@ -47,11 +47,8 @@ pub enum DispatchScope {
 /// Whether the unit of a report can have been dispatched. Reports are input and may name anything. `parts` is the number of
 /// partitions of the job.
 pub fn is_possible(step: DispatchScope, unit: UnitId, parts: PartNo) -> bool {
-    match (step, unit.of_slice()) {
-        (DispatchScope::Partitions, Some((of, number))) => {
-            number > 0 && (1..=parts).contains(&of.part)
-        }
-        (DispatchScope::Partitions, None) => (1..=parts).contains(&unit.part),
+    match (step, unit.slice) {
+        (DispatchScope::Partitions, _) => (1..=parts).contains(&unit.part),
         (DispatchScope::Once, None) => unit.part == 0,
         (DispatchScope::Once, Some(_)) | (DispatchScope::Nothing, _) => false,
     }
@@ -163,6 +160,7 @@ fn finished(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SliceNo;
     use proptest::prelude::*;
 
     fn facts(state: UnitState, epoch: u32, attempt: u32, assets: u32) -> UnitFacts {
@@ -180,10 +178,11 @@ mod tests {
 
     #[test]
     fn units_that_cannot_be_out_are_not_possible() {
-        let unit = |part| UnitId {
-            job: crate::id::JobNo(1),
-            step: crate::id::StepNo(2),
-            part,
+        let unit = |packed| UnitId::from_packed(crate::id::JobNo(1), crate::id::StepNo(2), packed);
+        let slice = |part, number| {
+            unit(part)
+                .with_slice(SliceNo::new(number).expect("a slice"))
+                .packed_part()
         };
         for (step, part, possible) in [
             (DispatchScope::Partitions, 1, true),
@@ -193,12 +192,12 @@ mod tests {
             (DispatchScope::Partitions, -1, false),
             (DispatchScope::Partitions, i64::MIN, false),
             (DispatchScope::Partitions, i64::MAX, false),
-            (DispatchScope::Partitions, unit(7).slice(3).part, true),
-            (DispatchScope::Partitions, unit(8).slice(3).part, false),
-            (DispatchScope::Partitions, unit(0).slice(3).part, false),
+            (DispatchScope::Partitions, slice(7, 3), true),
+            (DispatchScope::Partitions, slice(8, 3), false),
+            (DispatchScope::Partitions, slice(0, 3), false),
             (DispatchScope::Once, 0, true),
             (DispatchScope::Once, 1, false),
-            (DispatchScope::Once, unit(0).slice(1).part, false),
+            (DispatchScope::Once, slice(0, 1), false),
             (DispatchScope::Nothing, 0, false),
             (DispatchScope::Nothing, 1, false),
         ] {

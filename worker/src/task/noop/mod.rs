@@ -153,11 +153,7 @@ mod tests {
     }
 
     fn unit(part: i64, attempt: u32, task: NoopTask) -> Unit {
-        let id = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part,
-        };
+        let id = UnitId::new(JobNo(1), StepNo(0), part);
         let task = Arc::new(TaskSpec::Noop(task));
         Unit {
             id,

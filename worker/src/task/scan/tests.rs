@@ -92,11 +92,7 @@ fn context(effects: Arc<dyn Effects>) -> TaskContext {
 }
 
 fn unit(task: &ScanTask) -> Unit {
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo::SCAN,
-        part: 0,
-    };
+    let id = UnitId::new(JobNo(1), StepNo::SCAN, 0);
     let task = Arc::new(TaskSpec::Scan(task.clone()));
     Unit {
         id,

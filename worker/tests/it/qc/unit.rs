@@ -53,11 +53,7 @@ fn unit(assets: Vec<Asset>) -> Unit {
     let spec = spec(POLICY);
     let policy = serde_json::to_string(&spec).expect("writes");
     Unit {
-        id: UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: 1,
-        },
+        id: UnitId::new(JobNo(1), StepNo(0), 1),
         epoch: 1,
         attempt: 0,
         kind: Kind::Qc,

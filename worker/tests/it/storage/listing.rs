@@ -110,11 +110,7 @@ async fn list_selected(
         resume,
         page_assets: 7,
     };
-    let id = UnitId {
-        job: JobNo(1),
-        step: StepNo::SCAN,
-        part: 0,
-    };
+    let id = UnitId::new(JobNo(1), StepNo::SCAN, 0);
     let task = Arc::new(match filter {
         Some(filter) => TaskSpec::ScanSelected { scan, filter },
         None => TaskSpec::Scan(scan),

@@ -69,16 +69,12 @@ impl<'a> Bucket<'a> {
             });
         }
         self.landed += 1;
-        let unit = UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part: i64::from(self.landed),
-        };
+        let unit = UnitId::new(JobNo(1), StepNo(0), i64::from(self.landed));
         let put = journal::put(
             &*self.bench.storage,
             &self.bench.prefix,
             job,
-            (unit, 1),
+            unit.execution(1),
             &records,
         )
         .await;

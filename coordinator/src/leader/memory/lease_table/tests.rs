@@ -22,11 +22,7 @@ fn published(part: i64) -> Unit {
 }
 
 fn unit(part: i64) -> UnitId {
-    UnitId {
-        job: JobNo(1),
-        step: StepNo(0),
-        part,
-    }
+    UnitId::new(JobNo(1), StepNo(0), part)
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -384,11 +384,7 @@ mod tests {
     };
 
     fn unit(part: i64) -> UnitId {
-        UnitId {
-            job: JobNo(1),
-            step: StepNo(0),
-            part,
-        }
+        UnitId::new(JobNo(1), StepNo(0), part)
     }
 
     fn worker(no: u8) -> WorkerId {

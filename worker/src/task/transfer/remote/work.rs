@@ -65,7 +65,7 @@ impl Work {
         let job = self.task.job.clone();
         let Some(path) = self.target.directory().map(Path::to_owned) else {
             let (storage, root) = self.target.root();
-            let put = journal::put(storage, root, &job, (id, epoch), records).await;
+            let put = journal::put(storage, root, &job, id.execution(epoch), records).await;
             return put.map_err(|error| error.failure());
         };
         let (worker, records) = (self.context.worker.clone(), records.to_vec());
