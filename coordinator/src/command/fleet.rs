@@ -2,7 +2,7 @@
 use crate::audit::{AuditContext, record};
 use crate::error::{Answer, Error};
 use crate::query::workers::{WorkerView, view};
-use crate::store::{Tx, WorkerOrder};
+use crate::store::{OrderKind, Tx, WorkerOrder};
 use protocol::time::Timestamp;
 
 /// Tells a worker to take no more work; what it holds ends.
@@ -12,7 +12,7 @@ pub fn drain(
     audit: &AuditContext,
     now: Timestamp,
 ) -> Answer<WorkerView> {
-    tell(tx, name, "drain", audit, now)
+    tell(tx, name, OrderKind::Drain, audit, now)
 }
 
 /// Lets a drained or quarantined worker take work again.
@@ -22,13 +22,13 @@ pub fn release(
     audit: &AuditContext,
     now: Timestamp,
 ) -> Answer<WorkerView> {
-    tell(tx, name, "release", audit, now)
+    tell(tx, name, OrderKind::Release, audit, now)
 }
 
 fn tell(
     tx: &mut dyn Tx,
     name: &str,
-    what: &str,
+    kind: OrderKind,
     audit: &AuditContext,
     now: Timestamp,
 ) -> Answer<WorkerView> {
@@ -39,14 +39,21 @@ fn tell(
     };
     let (actor, reason) = (audit.actor.clone(), audit.reason.clone());
     let order = WorkerOrder {
-        what: what.to_owned(),
+        kind,
         actor,
         reason,
         at: now,
     };
     if !audit.dry_run {
         tx.put_order(name, Some(&order))?;
-        record(tx, audit, &format!("{what} worker {name}"), None, 1, now)?;
+        record(
+            tx,
+            audit,
+            &format!("{} worker {name}", kind.as_str()),
+            None,
+            1,
+            now,
+        )?;
     }
     row.order = Some(order);
     Ok(view(row, now))

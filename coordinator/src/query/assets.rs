@@ -214,7 +214,7 @@ fn verdict_view(row: VerdictRow) -> VerdictView {
         ..
     } = row;
     VerdictView {
-        verdict,
+        verdict: verdict.as_str().to_owned(),
         hash,
         policy,
         digest,

@@ -1,5 +1,5 @@
 //! Details of a wait: since when, and how many slots could take the unit.
-use crate::store::{JobRow, StoreResult, Tx};
+use crate::store::{JobRow, OrderKind, StoreResult, Tx, WorkerState};
 use protocol::id::Kind;
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::unit::lease::LeaseLimits;
@@ -33,9 +33,12 @@ pub fn slots(tx: &mut dyn Tx, kind: Kind, now: Timestamp) -> StoreResult<Option<
     let silence = LeaseLimits::default().silence_max * 2;
     let taking = workers
         .iter()
-        .filter(|w| now.since(w.heard_at) <= silence && w.state == "working");
-    let free_of_orders =
-        taking.filter(|w| w.order.as_ref().is_none_or(|order| order.what == "release"));
+        .filter(|w| now.since(w.heard_at) <= silence && w.state == WorkerState::Working);
+    let free_of_orders = taking.filter(|w| {
+        w.order
+            .as_ref()
+            .is_none_or(|order| order.kind == OrderKind::Release)
+    });
     let of_kind = free_of_orders
         .flat_map(|w| w.slots.split(','))
         .filter_map(|slots| {

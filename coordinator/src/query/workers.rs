@@ -1,5 +1,5 @@
 //! Workers as operators see them, by the rows of the store.
-use crate::store::{StoreResult, Tx, WorkerRow};
+use crate::store::{OrderKind, StoreResult, Tx, WorkerRow, WorkerState};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,34 +40,34 @@ pub fn workers(tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Vec<WorkerView>> 
 /// A worker as its row shows it at `now`.
 pub(crate) fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
     let silent = now.since(row.heard_at) > LeaseLimits::default().silence_max;
-    let ordered = row.order.as_ref().map_or("", |order| order.what.as_str());
+    let ordered = row.order.as_ref().map(|order| order.kind);
     let release = || format!("showrunner worker release {}", row.name);
     let (state, next) = match ordered {
-        _ if silent && row.state == "draining" => {
+        _ if silent && row.state == WorkerState::Draining => {
             ("left", "it was to end, and it has ended".to_owned())
         }
         _ if silent => (
             "silent",
             "it was taken for dead and what it held runs elsewhere".to_owned(),
         ),
-        "quarantine" => (
+        Some(OrderKind::Quarantine) => (
             "quarantined",
             format!("find out what is wrong with it, then: {}", release()),
         ),
-        "drain" => (
+        Some(OrderKind::Drain) => (
             "draining",
             format!(
                 "what it holds ends, it takes nothing more; to undo: {}",
                 release()
             ),
         ),
-        _ if row.state == "draining" => (
+        _ if row.state == WorkerState::Draining => (
             "draining",
             "it leaves when what it holds has ended".to_owned(),
         ),
         _ => ("working", "takes units as its slots become free".to_owned()),
     };
-    let order = row.order.filter(|order| order.what != "release");
+    let order = row.order.filter(|order| order.kind != OrderKind::Release);
     WorkerView {
         worker: row.name,
         state: state.to_owned(),
@@ -92,22 +92,22 @@ mod tests {
 
     #[test]
     fn a_worker_that_was_to_end_is_no_loss() {
-        let row = |state: &str| WorkerRow {
+        let row = |state| WorkerRow {
             name: "w".into(),
             slots: String::new(),
             held: 2,
             heard_at: Timestamp(0),
-            state: state.into(),
+            state,
             order: None,
         };
         let (soon, late) = (Timestamp(1_000_000), Timestamp(3_600_000_000));
-        let seen = |state: &str, now| view(row(state), now).state;
+        let seen = |state, now| view(row(state), now).state;
         assert_eq!(
-            [seen("working", soon), seen("draining", soon)],
+            [WorkerState::Working, WorkerState::Draining].map(|state| seen(state, soon)),
             ["working", "draining"]
         );
         assert_eq!(
-            [seen("working", late), seen("draining", late)],
+            [WorkerState::Working, WorkerState::Draining].map(|state| seen(state, late)),
             ["silent", "left"]
         );
     }

@@ -3,7 +3,8 @@ use crate::graph::redrive::RedriveScope;
 use crate::review::approvals;
 use crate::rows::unit_row;
 use crate::store::{
-    OperationRow, OperationState, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder, WorkerRow,
+    OperationRow, OperationState, OrderKind, StepDelta, StoreResult, Tx, UnitRow, WorkerOrder,
+    WorkerRow, WorkerState,
 };
 use crate::workflows::Workflows;
 use protocol::id::{Execution, UnitId, WorkerId};
@@ -38,12 +39,16 @@ pub fn apply_orders(
         let Some(now_seen) = seen.get(row.name.as_str()) else {
             continue;
         };
-        let wanted = if order.what == "release" {
+        let wanted = if order.kind == OrderKind::Release {
             DesiredMode::Work(order.at)
         } else {
             DesiredMode::Pause
         };
-        match next_command(wanted, now_seen.state == "draining", now_seen.heard_at) {
+        match next_command(
+            wanted,
+            now_seen.state == WorkerState::Draining,
+            now_seen.heard_at,
+        ) {
             CommandStep::SendRelease => commands.push(Control::Release(WorkerId(row.name))),
             CommandStep::SendPause => commands.push(Control::Hold(WorkerId(row.name))),
             CommandStep::Done => drop(tx.put_order(&row.name, None)?),
@@ -72,7 +77,7 @@ pub fn quarantine(
         return Ok(None);
     }
     let order = WorkerOrder {
-        what: "quarantine".into(),
+        kind: OrderKind::Quarantine,
         actor: ACTOR.into(),
         reason: reason.to_owned(),
         at: now,
@@ -140,12 +145,12 @@ pub fn lift_quarantine(tx: &mut dyn Tx, workers: &[WorkerId], now: Timestamp) ->
         let ours = row
             .order
             .as_ref()
-            .is_some_and(|o| o.what == "quarantine" && o.actor == ACTOR);
+            .is_some_and(|o| o.kind == OrderKind::Quarantine && o.actor == ACTOR);
         if ours {
             let reason =
                 "another worker has no space for the same unit: its destination is full".to_owned();
             let order = WorkerOrder {
-                what: "release".into(),
+                kind: OrderKind::Release,
                 actor: ACTOR.into(),
                 reason,
                 at: now,

@@ -117,7 +117,7 @@ impl Recorder<'_> {
                 digest: s.judged.digest.clone(),
                 asset: s.judged.asset.clone(),
                 policy: s.judged.policy.clone(),
-                verdict: s.judged.verdict.as_str().to_owned(),
+                verdict: s.judged.verdict,
                 report: s.judged.report.clone(),
                 job: self.job.no,
                 judged_at: self.now,

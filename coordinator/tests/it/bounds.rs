@@ -12,7 +12,8 @@ use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
 use coordinator::store::view::UnitFilter;
 use coordinator::store::{
-    BLOCK_PARTS, NewJob, Phase, StepDelta, StoreResult, Tx, UnitRow, WaiverRow, WorkerRow, cost,
+    BLOCK_PARTS, NewJob, Phase, StepDelta, StoreResult, Tx, UnitRow, WaiverRow, WorkerRow,
+    WorkerState, cost,
 };
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
@@ -200,7 +201,7 @@ fn refund_of_many_units_takes_one_page_a_transaction_and_is_counted() {
         slots: String::new(),
         held: 0,
         heard_at: NOW,
-        state: "working".into(),
+        state: WorkerState::Working,
         order: None,
     };
     let failed: Vec<Execution> = (1..=units)

@@ -4,7 +4,7 @@ use crate::dispatch::fleet::WorkerSeen;
 use crate::leader::memory::refund::Refund;
 use crate::leader::memory::worker_health::QuarantineAdvice;
 use crate::reconcile::{rates, worker_orders};
-use crate::store::{Pace, StoreResult, Tx, WorkerRow};
+use crate::store::{Pace, StoreResult, Tx, WorkerRow, WorkerState};
 use protocol::id::{JobNo, StepNo, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
@@ -115,7 +115,11 @@ fn row(name: &WorkerId, seen: &WorkerSeen) -> WorkerRow {
         slots: slots.collect::<Vec<_>>().join(","),
         held: seen.held as u64,
         heard_at: seen.heard_at,
-        state: if seen.draining { "draining" } else { "working" }.to_owned(),
+        state: if seen.draining {
+            WorkerState::Draining
+        } else {
+            WorkerState::Working
+        },
         order: None,
     }
 }

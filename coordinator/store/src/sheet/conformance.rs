@@ -4,6 +4,7 @@ use crate::testing::fixture::{Check, job};
 use crate::tx::Tx;
 use protocol::id::JobNo;
 use protocol::media::asset::{Asset, AssetFact, Role};
+use protocol::model::qc::Verdict;
 use protocol::time::Timestamp;
 use protocol::wire::report::ListedAsset;
 
@@ -31,7 +32,7 @@ fn verdict(asset: &str, hash: &str, digest: &str, time: i64) -> VerdictRow {
         digest: digest.into(),
         asset: asset.into(),
         policy: "p".into(),
-        verdict: "fail".into(),
+        verdict: Verdict::Fail,
         report: "{\"a\":\"ü\"}".into(),
         job: JobNo(1),
         judged_at: at(time),
@@ -67,7 +68,7 @@ fn verdicts(tx: &mut dyn Tx) {
     ])
     .expect("writes");
     let again = VerdictRow {
-        verdict: "pass".into(),
+        verdict: Verdict::Pass,
         ..verdict("a", "h1", "d1", 2)
     };
     tx.put_verdicts(&[verdict("a", "h1", "d1", 2), again.clone()])

@@ -8,6 +8,7 @@ mod sqlite;
 
 use crate::error::StoreResult;
 use protocol::id::JobNo;
+use protocol::model::qc::Verdict;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -33,8 +34,8 @@ pub struct VerdictRow {
     pub asset: String,
     /// Name of the policy.
     pub policy: String,
-    /// `pass`, `fail` or `tool_error`.
-    pub verdict: String,
+    /// Result of the judgement.
+    pub verdict: Verdict,
     /// The report as JSON.
     pub report: String,
     /// The job that judged last.

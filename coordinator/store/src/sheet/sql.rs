@@ -3,6 +3,7 @@ use super::{SheetRow, SheetTx, VerdictRow};
 use crate::error::StoreResult;
 use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, values};
+use protocol::model::qc::Verdict;
 use std::collections::BTreeMap;
 
 static PUT_SHEETS: Insert<3> = Insert::new(
@@ -73,7 +74,7 @@ impl<T: Dialect> SheetTx for T {
                 &row.digest,
                 &row.asset,
                 &row.policy,
-                &row.verdict,
+                row.verdict.as_str(),
                 &row.report,
                 row.job,
                 row.judged_at,
@@ -93,7 +94,7 @@ impl<T: Dialect> SheetTx for T {
                     digest: row.get(1)?,
                     asset: row.get(2)?,
                     policy: row.get(3)?,
-                    verdict: row.get(4)?,
+                    verdict: Verdict::parse(row.get(4)?),
                     report: row.get(5)?,
                     job: row.get(6)?,
                     judged_at: row.get(7)?,

@@ -19,17 +19,78 @@ pub struct WorkerRow {
     pub held: u64,
     /// When its last heartbeat arrived.
     pub heard_at: Timestamp,
-    /// The state in its heartbeat: `working` or `draining`.
-    pub state: String,
+    /// The state in its heartbeat.
+    pub state: WorkerState,
     /// The order it was given, where there is one.
     pub order: Option<WorkerOrder>,
+}
+
+/// State of a worker as its heartbeat gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerState {
+    /// It takes units.
+    Working,
+    /// It takes no more units.
+    Draining,
+}
+
+impl WorkerState {
+    /// All states, in a fixed order.
+    pub const ALL: [WorkerState; 2] = [WorkerState::Working, WorkerState::Draining];
+
+    /// The spelling in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WorkerState::Working => "working",
+            WorkerState::Draining => "draining",
+        }
+    }
+
+    /// Reads the spelling of [`WorkerState::as_str`].
+    pub fn parse(text: &str) -> Option<WorkerState> {
+        WorkerState::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// Kind of an order to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderKind {
+    /// An operator's: take no more units.
+    Drain,
+    /// The coordinator's: take no more units, for too many have failed.
+    Quarantine,
+    /// Take units again.
+    Release,
+}
+
+impl OrderKind {
+    /// Every kind of order.
+    pub const ALL: [OrderKind; 3] = [OrderKind::Drain, OrderKind::Quarantine, OrderKind::Release];
+
+    /// The spelling in SQL and in the list of operations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrderKind::Drain => "drain",
+            OrderKind::Quarantine => "quarantine",
+            OrderKind::Release => "release",
+        }
+    }
+
+    /// Reads the spelling of [`OrderKind::as_str`].
+    pub fn parse(text: &str) -> Option<OrderKind> {
+        OrderKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
 }
 
 /// An order to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerOrder {
-    /// `drain` (an operator's) or `quarantine`.
-    pub what: String,
+    /// What the worker is to do.
+    pub kind: OrderKind,
     /// Who gave the order.
     pub actor: String,
     /// The reason that was given.

@@ -1,5 +1,5 @@
 //! Workers in SQL.
-use super::{WorkerOrder, WorkerRow, WorkerTx};
+use super::{OrderKind, WorkerOrder, WorkerRow, WorkerState, WorkerTx};
 use crate::error::StoreResult;
 use crate::sql::Column::{Int, Text};
 use crate::sql::{Insert, Row, Sql, values};
@@ -14,11 +14,11 @@ static UPSERT: Insert<5> = Insert::new(
 );
 
 fn read_order(row: Row<'_>) -> StoreResult<Option<WorkerOrder>> {
-    let Some(what) = row.get::<Option<String>>(5)? else {
+    if row.get::<Option<String>>(5)?.is_none() {
         return Ok(None);
-    };
+    }
     Ok(Some(WorkerOrder {
-        what,
+        kind: row.word(5, OrderKind::parse)?,
         actor: row.get::<Option<String>>(6)?.unwrap_or_default(),
         reason: row.get::<Option<String>>(7)?.unwrap_or_default(),
         at: row.get::<Option<Timestamp>>(8)?.unwrap_or(Timestamp(0)),
@@ -31,7 +31,7 @@ impl<T: Sql> WorkerTx for T {
             workers.iter().map(|w| (w.name.as_str(), w)).collect();
         let rows = by_name
             .values()
-            .map(|w| values![&w.name, &w.slots, w.held, w.heard_at, &w.state]);
+            .map(|w| values![&w.name, &w.slots, w.held, w.heard_at, w.state.as_str()]);
         self.insert(&UPSERT, &rows.collect::<Vec<_>>())
     }
 
@@ -45,7 +45,7 @@ impl<T: Sql> WorkerTx for T {
                     slots: row.get(1)?,
                     held: row.get(2)?,
                     heard_at: row.get(3)?,
-                    state: row.get(4)?,
+                    state: row.word(4, WorkerState::parse)?,
                     order: read_order(row)?,
                 })
             },
@@ -57,7 +57,7 @@ impl<T: Sql> WorkerTx for T {
             "UPDATE worker SET told = ?2, told_by = ?3, told_why = ?4, told_at = ?5 WHERE name = ?1",
             &values![
                 worker,
-                order.map(|o| &o.what),
+                order.map(|o| o.kind.as_str()),
                 order.map(|o| &o.actor),
                 order.map(|o| &o.reason),
                 order.map(|o| o.at),

@@ -57,7 +57,9 @@ impl Check for SilenceCheck {
             let dead = match programme.dead_channels(check.noise.0) {
                 Some(dead) => dead,
                 None => {
-                    return CheckOutcome::unknown("the level of the channels could not be measured");
+                    return CheckOutcome::unknown(
+                        "the level of the channels could not be measured",
+                    );
                 }
             };
             // A dead channel is silent throughout: it does not show when the others are, unless all of them are dead.
