@@ -60,6 +60,14 @@ impl Claim<'_> {
         computed && cursor < self.job.parts_planned
     }
 
+    /// How many units without a row are left behind this cursor, `most` at most. More would be looked for in vain, behind
+    /// the partitions that splits made.
+    fn fresh(&self, cursor: PartNo, most: u32) -> u32 {
+        u32::try_from(self.job.parts_planned.saturating_sub(cursor))
+            .unwrap_or(u32::MAX)
+            .min(most)
+    }
+
     fn units(&self, tx: &mut dyn Tx, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Unit>> {
         let Some(step) = self.declared() else {
             return Ok(Vec::new());
@@ -173,7 +181,11 @@ pub fn claim_step(
     }
     let mut cursor = counter.cursor;
     while claim.has_fresh(cursor) && left(&units, room) > 0 {
-        let mut fresh = tx.partitions_after(claim.job.no, cursor, left(&units, room))?;
+        let mut fresh = tx.partitions_after(
+            claim.job.no,
+            cursor,
+            claim.fresh(cursor, left(&units, room)),
+        )?;
         fresh.truncate(room.fitting(&fresh));
         let Some(last) = fresh.last() else { break };
         cursor = last.part;
@@ -276,7 +288,8 @@ fn claim_fresh(
     };
     let (job, no) = (claim.job.no, claim.step);
     let look_ahead = room.max(LOOK_AHEAD).min(in_turn.units(job, no));
-    let mut fresh = tx.partitions_after(job, counter.cursor, look_ahead)?;
+    let mut fresh =
+        tx.partitions_after(job, counter.cursor, claim.fresh(counter.cursor, look_ahead))?;
     fresh.truncate(in_turn.fitting(&fresh));
     let first: Vec<(PartNo, UnitRow)> = fresh
         .iter()

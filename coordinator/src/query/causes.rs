@@ -1,5 +1,6 @@
 //! Dead units, grouped by the cause of their failure.
 use crate::error::Answer;
+use crate::review::waivers::Waivers;
 use crate::rows::{JobCache, find_job};
 use crate::store::{CauseRow, Tx, WaiverRow};
 use crate::workflows::Workflows;
@@ -72,10 +73,6 @@ pub fn causes(
     now: Timestamp,
 ) -> Answer<Vec<CauseView>> {
     let job = job.map(|id| find_job(tx, id)).transpose()?;
-    let in_force = |row: &WaiverRow| row.until.is_none_or(|until| until > now);
-    let in_force = tx.waivers()?.into_iter().filter(in_force);
-    let waivers = in_force.filter_map(|row| Some((row.scope.cause.clone()?, row)));
-    let mut waivers: BTreeMap<String, WaiverRow> = waivers.collect();
     let mut jobs = JobCache::default();
     let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> =
         BTreeMap::new();
@@ -101,6 +98,7 @@ pub fn causes(
             }
         }
     }
+    let mut waivers = Waivers::default().of_causes(tx, &groups.keys().cloned().collect(), now)?;
     let mut views: Vec<CauseView> = groups
         .into_values()
         .map(|(row, steps, jobs)| CauseView {

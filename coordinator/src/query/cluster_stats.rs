@@ -4,6 +4,7 @@ use crate::dispatch::costs::Costs;
 use crate::dispatch::fleet::WorkerSeen;
 use crate::dispatch::forecast::remaining;
 use crate::query::workers::workers;
+use crate::review::waivers::Waivers;
 use crate::store::{BarrierCounts, JobRow, Phase, StepRow, StoreError, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, StepNo};
@@ -306,12 +307,10 @@ fn count_dead(
     workflows: &Workflows,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let in_force = tx
-        .waivers()?
-        .into_iter()
-        .filter(|row| row.until.is_none_or(|until| until > now));
-    let waived: BTreeSet<String> = in_force.filter_map(|row| row.scope.cause).collect();
-    for row in tx.causes(None, None, CAUSES_MAX)? {
+    let causes = tx.causes(None, None, CAUSES_MAX)?;
+    let named: BTreeSet<String> = causes.iter().map(|row| row.cause.clone()).collect();
+    let waived = Waivers::default().of_causes(tx, &named, now)?;
+    for row in causes {
         let Some(workflow) = workflows.readable(tx, row.job)? else {
             continue;
         };
@@ -329,7 +328,7 @@ fn count_dead(
         let units = u64::try_from(row.units).unwrap_or(0);
         let dead = cluster_stats.dead.entry((kind, class)).or_default();
         dead.units += units;
-        dead.unresolved += if waived.contains(&row.cause) {
+        dead.unresolved += if waived.contains_key(&row.cause) {
             0
         } else {
             units

@@ -1,31 +1,57 @@
 //! Pending tasks that units of a job wait for, and their one-line texts.
 use crate::store::{StoreResult, TaskRow, Tx};
-use protocol::id::{JobNo, PartNo};
+use protocol::id::{JobNo, PartNo, StepNo, UnitId};
 use protocol::rules::review::task::TaskKind;
+use protocol::workflow::Workflow;
 use std::collections::BTreeMap;
 
-/// Waiting units looked at for one explanation.
-const UNITS_MAX: u32 = 10_000;
-
-/// Pending tasks by the partition that waits for them.
-#[derive(Debug, Default)]
+/// Pending tasks by the partition that waits for them, looked up for the partitions that are asked about.
+#[derive(Debug)]
 pub struct PendingTasks {
+    job: JobNo,
+    steps: Vec<StepNo>,
     by_part: BTreeMap<PartNo, Vec<i64>>,
     read: BTreeMap<i64, Option<TaskRow>>,
 }
 
 impl PendingTasks {
-    /// Reads the pending tasks of a job.
-    pub fn of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<PendingTasks> {
-        let mut awaited = PendingTasks::default();
-        for (unit, task) in tx.waiting_units(job, UNITS_MAX)? {
-            awaited.by_part.entry(unit.part).or_default().push(task);
+    /// Tasks of a job, none of them read yet.
+    pub fn of(job: JobNo, workflow: &Workflow) -> PendingTasks {
+        let steps = workflow.numbered().map(|(no, _)| no).collect();
+        PendingTasks {
+            job,
+            steps,
+            by_part: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
-        Ok(awaited)
+    }
+
+    /// Looks up what units of these partitions wait for, all of them together.
+    pub fn look_up(&mut self, tx: &mut dyn Tx, parts: &[PartNo]) -> StoreResult<()> {
+        let unknown: Vec<PartNo> = parts
+            .iter()
+            .copied()
+            .filter(|part| !self.by_part.contains_key(part))
+            .collect();
+        let of_part = |part: &PartNo| {
+            let (job, part) = (self.job, *part);
+            self.steps
+                .iter()
+                .map(move |step| UnitId::new(job, *step, part))
+        };
+        let units: Vec<UnitId> = unknown.iter().flat_map(of_part).collect();
+        let waiting = tx.waiting_units(&units)?;
+        self.by_part
+            .extend(unknown.into_iter().map(|part| (part, Vec::new())));
+        for (unit, task) in waiting {
+            self.by_part.entry(unit.part).or_default().push(task);
+        }
+        Ok(())
     }
 
     /// The tasks that a partition waits for.
     pub fn tasks(&mut self, tx: &mut dyn Tx, part: PartNo) -> StoreResult<Vec<TaskRow>> {
+        self.look_up(tx, &[part])?;
         let mut tasks = Vec::new();
         for no in self.by_part.get(&part).into_iter().flatten() {
             let row = match self.read.get(no) {

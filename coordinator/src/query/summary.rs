@@ -327,17 +327,30 @@ fn failures(
     }
     let rows = tx.failures(job.no, FAILURES_MAX)?;
     let hashes = hashes_of_judged(tx, &rows)?;
-    for row in rows {
+    let policy_of = |row: &FailureRow| {
+        let step = workflow.step(row.unit.step);
+        step.and_then(|step| step.qc())
+            .map(policy_name)
+            .unwrap_or_default()
+    };
+    let policies: Vec<String> = rows.iter().map(policy_of).collect();
+    let hash_of = |row: &FailureRow| hashes.get(&row.asset).map_or("", String::as_str);
+    let deliveries = rows.iter().zip(&policies).map(|(row, policy)| {
+        let delivery = JudgedContent {
+            asset: &row.asset,
+            title: &row.title,
+            policy,
+            hash: hash_of(row),
+        };
+        (row.failure.checks.as_slice(), delivery)
+    });
+    waivers.look_up(tx, deliveries)?;
+    for (row, policy) in rows.into_iter().zip(policies) {
         let kept = match row.state {
             UnitState::Dead => &mut list,
             UnitState::Succeeded if !row.failure.checks.is_empty() => &mut let_stand,
             _ => continue,
         };
-        let step = workflow.step(row.unit.step);
-        let policy = step
-            .and_then(|step| step.qc())
-            .map(policy_name)
-            .unwrap_or_default();
         let hash = hashes.get(&row.asset).map_or("", String::as_str);
         let delivery = JudgedContent {
             asset: &row.asset,

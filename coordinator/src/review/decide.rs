@@ -414,7 +414,10 @@ mod tests {
             waive(&mut tx, untitled, WaiverScope::Title, &[]),
             Err(Error::Conflict(_))
         ));
-        assert_eq!(crate::store::CauseTx::waivers(&mut tx).expect("reads"), []);
+        assert_eq!(
+            crate::store::CauseTx::waivers(&mut tx, 9).expect("reads"),
+            []
+        );
         assert!(waive(&mut tx, unread, WaiverScope::Asset, &[]).is_ok());
     }
 
@@ -429,7 +432,7 @@ mod tests {
         );
         let second = waive(&mut tx, no, WaiverScope::Delivery, &["freeze"]).expect("possible");
         assert_eq!((second.state.as_str(), second.standing), ("waived", vec![]));
-        let waivers = crate::store::CauseTx::waivers(&mut tx).expect("reads");
+        let waivers = crate::store::CauseTx::waivers(&mut tx, 9).expect("reads");
         assert!(
             waivers
                 .iter()

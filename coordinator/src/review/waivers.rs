@@ -5,7 +5,7 @@ use protocol::rules::review::waiver::{JudgedContent, Scope, waived};
 use protocol::time::Timestamp;
 use protocol::wire::step::qc::QcTask;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use utoipa::ToSchema;
 
 /// A waived check: the decision of a person to accept its finding.
@@ -73,64 +73,100 @@ pub fn policy_name(qc: &QcTask) -> String {
         .unwrap_or_default()
 }
 
-/// Waivers of one check by what they are about.
-#[derive(Debug, Default)]
-struct OfCheck {
-    assets: HashMap<String, Vec<WaiverRow>>,
-    titles: HashMap<String, Vec<WaiverRow>>,
-    /// Waivers that name neither.
-    others: Vec<WaiverRow>,
-}
+/// As many waivers are read at once; of more, those that are asked for are looked up by their keys.
+const READ_MAX: u32 = 1_000;
+/// Keys looked up in one statement.
+const KEYS_PAGE: usize = 4_096;
 
-impl OfCheck {
-    fn add(&mut self, row: WaiverRow) {
-        let rows = match (&row.scope.asset, &row.scope.title) {
-            (Some(asset), _) => self.assets.entry(asset.clone()).or_default(),
-            (None, Some(title)) => self.titles.entry(title.clone()).or_default(),
-            (None, None) => &mut self.others,
-        };
-        rows.push(row);
-    }
-}
-
-/// Waivers, read once for many questions, by check and subject: a question looks at those that may cover it, not at all.
+/// Waivers by key, read once for many questions.
 #[derive(Debug, Default)]
-pub struct Waivers(Option<HashMap<String, OfCheck>>);
+pub struct Waivers {
+    /// Whether all waivers have been read; `None` before the first question.
+    whole: Option<bool>,
+    known: HashMap<String, WaiverRow>,
+    /// What was looked up where there are more, by the key of the narrowest scope.
+    asked: HashSet<String>,
+}
 
 impl Waivers {
-    /// Waivers that may cover a check of a delivery.
-    fn of<'a>(
-        &'a mut self,
+    /// Looks up what may cover these checks of deliveries, all of them together.
+    pub fn look_up<'d>(
+        &mut self,
+        tx: &mut dyn Tx,
+        deliveries: impl Iterator<Item = (&'d [String], JudgedContent<'d>)>,
+    ) -> StoreResult<()> {
+        let mut keys = Vec::new();
+        for (checks, delivery) in deliveries {
+            for check in checks {
+                let covering = Scope::covering(check, &delivery);
+                let narrowest = covering.last().cloned().unwrap_or_default();
+                if self.asked.insert(narrowest) {
+                    keys.extend(covering);
+                }
+            }
+        }
+        self.read(tx, &keys)
+    }
+
+    /// Reads all waivers where they are few, else those with these keys.
+    fn read(&mut self, tx: &mut dyn Tx, keys: &[String]) -> StoreResult<()> {
+        let whole = match self.whole {
+            Some(whole) => whole,
+            None => {
+                let first = tx.waivers(READ_MAX + 1)?;
+                let whole = first.len() <= READ_MAX as usize;
+                self.whole = Some(whole);
+                self.keep(first);
+                whole
+            }
+        };
+        if !whole {
+            for page in keys.chunks(KEYS_PAGE) {
+                let found = tx.waivers_of(page)?;
+                self.keep(found);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, rows: Vec<WaiverRow>) {
+        self.known
+            .extend(rows.into_iter().map(|row| (row.scope.key(), row)));
+    }
+
+    /// Waivers that cover a check of a delivery, in force or not.
+    fn of(
+        &mut self,
         tx: &mut dyn Tx,
         check: &str,
         delivery: &JudgedContent<'_>,
-    ) -> StoreResult<impl Iterator<Item = &'a WaiverRow> + use<'a>> {
-        if self.0.is_none() {
-            let mut by_check: HashMap<String, OfCheck> = HashMap::new();
-            // Waivers of causes are about dead letters, not about findings, and name no check.
-            for row in tx
-                .waivers()?
-                .into_iter()
-                .filter(|row| row.scope.cause.is_none())
-            {
-                if let Some(check) = row.scope.check.clone() {
-                    by_check.entry(check).or_default().add(row);
-                }
-            }
-            self.0 = Some(by_check);
-        }
-        let found = self
-            .0
-            .as_ref()
-            .and_then(|by_check| by_check.get(check))
-            .map(|of| {
-                let named = [of.assets.get(delivery.asset), of.titles.get(delivery.title)]
-                    .into_iter()
-                    .flatten()
-                    .flatten();
-                named.chain(&of.others)
-            });
-        Ok(found.into_iter().flatten())
+    ) -> StoreResult<Vec<&WaiverRow>> {
+        self.look_up(
+            tx,
+            std::iter::once((std::slice::from_ref(&check.to_owned()), *delivery)),
+        )?;
+        Ok(Scope::covering(check, delivery)
+            .iter()
+            .filter_map(|key| self.known.get(key))
+            .collect())
+    }
+
+    /// The waivers in force at `now` of these causes of dead units, by cause.
+    pub fn of_causes(
+        mut self,
+        tx: &mut dyn Tx,
+        causes: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> StoreResult<BTreeMap<String, WaiverRow>> {
+        let keys: Vec<String> = causes
+            .iter()
+            .map(|cause| Scope::of_cause(cause).key())
+            .collect();
+        self.read(tx, &keys)?;
+        let in_force = self.known.into_values().filter(|row| row.rule().holds(now));
+        Ok(in_force
+            .filter_map(|row| Some((row.scope.cause.clone()?, row)))
+            .collect())
     }
 
     /// Whether every one of these checks is waived for a delivery at `now`. No checks are never waived: something else
@@ -146,7 +182,7 @@ impl Waivers {
             return Ok(false);
         }
         for check in checks {
-            let rows: Vec<&WaiverRow> = self.of(tx, check, delivery)?.collect();
+            let rows = self.of(tx, check, delivery)?;
             if waived(
                 std::slice::from_ref(check),
                 delivery,
@@ -175,10 +211,10 @@ impl Waivers {
         }
         let mut decided = Vec::new();
         for check in checks {
-            let covering = self
-                .of(tx, check, delivery)?
-                .filter(|row| row.scope.covers(check, delivery));
-            let best = covering.max_by_key(|row| (row.rule().holds(now), row.at));
+            let covering = self.of(tx, check, delivery)?;
+            let best = covering
+                .into_iter()
+                .max_by_key(|row| (row.rule().holds(now), row.at));
             decided.extend(best.map(|best| CheckWaived::of(check, best, now)));
         }
         Ok(decided)
@@ -271,6 +307,15 @@ mod tests {
                         .cover(&mut memory, &checks, &delivery, Timestamp(9))
                         .expect("reads");
                     assert_eq!(covered, expected, "{checks:?} of {delivery:?}");
+                    // Where there are more than are read at once, they are looked up by key.
+                    let mut many = Waivers {
+                        whole: Some(false),
+                        ..Waivers::default()
+                    };
+                    let covered = many
+                        .cover(&mut memory, &checks, &delivery, Timestamp(9))
+                        .expect("reads");
+                    assert_eq!(covered, expected, "{checks:?} of {delivery:?}, by key");
                     let about = waivers
                         .about(&mut memory, &checks, &delivery, Timestamp(9))
                         .expect("reads");

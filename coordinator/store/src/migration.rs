@@ -83,6 +83,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     pair!("0018_counted_tasks"),
     same!("0019_closed_blocks"),
     same!("0020_attempts"),
+    pair!("0021_lists_by_key"),
 ];
 
 /// Newest schema this build knows.

@@ -124,7 +124,7 @@ fn unit_alone(
         let cut = tx.cut(UnitId::new(job.no, step, part))?;
         facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
     }
-    let tasks = PendingTasks::of(tx, job.no)?.tasks(tx, part)?;
+    let tasks = PendingTasks::of(job.no, &workflow).tasks(tx, part)?;
     (facts.task_open, facts.approval) = (
         !tasks.is_empty(),
         matches!(declared.action, Action::Approval { .. }),
@@ -297,7 +297,7 @@ pub fn barriers(
     job: &JobRow,
 ) -> StoreResult<Vec<BarrierExplanation>> {
     let workflow = workflows.of(tx, job.no)?;
-    let (mut list, mut awaited) = (Vec::new(), PendingTasks::of(tx, job.no)?);
+    let (mut list, mut awaited) = (Vec::new(), PendingTasks::of(job.no, &workflow));
     for (no, step) in workflow.numbered() {
         let Action::Barrier { .. } = step.action else {
             continue;
@@ -381,6 +381,7 @@ fn missing(
             continue;
         };
         let rows = tx.units(job.no, *need, &parts)?;
+        awaited.look_up(tx, &parts)?;
         for (partition, row) in partitions.iter().zip(rows) {
             let state = row.map_or(UnitState::Planned, |r| r.state);
             if state != UnitState::Succeeded && named.len() < NAMED_MAX as usize {

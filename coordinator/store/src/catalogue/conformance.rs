@@ -1,12 +1,11 @@
 //! Conformance tests that every store passes: the catalogue.
-use crate::testing::fixture::{Check, add_job, asset, page, partition};
+use crate::testing::fixture::{Check, add_job, asset, page};
 use crate::tx::Tx;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::time::Timestamp;
 
 pub(crate) const CHECKS: &[Check] = &[
     ("a new hash makes an old verdict void", facts),
-    ("an asset's partition is found", find_asset),
     ("known hashes are found by asset", hashes),
 ];
 
@@ -52,33 +51,6 @@ fn facts(tx: &mut dyn Tx) {
     let titles = tx.catalogue(Some("v"), None, 9).expect("lists");
     assert_eq!(titles.len(), 1);
     assert_eq!(tx.catalogue(None, Some("a"), 9).expect("lists"), titles);
-}
-
-fn find_asset(tx: &mut dyn Tx) {
-    let job = add_job(tx);
-    tx.append_listing(
-        job,
-        true,
-        &page(&[(1, "t", "a"), (2, "u", "b"), (3, "t", "c")]),
-    )
-    .expect("appends");
-    tx.insert_partitions(
-        job,
-        &[
-            partition(1, "t", "a", "c", 2),
-            partition(2, "u", "b", "b", 1),
-        ],
-    )
-    .expect("inserts");
-    assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(1));
-    assert_eq!(
-        tx.find_asset(job, "b").expect("finds"),
-        Some(2),
-        "a title's run says nothing of other titles"
-    );
-    assert_eq!(tx.find_asset(job, "z").expect("finds"), None);
-    tx.move_assets(job, 7, &["c".into()]).expect("moves");
-    assert_eq!(tx.find_asset(job, "c").expect("finds"), Some(7));
 }
 
 fn hashes(tx: &mut dyn Tx) {

@@ -2,7 +2,7 @@
 use super::{CatalogueRow, CatalogueTx};
 use crate::error::StoreResult;
 use crate::memory::Memory;
-use protocol::id::{JobNo, PartNo};
+use protocol::id::JobNo;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::time::Timestamp;
 
@@ -119,26 +119,5 @@ impl CatalogueTx for Memory {
             );
         }
         Ok(())
-    }
-
-    fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>> {
-        let Some((_, found)) = self.listing.assets.get(&(job, asset.to_owned())).cloned() else {
-            return Ok(None);
-        };
-        if let Some(part) = self.partition.moved.get(&(job, found.id.clone())) {
-            return Ok(Some(*part));
-        }
-        let of_job = self
-            .partition
-            .partitions
-            .range((job, 0)..=(job, PartNo::MAX))
-            .map(|(_, p)| p);
-        let mut homes = of_job.filter(|p| {
-            p.parent == 0
-                && (p.title.is_empty() || p.title == found.title)
-                && p.first <= found.id
-                && found.id <= p.last
-        });
-        Ok(homes.next().map(|p| p.part))
     }
 }

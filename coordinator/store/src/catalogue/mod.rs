@@ -7,7 +7,7 @@ mod sql;
 mod sqlite;
 
 use crate::error::StoreResult;
-use protocol::id::{JobNo, PartNo};
+use protocol::id::JobNo;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
@@ -40,8 +40,6 @@ pub trait CatalogueTx {
     fn catalogue_entry(&mut self, asset: &str) -> StoreResult<Option<CatalogueRow>>;
     /// Adds declared assets to the catalogue.
     fn import_assets(&mut self, assets: &[Asset], now: Timestamp) -> StoreResult<()>;
-    /// The partition of an asset in a job.
-    fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>>;
 }
 
 /// The catalogue in memory, by asset.

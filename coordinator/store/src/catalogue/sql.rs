@@ -4,7 +4,7 @@ use crate::error::StoreResult;
 use crate::listing::sql::{declared_json, read_asset};
 use crate::sql::Column::{Int, Text};
 use crate::sql::{Filter, Insert, Row, Sql, values};
-use protocol::id::{JobNo, PartNo};
+use protocol::id::JobNo;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::time::Timestamp;
 use std::collections::HashMap;
@@ -125,22 +125,5 @@ impl<T: Dialect> CatalogueTx for T {
             self.insert(&IMPORT, &rows.collect::<Vec<_>>())?;
         }
         Ok(())
-    }
-
-    fn find_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<PartNo>> {
-        let sql = "SELECT part FROM moved WHERE job = ?1 AND asset = ?2";
-        let moved = self.query_one(sql, &values![job, asset], |row| row.get(0))?;
-        if moved.is_some() {
-            return Ok(moved);
-        }
-        // Such look-ups are rare, so no index is kept for them.
-        self.query_one(
-            "SELECT p.part FROM listing l JOIN partition p ON p.job = l.job AND p.parent = 0
-               AND (p.title = '' OR p.title = l.title)
-               AND p.first <= l.asset AND (CASE p.last WHEN '' THEN p.first ELSE p.last END) >= l.asset
-             WHERE l.job = ?1 AND l.asset = ?2 LIMIT 1",
-            &values![job, asset],
-            |row| row.get(0),
-        )
     }
 }

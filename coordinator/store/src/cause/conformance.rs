@@ -60,7 +60,7 @@ fn causes(tx: &mut dyn Tx) {
     };
     tx.put_waiver(&waiver("first")).expect("writes");
     tx.put_waiver(&waiver("second")).expect("writes");
-    assert_eq!(tx.waivers().expect("reads"), [waiver("second")]);
+    assert_eq!(tx.waivers(9).expect("reads"), [waiver("second")]);
     let scope = Scope {
         check: Some("black".into()),
         asset: Some("a\nb=c".into()),
@@ -72,5 +72,23 @@ fn causes(tx: &mut dyn Tx) {
         ..waiver("creative intent")
     };
     tx.put_waiver(&of_check).expect("writes");
-    assert_eq!(tx.waivers().expect("reads"), [of_check, waiver("second")]);
+    assert_eq!(
+        tx.waivers(9).expect("reads"),
+        [of_check.clone(), waiver("second")]
+    );
+    assert_eq!(
+        tx.waivers(1).expect("reads"),
+        std::slice::from_ref(&of_check)
+    );
+    let keys = [
+        waiver("second").scope.key(),
+        "none".to_owned(),
+        of_check.scope.key(),
+        of_check.scope.key(),
+    ];
+    assert_eq!(
+        tx.waivers_of(&keys).expect("reads"),
+        [of_check, waiver("second")]
+    );
+    assert_eq!(tx.waivers_of(&[]).expect("reads"), []);
 }

@@ -3,6 +3,7 @@ use super::{CauseRow, CauseTx, WaiverRow};
 use crate::error::StoreResult;
 use crate::memory::Memory;
 use protocol::id::JobNo;
+use std::collections::BTreeSet;
 
 impl CauseTx for Memory {
     fn add_to_causes(&mut self, changes: &[CauseRow]) -> StoreResult<()> {
@@ -61,7 +62,22 @@ impl CauseTx for Memory {
         Ok(())
     }
 
-    fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>> {
-        Ok(self.cause.waivers.values().cloned().collect())
+    fn waivers(&mut self, limit: u32) -> StoreResult<Vec<WaiverRow>> {
+        Ok(self
+            .cause
+            .waivers
+            .values()
+            .take(limit as usize)
+            .cloned()
+            .collect())
+    }
+
+    fn waivers_of(&mut self, keys: &[String]) -> StoreResult<Vec<WaiverRow>> {
+        let keys: BTreeSet<&String> = keys.iter().collect();
+        Ok(keys
+            .into_iter()
+            .filter_map(|key| self.cause.waivers.get(key))
+            .cloned()
+            .collect())
     }
 }

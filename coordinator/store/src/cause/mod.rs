@@ -75,8 +75,10 @@ pub trait CauseTx {
     ) -> StoreResult<Vec<CauseRow>>;
     /// Records a waiver. It replaces an earlier one of the same scope.
     fn put_waiver(&mut self, waiver: &WaiverRow) -> StoreResult<()>;
-    /// Waivers by the key of their scope.
-    fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>>;
+    /// The first waivers by the key of their scope.
+    fn waivers(&mut self, limit: u32) -> StoreResult<Vec<WaiverRow>>;
+    /// The waivers with these keys that exist, by key.
+    fn waivers_of(&mut self, keys: &[String]) -> StoreResult<Vec<WaiverRow>>;
 }
 
 /// Causes and waivers in memory.

@@ -1,10 +1,20 @@
 //! Causes in PostgreSQL: one delete over arrays.
-use super::CauseRow;
-use super::sql::Dialect;
+use super::sql::{Dialect, WAIVER, read_waiver};
+use super::{CauseRow, WaiverRow};
 use crate::error::StoreResult;
 use crate::postgres::tx::{PostgresTx, printable};
+use crate::sql::Row;
 
 impl Dialect for PostgresTx<'_> {
+    fn waivers_with(&mut self, keys: &[String]) -> StoreResult<Vec<WaiverRow>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<String> = keys.iter().map(|key| printable(key)).collect();
+        let sql = format!("SELECT {WAIVER} FROM waiver WHERE cause = ANY (?1) ORDER BY cause");
+        self.all(&sql, &[&keys], |row| read_waiver(Row::new(row)))
+    }
+
     fn delete_empty(&mut self, causes: &[CauseRow]) -> StoreResult<()> {
         if causes.is_empty() {
             return Ok(());

@@ -2,7 +2,7 @@
 use super::{CauseRow, CauseTx, WaiverRow};
 use crate::error::StoreResult;
 use crate::sql::Column::{Int, Text};
-use crate::sql::{Filter, Insert, Sql, values};
+use crate::sql::{Filter, Insert, Row, Sql, values};
 use protocol::id::{JobNo, StepNo};
 use protocol::rules::review::waiver::Scope;
 use std::collections::BTreeMap;
@@ -27,8 +27,23 @@ static ADD: Insert<10> = Insert::new(
          THEN excluded.last_at ELSE cause.last_at END",
 );
 
-/// Deletes by many keys: one statement for each, or one over arrays.
+/// Columns of a waiver, in the order of [`read_waiver`].
+pub(super) const WAIVER: &str = "cause, at, actor, reason, until";
+
+/// Reads a waiver from [`WAIVER`].
+pub(super) fn read_waiver(row: Row<'_>) -> StoreResult<WaiverRow> {
+    Ok(WaiverRow {
+        scope: Scope::parse(row.get(0)?),
+        at: row.get(1)?,
+        actor: row.get(2)?,
+        reason: row.get(3)?,
+        until: row.get(4)?,
+    })
+}
+
+/// Statements over many keys: one for each, or one over arrays.
 pub(super) trait Dialect: Sql {
+    fn waivers_with(&mut self, keys: &[String]) -> StoreResult<Vec<WaiverRow>>;
     /// Removes the rows of these causes that have no units left.
     fn delete_empty(&mut self, causes: &[CauseRow]) -> StoreResult<()>;
 }
@@ -72,12 +87,18 @@ impl<T: Dialect> CauseTx for T {
         limit: u32,
     ) -> StoreResult<Vec<CauseRow>> {
         let mut filter = Filter::default();
-        filter.compare("job =", job);
+        // A cause is found by the key. The expressions keep the indexes by job and by time away, which would walk all causes.
+        let (job_is, last_at) = if cause.is_some() {
+            ("job + 0 =", "last_at + 0")
+        } else {
+            ("job =", "last_at")
+        };
+        filter.compare(job_is, job);
         filter.compare("cause =", cause);
         let limit = filter.place(limit);
         let sql = format!(
             "SELECT cause, job, step, reason, class, example, units, assets, first_at, last_at FROM cause {}
-             ORDER BY last_at DESC, cause, job, step LIMIT {limit}",
+             ORDER BY {last_at} DESC, cause, job, step LIMIT {limit}",
             filter.clause()
         );
         self.query(&sql, filter.values(), |row| {
@@ -106,19 +127,12 @@ impl<T: Dialect> CauseTx for T {
         Ok(())
     }
 
-    fn waivers(&mut self) -> StoreResult<Vec<WaiverRow>> {
-        self.query(
-            "SELECT cause, at, actor, reason, until FROM waiver ORDER BY cause",
-            &[],
-            |row| {
-                Ok(WaiverRow {
-                    scope: Scope::parse(row.get(0)?),
-                    at: row.get(1)?,
-                    actor: row.get(2)?,
-                    reason: row.get(3)?,
-                    until: row.get(4)?,
-                })
-            },
-        )
+    fn waivers(&mut self, limit: u32) -> StoreResult<Vec<WaiverRow>> {
+        let sql = format!("SELECT {WAIVER} FROM waiver ORDER BY cause LIMIT ?1");
+        self.query(&sql, &values![limit], read_waiver)
+    }
+
+    fn waivers_of(&mut self, keys: &[String]) -> StoreResult<Vec<WaiverRow>> {
+        self.waivers_with(keys)
     }
 }

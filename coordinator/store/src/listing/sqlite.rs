@@ -61,6 +61,7 @@ impl ListingTx for SqliteTx<'_> {
                 done.errors.push(duplicate(asset, *line, first, &title));
             }
         }
+        self.count(&insert);
         Ok(done)
     }
 

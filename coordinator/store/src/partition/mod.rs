@@ -53,7 +53,8 @@ pub trait PartitionTx {
         Ok(())
     }
     /// Planned partitions (no children of splits) with numbers above `after`, ascending and without gaps. Fewer than `limit` do
-    /// not mean that there are no more.
+    /// not mean that there are no more. The children are numbered behind all of them, and are walked over where `limit` is
+    /// more than are planned.
     fn partitions_after(
         &mut self,
         job: JobNo,

@@ -101,6 +101,7 @@ impl PartitionTx for SqliteTx<'_> {
             ];
             insert.execute(params_from_iter(row)).map_err(failed)?;
         }
+        self.count(&insert);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ pub use options::PostgresOptions;
 pub use tx::PostgresTx;
 
 use crate::error::{StoreError, StoreResult};
+use crate::job::JobTx as _;
 use crate::partition::PartitionTx as _;
 use crate::{cost, failpoint};
 use address::Address;
@@ -192,6 +193,10 @@ fn page_reader(address: Address, options: PostgresOptions) -> prefetch::ReadPage
     let mut postgres = Postgres::unconnected(address, options);
     Box::new(move |job, after, limit| {
         postgres.read(|tx| {
+            let planned = tx.job(job)?.map_or(0, |row| row.parts_planned);
+            let limit = u32::try_from(planned.saturating_sub(after))
+                .unwrap_or(0)
+                .min(limit);
             let partitions = tx.partitions_after(job, after, limit)?;
             let members = tx.members(job, &partitions)?;
             Ok(partitions.into_iter().zip(members).collect())

@@ -1,23 +1,14 @@
 //! Retention in PostgreSQL.
 use super::{OF_A_JOB, Removed, RetentionTx, sql};
 use crate::error::StoreResult;
-use crate::postgres::tx::{PostgresTx, column};
+use crate::postgres::tx::PostgresTx;
 use protocol::id::JobNo;
 use protocol::time::Timestamp;
 
 impl RetentionTx for PostgresTx<'_> {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
         self.flush_jobs()?;
-        self.all(
-            // Each job's tasks are looked up by its number, also in tables that have not been counted yet (OFFSET 0).
-            "SELECT no FROM job WHERE (ended_at < ?1 OR removing = 1) AND no < (SELECT no FROM job ORDER BY no DESC LIMIT 1) AND NOT EXISTS (
-               SELECT 1 FROM task_unit u
-               CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
-               WHERE t.ended_at IS NULL AND u.job + 0 = job.no OFFSET 0)
-             ORDER BY no LIMIT ?2",
-            &[&before.0, &i64::from(limit)],
-            |row| Ok(JobNo(column(row, 0)?)),
-        )
+        sql::ended_before(self, before, limit)
     }
 
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {

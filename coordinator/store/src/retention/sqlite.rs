@@ -47,14 +47,7 @@ impl SqliteTx<'_> {
 
 impl RetentionTx for SqliteTx<'_> {
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>> {
-        self.all(
-            "SELECT no FROM job WHERE (ended_at < ?1 OR removing = 1) AND no < (SELECT MAX(no) FROM job) AND NOT EXISTS (
-               SELECT 1 FROM task_unit u CROSS JOIN task t ON t.no = u.task AND t.ended_at IS NULL
-               WHERE u.job = job.no)
-             ORDER BY no LIMIT ?2",
-            params![before.0, limit],
-            |row| Ok(JobNo(row.get(0)?)),
-        )
+        sql::ended_before(self, before, limit)
     }
 
     fn remove_job(&mut self, job: JobNo, limit: u32) -> StoreResult<Removed> {

@@ -256,12 +256,106 @@ fn tasks(tx: &mut dyn Tx) {
     };
     assert_eq!(tx.task_units(third).expect("reads"), [unit(1), unit(7)]);
     let waiting = [(unit(1), third), (unit(2), second), (unit(7), third)];
+    let asked = [7, 2, 1, 3, 1].map(unit);
     assert_eq!(
-        tx.waiting_units(JobNo(3), 9).expect("reads"),
+        tx.waiting_units(&asked).expect("reads"),
         waiting,
         "nothing waits for what is done with"
     );
-    assert_eq!(tx.waiting_units(JobNo(3), 1).expect("reads"), waiting[..1]);
+    assert_eq!(
+        tx.waiting_units(&asked[1..2]).expect("reads"),
+        waiting[1..2]
+    );
+    assert_eq!(tx.waiting_units(&[]).expect("reads"), []);
+    let of_job = TaskFilter {
+        job: Some(JobNo(3)),
+        ..all.clone()
+    };
+    assert_eq!(found(tx, of_job.clone()), [first, second, third]);
+    assert_eq!(
+        found(
+            tx,
+            TaskFilter {
+                pending: true,
+                ..of_job.clone()
+            }
+        ),
+        [second, third]
+    );
+    assert_eq!(
+        found(
+            tx,
+            TaskFilter {
+                state: Some(TaskState::Closed),
+                ..of_job.clone()
+            }
+        ),
+        [first],
+        "it was open"
+    );
+    assert_eq!(
+        found(
+            tx,
+            TaskFilter {
+                kind: Some(TaskKind::Rework),
+                after: first,
+                ..of_job.clone()
+            }
+        ),
+        [third]
+    );
+    for (asset, title, expected) in [
+        ("a1", "t", vec![first, third]),
+        ("a1", "u", vec![]),
+        ("a2", "u", vec![second]),
+    ] {
+        let (asset, title) = (Some(asset.to_owned()), Some(title.to_owned()));
+        assert_eq!(
+            found(
+                tx,
+                TaskFilter {
+                    asset: asset.clone(),
+                    title,
+                    ..of_job.clone()
+                }
+            ),
+            expected
+        );
+        assert_eq!(
+            found(
+                tx,
+                TaskFilter {
+                    asset,
+                    job: Some(JobNo(4)),
+                    ..all.clone()
+                }
+            ),
+            Vec::<i64>::new()
+        );
+    }
+    let title = Some("t".to_owned());
+    assert_eq!(
+        found(
+            tx,
+            TaskFilter {
+                title: title.clone(),
+                pending: true,
+                ..of_job.clone()
+            }
+        ),
+        [third]
+    );
+    assert_eq!(
+        found(
+            tx,
+            TaskFilter {
+                title,
+                job: Some(JobNo(4)),
+                ..all.clone()
+            }
+        ),
+        Vec::<i64>::new()
+    );
     assert_eq!(
         found(
             tx,
@@ -325,8 +419,14 @@ fn forgetting(tx: &mut dyn Tx) {
     }
     for (no, ended_at) in [(numbers[0], Some(at(6))), (numbers[1], None)] {
         let unit = UnitId::new(no, StepNo(1), 1);
+        let state = if ended_at.is_some() {
+            TaskState::Closed
+        } else {
+            TaskState::Open
+        };
         let row = TaskRow {
             unit,
+            state,
             ended_at,
             ..task(TaskKind::Rework, &format!("s{}", no.0), 1)
         };

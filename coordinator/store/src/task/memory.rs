@@ -2,7 +2,7 @@
 use super::{TaskEventRow, TaskFilter, TaskRow, TaskTx};
 use crate::error::{StoreError, StoreResult};
 use crate::memory::Memory;
-use protocol::id::{JobNo, UnitId};
+use protocol::id::UnitId;
 use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 
@@ -145,22 +145,21 @@ impl TaskTx for Memory {
             .collect())
     }
 
-    fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
+    fn waiting_units(&mut self, units: &[UnitId]) -> StoreResult<Vec<(UnitId, i64)>> {
         let pending = |no: &i64| {
             self.task
                 .tasks
                 .get(no)
                 .is_some_and(|task| task.ended_at.is_none())
         };
-        let of_job = self
+        let waiting = self
             .task
             .units
             .iter()
-            .filter(|(no, unit)| unit.job == job && pending(no));
-        let mut units: Vec<(UnitId, i64)> = of_job.map(|(no, unit)| (*unit, *no)).collect();
-        units.sort_unstable();
-        units.truncate(limit as usize);
-        Ok(units)
+            .filter(|(no, unit)| units.contains(unit) && pending(no));
+        let mut found: Vec<(UnitId, i64)> = waiting.map(|(no, unit)| (*unit, *no)).collect();
+        found.sort_unstable();
+        Ok(found)
     }
 
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()> {

@@ -108,7 +108,7 @@ pub trait TaskTx {
     fn update_task(&mut self, task: &TaskRow) -> StoreResult<()>;
     /// Pending tasks of a kind about these subjects, by number.
     fn pending_tasks(&mut self, kind: TaskKind, subjects: &[String]) -> StoreResult<Vec<TaskRow>>;
-    /// Tasks by number.
+    /// Tasks by number. A task is pending while its state is, see [`TaskState::is_pending`].
     fn tasks(&mut self, filter: &TaskFilter) -> StoreResult<Vec<TaskRow>>;
     /// Numbers of pending tasks by kind, and of those that are overdue at `now`.
     fn task_counts(&mut self, now: Timestamp) -> StoreResult<Vec<(TaskKind, u64, u64)>>;
@@ -116,8 +116,8 @@ pub trait TaskTx {
     fn add_task_unit(&mut self, task: i64, unit: UnitId) -> StoreResult<()>;
     /// Units that wait or waited for a task, in order.
     fn task_units(&mut self, task: i64) -> StoreResult<Vec<UnitId>>;
-    /// Units of a job with a pending task each, by unit and task.
-    fn waiting_units(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>>;
+    /// Those of these units that wait for a pending task, each with the task, by unit and task.
+    fn waiting_units(&mut self, units: &[UnitId]) -> StoreResult<Vec<(UnitId, i64)>>;
     /// Adds an event to the history of a task.
     fn insert_task_event(&mut self, event: &TaskEventRow) -> StoreResult<()>;
     /// Replaces the pictures of a task, as JSON, or removes them.

@@ -1,12 +1,13 @@
 //! Tasks in PostgreSQL: one statement over arrays of keys.
 use super::sql::{COLUMNS, Dialect, read_task};
-use super::{TaskEventRow, TaskFilter, TaskRow};
+use super::{TaskEventRow, TaskRow};
 use crate::error::StoreResult;
-use crate::postgres::tx::{PostgresTx, printable};
-use crate::sql::{Filter, Row, Sql, values};
-use protocol::id::{JobNo, UnitId};
+use crate::postgres::tx::{PostgresTx, column, printable};
+use crate::sql::Row;
+use protocol::id::UnitId;
 use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
+use std::collections::BTreeSet;
 
 impl Dialect for PostgresTx<'_> {
     fn end(&mut self, tasks: &[i64], state: TaskState, now: Timestamp) -> StoreResult<()> {
@@ -51,57 +52,46 @@ impl Dialect for PostgresTx<'_> {
         if subjects.is_empty() {
             return Ok(Vec::new());
         }
-        let subjects: Vec<String> = subjects.iter().map(|subject| printable(subject)).collect();
+        let subjects: BTreeSet<String> =
+            subjects.iter().map(|subject| printable(subject)).collect();
+        let subjects: Vec<String> = subjects.into_iter().collect();
+        // The look-up has the key alone: with the terms of a partial index, each of those would look as good as the key.
         let sql = format!(
-            "SELECT {COLUMNS} FROM task WHERE kind = ?1 AND subject = ANY (?2) AND ended_at IS NULL ORDER BY no"
+            "SELECT t.* FROM unnest(?2::TEXT[]) AS wanted (subject)
+             CROSS JOIN LATERAL (SELECT {COLUMNS} FROM task
+               WHERE subject = wanted.subject AND kind = ?1 OFFSET 0) AS t WHERE t.ended_at IS NULL ORDER BY t.no"
         );
         self.all(&sql, &[&kind.as_str(), &subjects], |row| {
             read_task(Row::new(row))
         })
     }
 
-    fn select(&mut self, wanted: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
-        let mut filter = Filter::default();
-        let after = filter.place(wanted.after);
-        filter.compare("kind =", wanted.kind.map(TaskKind::as_str));
-        filter.compare("state =", wanted.state.map(TaskState::as_str));
-        filter.compare("asset =", wanted.asset.as_ref());
-        filter.compare("title =", wanted.title.as_ref());
-        if wanted.pending {
-            filter.term("ended_at IS NULL");
+    fn by_number(&mut self, numbers: &[i64]) -> StoreResult<Vec<TaskRow>> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
         }
-        // Tasks of a job are looked up one by one, also in a table without statistics (OFFSET 0).
-        let sql = match wanted.job {
-            None => {
-                filter.term(&format!("no > {after}"));
-                let (terms, limit) = (filter.clause(), filter.place(wanted.limit));
-                format!("SELECT {COLUMNS} FROM task {terms} ORDER BY no LIMIT {limit}")
-            }
-            Some(job) => {
-                let (terms, job, limit) = (
-                    filter.clause(),
-                    filter.place(job),
-                    filter.place(wanted.limit),
-                );
-                format!(
-                    "SELECT t.* FROM (SELECT DISTINCT task FROM task_unit
-                       WHERE -job = -{job}::BIGINT AND task > {after} ORDER BY task) AS own
-                     CROSS JOIN LATERAL (SELECT {COLUMNS} FROM task WHERE no = own.task OFFSET 0) AS t
-                     {terms} ORDER BY own.task LIMIT {limit}"
-                )
-            }
-        };
-        self.query(&sql, filter.values(), read_task)
+        let sql = format!(
+            "SELECT t.* FROM unnest(?1::BIGINT[]) AS wanted (no)
+             CROSS JOIN LATERAL (SELECT {COLUMNS} FROM task WHERE no = wanted.no OFFSET 0) AS t"
+        );
+        self.all(&sql, &[&numbers], |row| read_task(Row::new(row)))
     }
 
-    fn waiting_in(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
+    fn waiting(&mut self, units: &[UnitId]) -> StoreResult<Vec<(UnitId, i64)>> {
+        if units.is_empty() {
+            return Ok(Vec::new());
+        }
+        let int = |field: fn(&UnitId) -> i64| units.iter().map(field).collect::<Vec<i64>>();
         // The look-up has the key alone: with the terms of a partial index, that index would look as good as the key.
-        self.query(
-            "SELECT u.job, u.step, u.part, u.task FROM task_unit u
+        self.all(
+            "SELECT u.job, u.step, u.part, u.task
+             FROM unnest(?1::BIGINT[], ?2::BIGINT[], ?3::BIGINT[]) AS wanted (job, step, part)
+             CROSS JOIN LATERAL (SELECT job, step, part, task FROM task_unit
+               WHERE job + 0 = wanted.job AND step = wanted.step AND part = wanted.part OFFSET 0) AS u
              CROSS JOIN LATERAL (SELECT ended_at FROM task WHERE no = u.task OFFSET 0) AS t
-             WHERE u.job + 0 = ?1 AND t.ended_at IS NULL ORDER BY u.step, u.part, u.task LIMIT ?2",
-            &values![job, limit],
-            |row| Ok((row.unit(0)?, row.get(3)?)),
+             WHERE t.ended_at IS NULL",
+            &[&int(|unit| unit.job.0), &int(|unit| unit.step.0.into()), &int(|unit| unit.part)],
+            |row| Ok((Row::new(row).unit(0)?, column(row, 3)?)),
         )
     }
 }

@@ -1,10 +1,10 @@
 //! Tasks in SQLite: one statement for each key.
 use super::sql::{COLUMNS, Dialect, read_task};
-use super::{TaskEventRow, TaskFilter, TaskRow};
+use super::{TaskEventRow, TaskRow, TaskTx as _};
 use crate::error::StoreResult;
-use crate::sql::{Filter, Sql, values};
+use crate::sql::{Sql, values};
 use crate::sqlite::SqliteTx;
-use protocol::id::{JobNo, UnitId};
+use protocol::id::UnitId;
 use protocol::rules::review::task::{TaskKind, TaskState};
 use protocol::time::Timestamp;
 use std::collections::BTreeSet;
@@ -41,38 +41,24 @@ impl Dialect for SqliteTx<'_> {
         Ok(found)
     }
 
-    fn select(&mut self, wanted: &TaskFilter) -> StoreResult<Vec<TaskRow>> {
-        let mut filter = Filter::default();
-        filter.compare("no >", Some(wanted.after));
-        filter.compare("kind =", wanted.kind.map(TaskKind::as_str));
-        filter.compare("state =", wanted.state.map(TaskState::as_str));
-        filter.compare("asset =", wanted.asset.as_ref());
-        filter.compare("title =", wanted.title.as_ref());
-        if wanted.pending {
-            filter.term("ended_at IS NULL");
+    fn by_number(&mut self, numbers: &[i64]) -> StoreResult<Vec<TaskRow>> {
+        let mut found = Vec::with_capacity(numbers.len());
+        for no in numbers {
+            found.extend(self.task(*no)?);
         }
-        let job = wanted.job.map(|job| filter.place(job));
-        let (terms, limit) = (filter.clause(), filter.place(wanted.limit));
-        // Tasks of a job are found in the order of their numbers and looked up one by one; a sort would read all of them.
-        let sql = match job {
-            None => format!("SELECT {COLUMNS} FROM task {terms} ORDER BY no LIMIT {limit}"),
-            Some(job) => format!(
-                "SELECT {COLUMNS}
-                 FROM (SELECT DISTINCT task AS own FROM task_unit WHERE job = {job} AND task > ?1 ORDER BY task)
-                 CROSS JOIN task ON no = own {terms} LIMIT {limit}"
-            ),
-        };
-        let mut found = self.query(&sql, filter.values(), read_task)?;
-        found.sort_unstable_by_key(|task| task.no);
         Ok(found)
     }
 
-    fn waiting_in(&mut self, job: JobNo, limit: u32) -> StoreResult<Vec<(UnitId, i64)>> {
-        self.query(
-            "SELECT u.job, u.step, u.part, u.task FROM task_unit u JOIN task t ON t.no = u.task AND t.ended_at IS NULL
-             WHERE u.job = ?1 ORDER BY u.job, u.step, u.part, u.task LIMIT ?2",
-            &values![job, limit],
-            |row| Ok((row.unit(0)?, row.get(3)?)),
-        )
+    fn waiting(&mut self, units: &[UnitId]) -> StoreResult<Vec<(UnitId, i64)>> {
+        let mut found = Vec::new();
+        for unit in units {
+            found.extend(self.query(
+                "SELECT u.task FROM task_unit u CROSS JOIN task t ON t.no = u.task
+                 WHERE u.job = ?1 AND u.step = ?2 AND u.part = ?3 AND t.ended_at IS NULL",
+                &values![unit.job, unit.step, unit.part],
+                |row| Ok((*unit, row.get(0)?)),
+            )?);
+        }
+        Ok(found)
     }
 }

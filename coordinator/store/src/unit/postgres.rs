@@ -16,15 +16,13 @@ use std::collections::BTreeMap;
 /// Fewer new rows than this are not worth a COPY of their own.
 const COPY_MIN: usize = 32;
 
-/// The terms for a state in job `?1`. The state is part of the text, so that the partial index applies, and so is what the
-/// index is over: no other looks as good.
-pub(crate) fn in_state(state: UnitState) -> String {
-    let job = if state == UnitState::Succeeded {
-        "job"
-    } else {
-        "job + 0"
-    };
-    format!("state = '{}' AND {job} = ?1", state.as_str())
+/// The terms for a state, whose word is at `place`, in job `?1`. What the partial index is over is part of the text, so that it
+/// applies and no other looks as good. The state is not: with its word, the index of retries that are due would apply as well.
+pub(crate) fn in_state(state: UnitState, place: usize) -> String {
+    match state {
+        UnitState::Succeeded => format!("state = ?{place} AND job = ?1"),
+        _ => format!("state = ?{place} AND state <> 'succeeded' AND job + 0 = ?1"),
+    }
 }
 
 impl PostgresTx<'_> {
@@ -333,9 +331,13 @@ impl UnitTx for PostgresTx<'_> {
         let sql = format!(
             "SELECT job, step, part, state, epoch, attempt, due_at, duration_us FROM unit
              WHERE {} AND (step, part) > (?2, ?3) ORDER BY step, part LIMIT ?4",
-            in_state(state)
+            in_state(state, 5)
         );
-        self.query(&sql, &values![job, step, part, limit], read_with_id)
+        self.query(
+            &sql,
+            &values![job, step, part, limit, state.as_str()],
+            read_with_id,
+        )
     }
 
     fn computed_out(

@@ -123,6 +123,7 @@ impl SqliteTx<'_> {
             ];
             upsert.execute(params_from_iter(values)).map_err(failed)?;
         }
+        self.count(&upsert);
         Ok(())
     }
 }

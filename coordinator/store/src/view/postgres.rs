@@ -37,11 +37,12 @@ impl Candidates for PostgresTx<'_> {
         self.flush_units()?;
         let sql = format!(
             "SELECT part FROM unit WHERE {} AND step = ?2 AND part >= ?3 ORDER BY part LIMIT ?4",
-            in_state(state)
+            in_state(state, 5)
         );
+        let state = state.as_str();
         self.all(
             &sql,
-            &[&job.0, &i64::from(step.0), &from, &i64::from(limit)],
+            &[&job.0, &i64::from(step.0), &from, &i64::from(limit), &state],
             |row| column(row, 0),
         )
     }

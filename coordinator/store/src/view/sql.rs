@@ -14,14 +14,22 @@ pub(super) fn job_views(
 ) -> StoreResult<Vec<JobRow>> {
     let mut filter = Filter::default();
     filter.term("removing = 0");
-    filter.compare("no <", Some(before.unwrap_or(JobNo(i64::MAX))));
-    if let Some(state) = state {
-        // In the text, so that a partial index applies.
-        filter.term(&format!("state = '{}'", state.as_str()));
-    }
+    let before = before.unwrap_or(JobNo(i64::MAX));
+    let by = match state {
+        None => {
+            filter.compare("no <", Some(before));
+            "no"
+        }
+        Some(state) => {
+            // The expressions are those of the index `job_by_state`: no other index serves them.
+            filter.compare("state || '' =", Some(state.as_str()));
+            filter.compare("no + 0 <", Some(before));
+            "no + 0"
+        }
+    };
     let limit = filter.place(limit);
     let sql = format!(
-        "SELECT {COLUMNS} FROM job {} ORDER BY no DESC LIMIT {limit}",
+        "SELECT {COLUMNS} FROM job {} ORDER BY {by} DESC LIMIT {limit}",
         filter.clause()
     );
     tx.query(&sql, filter.values(), read_numbered).map(readable)

@@ -326,10 +326,7 @@ impl Caller<'_> {
         self.tx.insert_partitions(self.job, &[child])?;
         self.tx.move_assets(self.job, row.parts, &gone)?;
         self.tx.shrink_partition(self.job, part, 1)?;
-        let moved = (
-            self.tx.moved_away(self.job, part, &gone)?,
-            self.tx.find_asset(self.job, &gone[0])?,
-        );
+        let moved = self.tx.moved_away(self.job, part, &gone)?;
         self.say("moved", moved);
         Ok(())
     }

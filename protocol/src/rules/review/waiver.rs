@@ -67,6 +67,21 @@ impl Scope {
         scope
     }
 
+    /// The keys of all scopes that cover a check of judged content: a waiver that counts has one of them.
+    pub fn covering(check: &str, delivery: &JudgedContent<'_>) -> Vec<String> {
+        let of =
+            |chosen: u32, bit: u32, value: &str| (chosen >> bit & 1 == 1).then(|| value.to_owned());
+        let scope = |chosen: u32| Scope {
+            cause: None,
+            check: Some(check.to_owned()),
+            asset: of(chosen, 0, delivery.asset),
+            title: of(chosen, 1, delivery.title),
+            policy: of(chosen, 2, delivery.policy),
+            hash: of(chosen, 3, delivery.hash),
+        };
+        (0..16).map(|chosen| scope(chosen).key()).collect()
+    }
+
     /// Whether a check of judged content is covered.
     pub fn covers(&self, check: &str, delivery: &JudgedContent<'_>) -> bool {
         let fits =
@@ -241,6 +256,22 @@ mod tests {
     }
 
     proptest! {
+        /// A scope covers a delivery exactly when its key is among those that are looked up.
+        #[test]
+        fn covering_scopes_are_those_whose_keys_are_looked_up(scope in scope(), check in "[a-c]", words in prop::collection::vec("[a-d=\\\\\n]{0,2}", 4)) {
+            let delivery = JudgedContent { asset: &words[0], title: &words[1], policy: &words[2], hash: &words[3] };
+            let narrow = |wanted: Option<String>, is: &str| wanted.map(|wanted| if wanted.len() < 3 { is.to_owned() } else { wanted });
+            let scope = Scope {
+                check: scope.check.map(|_| check.clone()),
+                asset: narrow(scope.asset, delivery.asset),
+                title: narrow(scope.title, delivery.title),
+                policy: narrow(scope.policy, delivery.policy),
+                hash: narrow(scope.hash, delivery.hash),
+                cause: None,
+            };
+            prop_assert_eq!(Scope::covering(&check, &delivery).contains(&scope.key()), scope.covers(&check, &delivery));
+        }
+
         #[test]
         fn scopes_read_back_whatever_they_hold(scope in scope()) {
             prop_assert_eq!(Scope::parse(&scope.key()), scope);
