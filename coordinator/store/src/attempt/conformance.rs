@@ -45,4 +45,7 @@ fn attempts(tx: &mut dyn Tx) {
     assert_eq!(tx.attempts(unit(7), Some(0), 1).expect("reads"), all[1..2]);
     assert_eq!(tx.attempts(unit(7), Some(u32::MAX), 9).expect("reads"), []);
     assert_eq!(tx.attempts(unit(9), None, 9).expect("reads"), []);
+    while !tx.remove_job(no, 9).expect("removes").gone {}
+    let left = tx.attempts(unit(7), None, 9).expect("reads");
+    assert_eq!(left, [], "they are removed with their job");
 }

@@ -58,3 +58,37 @@ pub trait RetentionTx {
 
 /// The time by which jobs aged last, in memory.
 pub(crate) type Table = Option<Timestamp>;
+
+#[cfg(test)]
+mod tests {
+    use super::OF_A_JOB;
+    use crate::sqlite::Sqlite;
+    use std::collections::BTreeSet;
+
+    /// Tables with a column `job` whose rows stay, and why.
+    const KEPT: [(&str, &str); 9] = [
+        ("step", "removed with the job itself"),
+        ("asset", "facts stay in the catalogue"),
+        ("verdict", "verdicts stay in the catalogue"),
+        ("pace", "each tick of workers replaces all rates"),
+        ("task", "decisions of people stay recorded"),
+        ("operation", "operations stay recorded"),
+        ("tombstone", "what was purged stays recorded"),
+        ("task_unit", "decisions of people stay recorded"),
+        ("job_task", "decisions of people stay recorded"),
+    ];
+
+    #[test]
+    fn every_table_of_a_job_is_emptied_or_kept_for_a_reason() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let sqlite = Sqlite::open(&dir.path().join("x.db")).expect("opens");
+        let tables = "SELECT m.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c
+             WHERE m.type = 'table' AND c.name = 'job'";
+        let mut asked = sqlite.connection().prepare(tables).expect("prepares");
+        let found = asked.query_map([], |row| row.get(0)).expect("reads");
+        let found: BTreeSet<String> = found.collect::<Result<_, _>>().expect("reads");
+        let removed = OF_A_JOB.iter().map(|(table, _)| (*table).to_owned());
+        let kept = KEPT.iter().map(|(table, _)| (*table).to_owned());
+        assert_eq!(found, removed.chain(kept).collect());
+    }
+}
