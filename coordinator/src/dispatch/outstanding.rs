@@ -1,5 +1,5 @@
 //! Units that are out, as they were published: a new leader watches them again, because their workers may still run them.
-use super::{publisher, slices};
+use super::{publisher, scan, slices};
 use crate::reconcile::multipart::cuts_of;
 use crate::rows::job_row;
 use crate::store::{CutState, SpeculationState, StoreResult, Tx, UnitRow};
@@ -24,6 +24,9 @@ pub enum Cursor {
     /// Slices of cut units, and the scan of a library that is being listed.
     Slices,
 }
+
+/// Rows of units that are out, by step and partition.
+type RowsByStep = BTreeMap<StepNo, Vec<(PartNo, UnitRow)>>;
 
 /// Everything a job has out, as it was published: rows that are leased, computed units the cursor has passed, and the scan
 /// of a library that is being listed. The publisher's window bounds it.
@@ -70,60 +73,80 @@ pub fn outstanding_page(
         return Ok((Vec::new(), None));
     }
     let workflow = workflows.of(tx, job)?;
-    let mut out: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
-    let next = match place {
-        Cursor::Leased(after) => {
-            let cuts = cuts_of(tx, job)?;
-            let without_owner = |id| {
-                cuts.iter()
-                    .any(|cut| cut.unit == id && cut.state == CutState::Open)
-            };
-            let mut page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
-            let full = page.len() == PAGE_UNITS as usize;
-            let fitting = fitting(tx, job, page.iter().map(|(id, _)| id.part))?;
-            let last = page
-                .get(fitting.saturating_sub(1))
-                .map(|(id, _)| (id.step, id.part));
-            let last = last.filter(|_| full || fitting < page.len());
-            page.truncate(fitting);
-            for (id, row) in page.into_iter().filter(|(id, _)| !without_owner(*id)) {
-                out.entry(id.step).or_default().push((id.part, row));
-            }
-            Some(last.map_or(Cursor::Computed(0, 0), |last| Cursor::Leased(Some(last))))
-        }
+    let (mut out, next) = match place {
+        Cursor::Leased(after) => leased_rows(tx, job, after)?,
         Cursor::Computed(root, after) => match workflow.roots().nth(root) {
-            Some((step, _)) => {
-                let first = UnitRow {
-                    state: UnitState::Leased,
-                    epoch: 1,
-                    attempt: 0,
-                    due_at: None,
-                    duration_us: 0,
-                };
-                let mut parts = tx.computed_out(job, step, after, PAGE_UNITS)?;
-                let full = parts.len() == PAGE_UNITS as usize;
-                let fitting = fitting(tx, job, parts.iter().copied())?;
-                let last = parts
-                    .get(fitting.saturating_sub(1))
-                    .copied()
-                    .filter(|_| full || fitting < parts.len());
-                parts.truncate(fitting);
-                out.entry(step)
-                    .or_default()
-                    .extend(parts.into_iter().map(|part| (part, first)));
-                Some(last.map_or(Cursor::Computed(root + 1, 0), |last| {
-                    Cursor::Computed(root, last)
-                }))
-            }
-            None => Some(Cursor::Slices),
+            Some((step, _)) => computed_rows(tx, job, (root, step), after)?,
+            None => (RowsByStep::new(), Cursor::Slices),
         },
         Cursor::Slices => {
             let mut units = slices::outstanding(tx, &workflow, &row)?;
-            units.extend(publisher::scan_out(&workflow, &row));
+            units.extend(scan::scan_out(&workflow, &row));
             return Ok((units, None));
         }
     };
-    let mut older: BTreeMap<StepNo, Vec<(PartNo, UnitRow)>> = BTreeMap::new();
+    let older = older_executions(tx, job, &mut out)?;
+    let mut units = Vec::new();
+    for (step, rows) in older.into_iter().chain(out) {
+        units.extend(publisher::published(tx, &workflow, &row, step, &rows)?);
+    }
+    Ok((units, Some(next)))
+}
+
+/// Leased rows behind a position, as many as belong to one page. Units of open multipart uploads are left out: their slices
+/// are out instead.
+fn leased_rows(
+    tx: &mut dyn Tx,
+    job: JobNo,
+    after: Option<(StepNo, PartNo)>,
+) -> StoreResult<(RowsByStep, Cursor)> {
+    let cuts = cuts_of(tx, job)?;
+    let without_owner = |id| {
+        cuts.iter()
+            .any(|cut| cut.unit == id && cut.state == CutState::Open)
+    };
+    let mut page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
+    let full = page.len() == PAGE_UNITS as usize;
+    let fitting = fitting(tx, job, page.iter().map(|(id, _)| id.part))?;
+    let last = page
+        .get(fitting.saturating_sub(1))
+        .map(|(id, _)| (id.step, id.part));
+    let last = last.filter(|_| full || fitting < page.len());
+    page.truncate(fitting);
+    let mut out = RowsByStep::new();
+    for (id, row) in page.into_iter().filter(|(id, _)| !without_owner(*id)) {
+        out.entry(id.step).or_default().push((id.part, row));
+    }
+    let next = last.map_or(Cursor::Computed(0, 0), |last| Cursor::Leased(Some(last)));
+    Ok((out, next))
+}
+
+/// Units of a root step that are out without a row, as many as belong to one page.
+fn computed_rows(
+    tx: &mut dyn Tx,
+    job: JobNo,
+    (root, step): (usize, StepNo),
+    after: PartNo,
+) -> StoreResult<(RowsByStep, Cursor)> {
+    let mut parts = tx.computed_out(job, step, after, PAGE_UNITS)?;
+    let full = parts.len() == PAGE_UNITS as usize;
+    let fitting = fitting(tx, job, parts.iter().copied())?;
+    let last = parts
+        .get(fitting.saturating_sub(1))
+        .copied()
+        .filter(|_| full || fitting < parts.len());
+    parts.truncate(fitting);
+    let rows = parts.into_iter().map(|part| (part, publisher::FIRST));
+    let next = last.map_or(Cursor::Computed(root + 1, 0), |last| {
+        Cursor::Computed(root, last)
+    });
+    Ok((RowsByStep::from([(step, rows.collect())]), next))
+}
+
+/// Rows of the first executions of units that have a second one too. Where only the first is out, the row in `out` gets its
+/// epoch.
+fn older_executions(tx: &mut dyn Tx, job: JobNo, out: &mut RowsByStep) -> StoreResult<RowsByStep> {
+    let mut older = RowsByStep::new();
     for (unit, copy) in tx.speculations(job)? {
         let rows = out.get_mut(&unit.step).into_iter().flatten();
         let Some((part, row)) = rows
@@ -144,9 +167,5 @@ pub fn outstanding_page(
             SpeculationState::Adopted => {}
         }
     }
-    let mut units = Vec::new();
-    for (step, rows) in older.into_iter().chain(out) {
-        units.extend(publisher::published(tx, &workflow, &row, step, &rows)?);
-    }
-    Ok((units, next))
+    Ok(older)
 }

@@ -1,27 +1,21 @@
 //! Claims ready units, later steps before earlier ones, so that titles that were begun end before others begin. Pause and
 //! cancel take effect here, at the last moment.
+mod admitted;
+
+pub use admitted::{Gate, claim_admitted};
+
 use crate::dispatch::claim_room::ClaimRoom;
-use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::origin::Origin;
 use crate::review::cached_facts;
-use crate::store::{
-    JobRow, JobState, Partition, Phase, StepDelta, StepRow, StoreResult, Tx, UnitRow,
-};
-use crate::workflows::Workflows;
-use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
+use crate::store::{JobRow, Partition, StepRow, StoreResult, Tx, UnitRow};
+use protocol::id::{Kind, PartNo, StepNo, UnitId};
 use protocol::media::asset::Asset;
 use protocol::media::template;
 use protocol::model::location::Scheme;
 use protocol::rules::unit::transition::UnitState;
-use protocol::wire::step::scan::{ScanSource, ScanTask};
 use protocol::wire::unit::Unit;
 use protocol::workflow::{Action, Step, Workflow};
 use std::sync::Arc;
-
-/// Candidates looked at for one claim where endpoints are limited.
-const LOOK_AHEAD: u32 = 512;
-/// Units of a step that may have been passed over before no further are looked at.
-const PASSED_OVER_MAX: u64 = 4_096;
 
 /// A claim of units of one step. It is durable before anything is published.
 #[derive(Clone, Copy)]
@@ -34,14 +28,6 @@ pub struct Claim<'a> {
     pub step: StepNo,
     /// Units at most.
     pub room: u32,
-}
-
-/// Predicate applied to each claim candidate.
-pub struct Gate<'a> {
-    /// Limits of endpoints.
-    pub book: &'a mut EndpointBook,
-    /// Ready units up to this partition were looked at last time: so the tail is reached however many are passed over.
-    pub after: &'a mut PartNo,
 }
 
 /// Rows of units of one step, by partition.
@@ -66,6 +52,12 @@ impl Claim<'_> {
         u32::try_from(self.job.parts_planned.saturating_sub(cursor))
             .unwrap_or(u32::MAX)
             .min(most)
+    }
+
+    /// Units that may still be claimed, besides those in `units`.
+    fn left(&self, units: &[Unit], room: &ClaimRoom) -> u32 {
+        let wanted = self.room.saturating_sub(units.len() as u32);
+        wanted.min(room.units(self.job.no, self.step))
     }
 
     fn units(&self, tx: &mut dyn Tx, rows: &[(PartNo, UnitRow)]) -> StoreResult<Vec<Unit>> {
@@ -157,12 +149,26 @@ pub fn claim_step(
         return Ok(Vec::new());
     };
     let mut units: Vec<Unit> = Vec::new();
-    let left = |units: &[Unit], room: &ClaimRoom| {
-        let wanted = claim.room.saturating_sub(units.len() as u32);
-        wanted.min(room.units(claim.job.no, claim.step))
-    };
-    while counter.live > 0 && left(&units, room) > 0 {
-        let wanted = left(&units, room);
+    if counter.live > 0 {
+        claim_ready(tx, claim, step, room, &mut units)?;
+    }
+    claim_fresh(tx, claim, step, counter.cursor, room, &mut units)?;
+    Ok(units)
+}
+
+/// Adds units whose row is ready, until none is left or the room is taken.
+fn claim_ready(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    step: &Step,
+    room: &mut ClaimRoom,
+    units: &mut Vec<Unit>,
+) -> StoreResult<()> {
+    loop {
+        let wanted = claim.left(units, room);
+        if wanted == 0 {
+            return Ok(());
+        }
         let ready = tx.ready_units(claim.job.no, claim.step, wanted)?;
         let rows: Vec<(PartNo, UnitRow)> = ready
             .iter()
@@ -176,15 +182,25 @@ pub fn claim_step(
         room.take(&claimed);
         units.extend(claimed);
         if last {
-            break;
+            return Ok(());
         }
     }
-    let mut cursor = counter.cursor;
-    while claim.has_fresh(cursor) && left(&units, room) > 0 {
+}
+
+/// Adds units that have no row yet, and moves the cursor of the step behind them.
+fn claim_fresh(
+    tx: &mut dyn Tx,
+    claim: &Claim<'_>,
+    step: &Step,
+    mut cursor: PartNo,
+    room: &mut ClaimRoom,
+    units: &mut Vec<Unit>,
+) -> StoreResult<()> {
+    while claim.has_fresh(cursor) && claim.left(units, room) > 0 {
         let mut fresh = tx.partitions_after(
             claim.job.no,
             cursor,
-            claim.fresh(cursor, left(&units, room)),
+            claim.fresh(cursor, claim.left(units, room)),
         )?;
         fresh.truncate(room.fitting(&fresh));
         let Some(last) = fresh.last() else { break };
@@ -199,137 +215,7 @@ pub fn claim_step(
         room.take(&claimed);
         units.extend(claimed);
     }
-    Ok(units)
-}
-
-/// Claims what the endpoints admit; what they do not is passed over, not waited for. Returns whether anything was.
-pub fn claim_admitted(
-    tx: &mut dyn Tx,
-    claim: &Claim<'_>,
-    counter: &StepRow,
-    gate: &mut Gate<'_>,
-    room: &mut ClaimRoom,
-) -> StoreResult<(Vec<Unit>, bool)> {
-    let (mut units, mut passed_over) = (Vec::new(), 0);
-    if counter.live > 0 && !room.is_taken() {
-        passed_over += claim_ready(tx, claim, gate, room, &mut units)?;
-    }
-    cached_facts::attach(tx, &mut units)?;
-    room.take(&units);
-    let left = claim.room.saturating_sub(units.len() as u32);
-    if left > 0 && claim.has_fresh(counter.cursor) && !room.is_taken() {
-        let ready = units.len();
-        passed_over += claim_fresh(tx, claim, counter, (gate, room), left, &mut units)?;
-        cached_facts::attach(tx, &mut units[ready..])?;
-        room.take(&units[ready..]);
-    }
-    Ok((units, passed_over > 0))
-}
-
-fn claim_ready(
-    tx: &mut dyn Tx,
-    claim: &Claim<'_>,
-    gate: &mut Gate<'_>,
-    room: &ClaimRoom,
-    units: &mut Vec<Unit>,
-) -> StoreResult<usize> {
-    let (job, step) = (claim.job.no, claim.step);
-    let Some(declared) = claim.declared() else {
-        return Ok(0);
-    };
-    let look_ahead = LOOK_AHEAD.min(room.units(job, step));
-    let page = tx.units_in(job, UnitState::Ready, Some((step, *gate.after)), look_ahead)?;
-    let page: Vec<(PartNo, UnitRow)> = page
-        .into_iter()
-        .take_while(|(id, _)| id.step == step)
-        .map(|(id, row)| (id.part, leased(&row)))
-        .collect();
-    let read = page.len();
-    let (partitions, page) = claim.fitting(tx, declared, page, room)?;
-    let last_page = read < look_ahead as usize && page.len() == read;
-    let (mut rows, mut passed_over, mut looked_at) = (Vec::new(), 0, PartNo::MIN);
-    for (unit, row) in claim
-        .with_members(tx, declared, &partitions, &page)?
-        .into_iter()
-        .zip(&page)
-    {
-        if units.len() as u32 >= claim.room {
-            break;
-        }
-        looked_at = row.0;
-        if gate.book.admit(&of_unit(gate.book.limits(), &unit)) {
-            rows.push(*row);
-            units.push(unit);
-        } else {
-            passed_over += 1;
-        }
-    }
-    let all = page.last().is_none_or(|(part, _)| *part == looked_at);
-    *gate.after = if all && last_page {
-        PartNo::MIN
-    } else {
-        looked_at
-    };
-    tx.put_units(job, step, &rows)?;
-    Ok(passed_over)
-}
-
-/// Units without a row that are passed over get one, so that the cursor can move on to those behind them.
-fn claim_fresh(
-    tx: &mut dyn Tx,
-    claim: &Claim<'_>,
-    counter: &StepRow,
-    (gate, in_turn): (&mut Gate<'_>, &ClaimRoom),
-    room: u32,
-    units: &mut Vec<Unit>,
-) -> StoreResult<usize> {
-    let Some(step) = claim.declared() else {
-        return Ok(0);
-    };
-    let (job, no) = (claim.job.no, claim.step);
-    let look_ahead = room.max(LOOK_AHEAD).min(in_turn.units(job, no));
-    let mut fresh =
-        tx.partitions_after(job, counter.cursor, claim.fresh(counter.cursor, look_ahead))?;
-    fresh.truncate(in_turn.fitting(&fresh));
-    let first: Vec<(PartNo, UnitRow)> = fresh
-        .iter()
-        .map(|partition| (partition.part, FIRST))
-        .collect();
-    let (mut admitted, mut passed_over, mut last) = (0, Vec::new(), None);
-    for unit in claim.with_members(tx, step, &fresh, &first)? {
-        if admitted == room {
-            break;
-        }
-        let part = unit.id.part;
-        if gate.book.admit(&of_unit(gate.book.limits(), &unit)) {
-            admitted += 1;
-            last = Some(part);
-            units.push(unit);
-        } else {
-            passed_over.push((
-                part,
-                UnitRow {
-                    state: UnitState::Ready,
-                    epoch: 0,
-                    ..FIRST
-                },
-            ));
-        }
-    }
-    let blocked = passed_over.len();
-    if admitted == 0 && counter.live < PASSED_OVER_MAX {
-        last = passed_over.last().map(|(part, _)| *part);
-    }
-    let Some(last) = last else { return Ok(blocked) };
-    passed_over.retain(|(part, _)| *part < last || admitted == 0);
-    tx.set_cursor(job, no, last)?;
-    tx.put_units(job, no, &passed_over)?;
-    let mut delta = StepDelta::default();
-    passed_over
-        .iter()
-        .for_each(|_| delta.add(StepDelta::transition(None, UnitState::Ready)));
-    tx.add_to_step(job, no, delta)?;
-    Ok(blocked)
+    Ok(())
 }
 
 /// Units that are out under these epochs, as they were published.
@@ -390,55 +276,4 @@ fn unit(
         assets,
         deadline: job.deadline,
     }
-}
-
-/// Claims the scan of a job whose library is not listed yet, under a new epoch, from where it was interrupted.
-pub fn claim_scan(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResult<Option<Unit>> {
-    let Some(mut row) = tx.job(job)? else {
-        return Ok(None);
-    };
-    if row.state != JobState::Running || row.phase != Phase::Scanning {
-        return Ok(None);
-    }
-    let workflow = workflows.of(tx, job)?;
-    let Some(task) = workflow.scan_task() else {
-        return Ok(None);
-    };
-    row.scan_epoch += 1;
-    tx.update_job(&row)?;
-    Ok(Some(scan_of(&row, &workflow, task)))
-}
-
-/// The scan of a job that is out under the epoch of its row; nothing when none was handed out yet or the library is listed.
-pub(super) fn scan_out(workflow: &Workflow, row: &JobRow) -> Option<Unit> {
-    let task = workflow
-        .scan_task()
-        .filter(|_| row.phase == Phase::Scanning && row.scan_epoch > 0)?;
-    Some(scan_of(row, workflow, task))
-}
-
-/// A scan under the epoch of the job row, from where it was interrupted.
-fn scan_of(row: &JobRow, workflow: &Workflow, task: &ScanTask) -> Unit {
-    let resume = (row.scan.page > 0).then_some(row.scan);
-    let mut task = ScanTask {
-        resume,
-        ..task.clone()
-    };
-    if let ScanSource::Bucket { after, .. } = &mut task.source {
-        after.clone_from(&row.scan_after);
-    }
-    Unit {
-        id: UnitId::new(row.no, StepNo::SCAN, 0),
-        epoch: row.scan_epoch,
-        attempt: row.scan_attempt,
-        kind: Kind::Scan,
-        task: Arc::new(workflow.scan.with_scan(task)),
-        assets: Vec::new(),
-        deadline: row.deadline,
-    }
-}
-
-/// The unit that lists a job's library.
-pub fn scan_unit(job: JobNo) -> UnitId {
-    UnitId::new(job, StepNo::SCAN, 0)
 }

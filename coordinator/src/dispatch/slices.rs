@@ -31,13 +31,9 @@ pub fn claim(
         |cut: &&mut Cut| (cut.row.unit.job, cut.row.unit.step) == (claim.job.no, claim.step);
     for cut in cuts.open.iter_mut().filter(of_step) {
         let room = (claim.room as usize).saturating_sub(units.len());
-        let due = cut
-            .slices
-            .iter()
-            .filter(|row| is_due(row, now))
-            .count()
-            .min(room);
-        if due == 0 || cut.cancelling {
+        let due = cut.slices.iter().filter(|row| is_due(row, now)).count();
+        let room = room.min(due);
+        if room == 0 || cut.cancelling {
             continue;
         }
         let Some((transfer, whole)) =
@@ -45,52 +41,62 @@ pub fn claim(
         else {
             continue;
         };
-        let mut leased = Vec::new();
-        let portions = &cut.portions;
-        for (row, portion) in cut
-            .slices
-            .iter_mut()
-            .zip(portions)
-            .filter(|(row, _)| is_due(row, now))
-        {
-            if leased.len() == due {
-                break;
-            }
-            let Some(draft) = cut.row.drafts.get(portion.of) else {
-                continue;
-            };
-            let task = SliceTask {
-                transfer: transfer.clone(),
-                draft: draft.clone(),
-                first: portion.slice.first,
-                bytes: portion.slice.bytes,
-                measures: portion.measures,
-            };
-            let asset: Vec<Asset> = whole
-                .assets
-                .iter()
-                .filter(|asset| asset.id == draft.asset)
-                .cloned()
-                .collect();
-            let unit = Unit {
-                id: cut.row.unit.with_slice(row.slice.number),
-                epoch: row.epoch + 1,
-                attempt: row.attempt,
-                task: Arc::new(TaskSpec::Slice(Box::new(task))),
-                assets: asset,
-                ..whole.clone()
-            };
-            if !book.is_empty() && !book.admit(&of_unit(book.limits(), &unit)) {
-                passed_over = true;
-                continue;
-            }
-            (row.state, row.epoch, row.due_at) = (UnitState::Leased, unit.epoch, None);
-            leased.push(row.clone());
-            units.push(unit);
-        }
+        let (claimed, leased, gated) = claim_of_cut(cut, (&transfer, &whole), room, book, now);
         tx.put_slices(cut.row.unit, &leased)?;
+        units.extend(claimed);
+        passed_over |= gated;
     }
     Ok((units, passed_over))
+}
+
+/// Leases at most `room` due slices of a multipart upload. Returns them, their rows, and whether an endpoint had no room for
+/// one.
+fn claim_of_cut(
+    cut: &mut Cut,
+    (transfer, whole): (&TransferTask, &Unit),
+    room: usize,
+    book: &mut EndpointBook,
+    now: Timestamp,
+) -> (Vec<Unit>, Vec<SliceRow>, bool) {
+    let (mut units, mut leased, mut passed_over) = (Vec::new(), Vec::new(), false);
+    let due = cut.slices.iter_mut().zip(&cut.portions);
+    for (row, portion) in due.filter(|(row, _)| is_due(row, now)) {
+        if leased.len() == room {
+            break;
+        }
+        let Some(draft) = cut.row.drafts.get(portion.of) else {
+            continue;
+        };
+        let task = SliceTask {
+            transfer: transfer.clone(),
+            draft: draft.clone(),
+            first: portion.slice.first,
+            bytes: portion.slice.bytes,
+            measures: portion.measures,
+        };
+        let asset: Vec<Asset> = whole
+            .assets
+            .iter()
+            .filter(|asset| asset.id == draft.asset)
+            .cloned()
+            .collect();
+        let unit = Unit {
+            id: cut.row.unit.with_slice(row.slice.number),
+            epoch: row.epoch + 1,
+            attempt: row.attempt,
+            task: Arc::new(TaskSpec::Slice(Box::new(task))),
+            assets: asset,
+            ..whole.clone()
+        };
+        if !book.is_empty() && !book.admit(&of_unit(book.limits(), &unit)) {
+            passed_over = true;
+            continue;
+        }
+        (row.state, row.epoch, row.due_at) = (UnitState::Leased, unit.epoch, None);
+        leased.push(row.clone());
+        units.push(unit);
+    }
+    (units, leased, passed_over)
 }
 
 /// A unit as its step publishes it, with its transfer.

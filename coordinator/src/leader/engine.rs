@@ -2,7 +2,7 @@
 //! the same engine.
 use crate::command;
 use crate::dispatch::load::Load;
-use crate::dispatch::{Schedule, TurnContext, publisher, slices};
+use crate::dispatch::{Schedule, TurnContext, scan, slices};
 use crate::reconcile::block_closer::BlockCloser;
 use crate::reconcile::multipart::{self, Cuts};
 use crate::reconcile::sequencer::{self, Sweep};
@@ -112,19 +112,7 @@ impl Engine {
         turn.obsolete = std::mem::take(&mut load.obsolete);
         let mut cuts = self.cuts(tx, now)?;
         turn.obsolete.append(&mut cuts.obsolete);
-        let mut jobs = Vec::new();
-        for job in tx.jobs(true, u32::MAX)? {
-            if !self.workflows.is_aside(tx, &job)? {
-                jobs.push(job);
-            }
-        }
-        jobs.sort_by_key(|job| {
-            (
-                job.priority,
-                job.deadline.unwrap_or(Timestamp(i64::MAX)),
-                job.no,
-            )
-        });
+        let jobs = self.open_jobs(tx)?;
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);
         let mut scan_room = scans.slots.saturating_mul(2).saturating_sub(scans.out);
@@ -174,6 +162,24 @@ impl Engine {
         let cuts = multipart::advance(tx, &self.workflows, now)?;
         self.cutting = Some(!cuts.is_empty() || !tx.cut_units()?.is_empty());
         Ok(cuts)
+    }
+
+    /// Jobs that have not ended and are not set aside, the most urgent first.
+    fn open_jobs(&self, tx: &mut dyn Tx) -> StoreResult<Vec<JobRow>> {
+        let mut jobs = Vec::new();
+        for job in tx.jobs(true, u32::MAX)? {
+            if !self.workflows.is_aside(tx, &job)? {
+                jobs.push(job);
+            }
+        }
+        jobs.sort_by_key(|job| {
+            (
+                job.priority,
+                job.deadline.unwrap_or(Timestamp(i64::MAX)),
+                job.no,
+            )
+        });
+        Ok(jobs)
     }
 
     fn job(
@@ -236,7 +242,7 @@ impl Engine {
             }
             _ => return Ok(()),
         };
-        let Some(unit) = publisher::claim_scan(tx, &self.workflows, job.no)? else {
+        let Some(unit) = scan::claim_scan(tx, &self.workflows, job.no)? else {
             return Ok(());
         };
         *room -= 1;

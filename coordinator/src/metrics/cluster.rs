@@ -1,6 +1,7 @@
 //! Gauges about the cluster as a whole. The leader alone exports them: a standby has no such series, or
 //! every sum would count the cluster once a coordinator.
 use crate::query::cluster_stats::ClusterStats;
+use prometheus::core::Collector;
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use protocol::failure::ErrorClass;
 use protocol::id::Kind;
@@ -14,12 +15,7 @@ const BARRIER_STATES: [&str; 2] = ["waiting", "held"];
 /// Handles of the gauges in the registry of this process.
 pub struct ClusterGauges {
     leader: IntGauge,
-    depth: GaugeVec,
-    pending: GaugeVec,
-    oldest: GaugeVec,
-    last_finished: GaugeVec,
-    dead: GaugeVec,
-    unresolved: GaugeVec,
+    queue: QueueGauges,
     workers: GaugeVec,
     slots: GaugeVec,
     desired: GaugeVec,
@@ -30,86 +26,123 @@ pub struct ClusterGauges {
     moving: Gauge,
 }
 
-impl ClusterGauges {
-    /// Registers the gauges.
-    pub fn new(registry: &Registry) -> prometheus::Result<ClusterGauges> {
-        let vec = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<GaugeVec> {
-            let gauge = GaugeVec::new(Opts::new(format!("showrunner_{name}"), help), labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let leader = IntGauge::new("showrunner_leader", "1 on the leader, 0 on a standby.")?;
-        registry.register(Box::new(leader.clone()))?;
-        let moving = Gauge::new(
-            "showrunner_moving_bytes_per_second",
-            "Bytes a second that running work units move; 0 on a standby.",
-        )?;
-        registry.register(Box::new(moving.clone()))?;
-        Ok(ClusterGauges {
-            leader,
-            depth: vec(
+/// Gauges about work units that have not ended, or are dead.
+struct QueueGauges {
+    depth: GaugeVec,
+    pending: GaugeVec,
+    oldest: GaugeVec,
+    last_finished: GaugeVec,
+    dead: GaugeVec,
+    unresolved: GaugeVec,
+}
+
+/// Registers a metric, and returns the handle to set it.
+fn registered<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: M,
+) -> prometheus::Result<M> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// Registers a gauge for each set of labels.
+fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<GaugeVec> {
+    let gauges = GaugeVec::new(Opts::new(format!("showrunner_{name}"), help), labels)?;
+    registered(registry, gauges)
+}
+
+impl QueueGauges {
+    fn new(registry: &Registry) -> prometheus::Result<QueueGauges> {
+        let gauges = |name, help, labels: &[&str]| gauges(registry, name, help, labels);
+        Ok(QueueGauges {
+            depth: gauges(
                 "queue_depth",
                 "Work units that are ready and not with a worker.",
                 &["stage", "priority"],
             )?,
-            pending: vec(
+            pending: gauges(
                 "queue_pending",
                 "Work units that are handed out.",
                 &["stage", "priority"],
             )?,
-            oldest: vec(
+            oldest: gauges(
                 "queue_oldest_timestamp_seconds",
                 "Submission of the oldest job with ready work units; 0 without any.",
                 &["stage", "priority"],
             )?,
-            last_finished: vec(
+            last_finished: gauges(
                 "queue_last_finished_timestamp_seconds",
                 "When a work unit ended last, since this process leads; 0 before the first.",
                 &["stage"],
             )?,
-            dead: vec(
+            dead: gauges(
                 "dead_letters",
                 "Dead work units by class of their cause.",
                 &["stage", "reason"],
             )?,
-            unresolved: vec(
+            unresolved: gauges(
                 "unresolved_failures",
                 "Dead work units whose cause has no waiver, by class.",
                 &["stage", "reason"],
             )?,
-            workers: vec("workers", "Workers by state.", &["state"])?,
-            slots: vec(
+        })
+    }
+}
+
+impl ClusterGauges {
+    /// Registers the gauges.
+    pub fn new(registry: &Registry) -> prometheus::Result<ClusterGauges> {
+        let gauges = |name, help, labels: &[&str]| gauges(registry, name, help, labels);
+        Ok(ClusterGauges {
+            leader: registered(
+                registry,
+                IntGauge::new("showrunner_leader", "1 on the leader, 0 on a standby.")?,
+            )?,
+            queue: QueueGauges::new(registry)?,
+            workers: gauges("workers", "Workers by state.", &["state"])?,
+            slots: gauges(
                 "slots",
                 "Slots of live workers by state.",
                 &["stage", "state"],
             )?,
-            desired: vec(
+            desired: gauges(
                 "autoscale_desired_workers",
                 "Workers there should be.",
                 &["stage"],
             )?,
-            actual: vec(
+            actual: gauges(
                 "autoscale_actual_workers",
                 "Workers that take such work units.",
                 &["stage"],
             )?,
-            barriers: vec(
+            barriers: gauges(
                 "barriers",
                 "Barriers that are not open, by scope and state.",
                 &["kind", "state"],
             )?,
-            tasks: vec(
+            tasks: gauges(
                 "tasks",
                 "Tasks that wait for a person or a delivery, all of them and the overdue ones.",
                 &["kind", "state"],
             )?,
-            slack: vec(
+            slack: gauges(
                 "deadline_min_slack_seconds",
                 "Least time between a job's forecast end (p90) and its deadline, by how far the deadline is; only where a \
                  forecast is possible.",
                 &["band"],
             )?,
-            moving,
+            moving: registered(
+                registry,
+                Gauge::new(
+                    "showrunner_moving_bytes_per_second",
+                    "Bytes a second that running work units move; 0 on a standby.",
+                )?,
+            )?,
         })
     }
 
@@ -117,12 +150,12 @@ impl ClusterGauges {
     pub fn show(&self, cluster_stats: Option<&ClusterStats>) {
         self.leader.set(i64::from(cluster_stats.is_some()));
         let all = [
-            &self.depth,
-            &self.pending,
-            &self.oldest,
-            &self.last_finished,
-            &self.dead,
-            &self.unresolved,
+            &self.queue.depth,
+            &self.queue.pending,
+            &self.queue.oldest,
+            &self.queue.last_finished,
+            &self.queue.dead,
+            &self.queue.unresolved,
         ];
         let more = [
             &self.workers,
@@ -185,17 +218,21 @@ impl ClusterGauges {
                 .copied()
                 .unwrap_or_default();
             let labels = [stage, class.as_str()];
-            self.depth
+            self.queue
+                .depth
                 .with_label_values(&labels)
                 .set(waiting.ready as f64);
-            self.pending
+            self.queue
+                .pending
                 .with_label_values(&labels)
                 .set(waiting.out as f64);
-            self.oldest
+            self.queue
+                .oldest
                 .with_label_values(&labels)
                 .set(seconds(waiting.oldest));
         }
-        self.last_finished
+        self.queue
+            .last_finished
             .with_label_values(&[stage])
             .set(seconds(cluster_stats.last_finished.get(&kind).copied()));
         for class in ErrorClass::ALL {
@@ -204,10 +241,12 @@ impl ClusterGauges {
                 .get(&(kind, class.as_str()))
                 .copied()
                 .unwrap_or_default();
-            self.dead
+            self.queue
+                .dead
                 .with_label_values(&[stage, class.as_str()])
                 .set(found.units as f64);
-            self.unresolved
+            self.queue
+                .unresolved
                 .with_label_values(&[stage, class.as_str()])
                 .set(found.unresolved as f64);
         }

@@ -54,18 +54,20 @@ pub struct Metrics {
     last_finished: Mutex<BTreeMap<Kind, Timestamp>>,
 }
 
+/// A counter for each set of labels.
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+/// A histogram of seconds for each stage.
+fn seconds(name: &str, help: &str, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
+    let opts = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+    HistogramVec::new(opts, &["stage"])
+}
+
 impl Metrics {
     /// Registers the metrics.
     pub fn new(registry: &Registry) -> prometheus::Result<Metrics> {
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels)
-        };
-        let seconds = |name: &str, help: &str, bounds: &[f64]| {
-            HistogramVec::new(
-                HistogramOpts::new(name, help).buckets(bounds.to_vec()),
-                &["stage"],
-            )
-        };
         let metrics = Metrics {
             enqueued: counters(
                 "showrunner_units_enqueued_total",

@@ -1,7 +1,7 @@
 //! Assets that failed for one cause.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
-use crate::query::jobs::parse_unit;
+use crate::query::units::parse_unit;
 use crate::rows::{JobCache, find_job};
 use crate::store::Tx;
 use crate::workflows::Workflows;

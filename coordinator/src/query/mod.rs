@@ -9,6 +9,7 @@ pub mod operations;
 pub mod pending_tasks;
 pub mod summary;
 pub mod unit_log;
+pub mod units;
 pub mod wait_details;
 pub mod wait_reason;
 pub mod workers;

@@ -3,13 +3,13 @@ use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::rows::job_row;
 use crate::store::{Carried, FailureRow, JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::Workflows;
-use protocol::id::JobNo;
+use protocol::id::{JobNo, StepNo};
 use protocol::model::qc::{Finding, read_findings};
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::step::scan::ScanSource;
-use protocol::workflow::{Action, Workflow};
+use protocol::workflow::{Action, Step, Workflow};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -167,15 +167,7 @@ pub fn totals(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<Units> {
     let of_units = counters
         .iter()
         .filter(|c| workflow.step(c.step).is_some_and(|step| step.has_units()));
-    Ok(of_units
-        .map(|counter| units(counter, ended))
-        .fold(Units::default(), |sum, units| Units {
-            total: sum.total + units.total,
-            succeeded: sum.succeeded + units.succeeded,
-            failed: sum.failed + units.failed,
-            dead: sum.dead + units.dead,
-            cancelled: sum.cancelled + units.cancelled,
-        }))
+    Ok(sum(of_units.map(|counter| units(counter, ended))))
 }
 
 /// The account of a job at `now`.
@@ -187,44 +179,8 @@ pub fn summary(
 ) -> StoreResult<Summary> {
     let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
-    let counters = tx.steps(job)?;
-    let ended = row.state.has_ended();
-    let mut all = Units::default();
-    let mut steps = Vec::new();
-    let mut barriers = Vec::new();
-    for (no, step) in workflow.numbered() {
-        match &step.action {
-            Action::Units { .. } | Action::Approval { .. } => {
-                let counter = counters.iter().find(|c| c.step == no);
-                let units = counter.map_or_else(Units::default, |c| units(c, ended));
-                all.total += units.total;
-                all.succeeded += units.succeeded;
-                all.failed += units.failed;
-                all.dead += units.dead;
-                all.cancelled += units.cancelled;
-                steps.push(StepSummary {
-                    id: step.id.clone(),
-                    kind: step.kind_word().to_owned(),
-                    units,
-                });
-            }
-            Action::Barrier { scope, .. } => {
-                let counts = tx.barrier_counts(job, no)?;
-                barriers.push(BarrierSummary {
-                    id: step.id.clone(),
-                    scope: scope.as_str().to_owned(),
-                    total: counts.total,
-                    released: counts.released,
-                    held: if ended {
-                        counts.total - counts.released
-                    } else {
-                        counts.held
-                    },
-                });
-            }
-            Action::Seal { .. } => {}
-        }
-    }
+    let steps = steps(tx, &workflow, &row)?;
+    let barriers = barriers(tx, &workflow, &row)?;
     let (failures, waived) = failures(tx, &workflow, &row, now)?;
     Ok(Summary {
         job: row.id.clone(),
@@ -237,7 +193,7 @@ pub fn summary(
             .unwrap_or(now)
             .since(row.submitted_at)
             .as_secs_f64(),
-        units: all,
+        units: sum(steps.iter().map(|step| step.units)),
         steps,
         barriers,
         transfer: row.carried.into(),
@@ -254,6 +210,62 @@ pub fn summary(
         waived,
         message: row.message,
     })
+}
+
+/// Steps that have units, with the counts of their units.
+fn steps(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<StepSummary>> {
+    let counters = tx.steps(job.no)?;
+    let ended = job.state.has_ended();
+    let counted = workflow
+        .numbered()
+        .filter(|(_, step)| matches!(step.action, Action::Units { .. } | Action::Approval { .. }));
+    let summary = |(no, step): (StepNo, &Step)| {
+        let counter = counters.iter().find(|c| c.step == no);
+        StepSummary {
+            id: step.id.clone(),
+            kind: step.kind_word().to_owned(),
+            units: counter.map_or_else(Units::default, |c| units(c, ended)),
+        }
+    };
+    Ok(counted.map(summary).collect())
+}
+
+/// Counts of several steps together.
+fn sum(steps: impl Iterator<Item = Units>) -> Units {
+    steps.fold(Units::default(), |sum, units| Units {
+        total: sum.total + units.total,
+        succeeded: sum.succeeded + units.succeeded,
+        failed: sum.failed + units.failed,
+        dead: sum.dead + units.dead,
+        cancelled: sum.cancelled + units.cancelled,
+    })
+}
+
+/// Barriers with the counts of their instances. Once the job has ended, all that are not released are held.
+fn barriers(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+) -> StoreResult<Vec<BarrierSummary>> {
+    let mut barriers = Vec::new();
+    for (no, step) in workflow.numbered() {
+        let Action::Barrier { scope, .. } = &step.action else {
+            continue;
+        };
+        let counts = tx.barrier_counts(job.no, no)?;
+        barriers.push(BarrierSummary {
+            id: step.id.clone(),
+            scope: scope.as_str().to_owned(),
+            total: counts.total,
+            released: counts.released,
+            held: if job.state.has_ended() {
+                counts.total - counts.released
+            } else {
+                counts.held
+            },
+        });
+    }
+    Ok(barriers)
 }
 
 fn units(counter: &StepRow, ended: bool) -> Units {

@@ -1,7 +1,7 @@
 //! The executions of a unit.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
-use crate::query::jobs;
+use crate::query::units;
 use crate::rows::{find_job, readable};
 use crate::store::{AttemptRow, LossRow, Tx};
 use protocol::id::{PartNo, UnitId};
@@ -101,7 +101,7 @@ pub fn unit_log(
     filter: &UnitLogFilter,
 ) -> Answer<Vec<Execution>> {
     limit_in_range(filter.limit)?;
-    jobs::unit(tx, job, step, part)?;
+    units::unit(tx, job, step, part)?;
     let row = find_job(tx, job)?;
     let workflow = readable(job, tx.workflow(row.no).map_err(Error::Store))?;
     let step = workflow.step_no(step).ok_or(Error::NotFound)?;

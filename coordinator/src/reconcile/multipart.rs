@@ -3,17 +3,18 @@
 //! fenced, retried and settled as units are. They are members of a barrier of their own, which is evaluated in the
 //! transaction that makes their transitions (BAR-1). When all have ended the unit is ready again, and the next worker
 //! completes the uploads.
+mod slice;
+
+pub use slice::{Ended, give_up, settle, take_back};
+
 use crate::rows::unit_row;
 use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
-use protocol::id::{Execution, JobNo, SliceNo, StepNo, UnitId};
+use protocol::id::{Execution, JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
-use protocol::rules::unit::retry::RetryPolicy;
-use protocol::rules::unit::settle::{Reported, Settlement, UnitFacts, decide};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
 use protocol::wire::step::multipart::Draft;
 
 /// Large assets of one unit at most: what completes them has to fit into one message.
@@ -28,21 +29,6 @@ pub enum OpenOutcome {
     AlreadyOpen,
     /// The assets cannot be divided: the unit is as if it had not run.
     NotDivisible,
-}
-
-/// The outcome of a report about a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Nothing: it was late, foreign or repeated (FEN-1).
-    Rejected,
-    /// It has arrived.
-    Succeeded,
-    /// It is tried again after a pause.
-    Retried,
-    /// It cannot be carried.
-    Dead,
-    /// It came back.
-    Released,
 }
 
 /// A unit whose slices are carried.
@@ -160,43 +146,6 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
     Ok(OpenOutcome::Opened)
 }
 
-fn find(tx: &mut dyn Tx, unit: UnitId, number: SliceNo) -> StoreResult<Option<SliceRow>> {
-    Ok(tx
-        .slices(unit)?
-        .into_iter()
-        .find(|row| row.slice.number == number))
-}
-
-/// Takes a slice back that is out under `epoch` (FEN-2). Returns whether it was.
-pub fn take_back(tx: &mut dyn Tx, unit: UnitId, number: SliceNo, epoch: u32) -> StoreResult<bool> {
-    let found =
-        find(tx, unit, number)?.filter(|row| row.state == UnitState::Leased && row.epoch == epoch);
-    let Some(row) = found else { return Ok(false) };
-    tx.put_slices(
-        unit,
-        &[SliceRow {
-            state: UnitState::Ready,
-            ..row
-        }],
-    )?;
-    Ok(true)
-}
-
-/// Gives a slice up that has not ended. Returns whether it was one.
-pub fn give_up(tx: &mut dyn Tx, unit: UnitId, number: SliceNo) -> StoreResult<bool> {
-    let Some(row) = find(tx, unit, number)?.filter(|row| !has_ended(row)) else {
-        return Ok(false);
-    };
-    tx.put_slices(
-        unit,
-        &[SliceRow {
-            state: UnitState::Dead,
-            ..row
-        }],
-    )?;
-    Ok(true)
-}
-
 /// Takes back a unit that was to be discarded: it is handed out for that again. Returns whether it was one.
 pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
     let Some(cut) = tx
@@ -210,62 +159,6 @@ pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
         ..cut
     })?;
     Ok(true)
-}
-
-/// Takes the end of one execution of a slice.
-pub fn settle(
-    tx: &mut dyn Tx,
-    outcome: &Outcome,
-    policy: &RetryPolicy,
-    now: Timestamp,
-    jitter: f64,
-) -> StoreResult<Ended> {
-    let Some(number) = outcome.unit.slice else {
-        return Ok(Ended::Rejected);
-    };
-    let unit = outcome.unit.whole();
-    let Some(mut row) = find(tx, unit, number)? else {
-        return Ok(Ended::Rejected);
-    };
-    let facts = UnitFacts {
-        state: row.state,
-        epoch: row.epoch,
-        attempt: row.attempt,
-        assets: 1,
-    };
-    let (said, receipt) = match &outcome.result {
-        UnitResult::Sliced(receipt) => (Reported::Finished(Vec::new()), Some(receipt.clone())),
-        UnitResult::Failed(failure) => (Reported::Failed(failure.clone()), None),
-        _ => (Reported::Returned, None),
-    };
-    let ended = match decide(facts, outcome.epoch, said, policy, now, jitter) {
-        Settlement::Reject(_) => return Ok(Ended::Rejected),
-        Settlement::Succeed => {
-            (row.state, row.receipt) = (UnitState::Succeeded, receipt);
-            Ended::Succeeded
-        }
-        Settlement::Retry(at, failure) => {
-            tracing::warn!(unit.id = %outcome.unit, why = failure.message, "a slice failed and is retried");
-            (row.state, row.due_at, row.attempt) = (UnitState::Retrying, Some(at), row.attempt + 1);
-            Ended::Retried
-        }
-        Settlement::Die(failures) => {
-            let why = failures
-                .into_iter()
-                .next()
-                .map(|(_, failure)| failure.message)
-                .unwrap_or_default();
-            tracing::warn!(unit.id = %outcome.unit, why, "a slice failed for good; one worker transfers its asset");
-            (row.state, row.attempt) = (UnitState::Dead, row.attempt + 1);
-            Ended::Dead
-        }
-        Settlement::Split { .. } | Settlement::Release | Settlement::Wait(..) => {
-            row.state = UnitState::Ready;
-            Ended::Released
-        }
-    };
-    tx.put_slices(unit, &[row])?;
-    Ok(ended)
 }
 
 /// Advances every open upload: one whose slices have ended is completed, one that is cancelled is aborted.

@@ -6,7 +6,7 @@ use crate::rows::{job_row, unit_row};
 use crate::store::{BarrierGrowth, Partition, Phase, StepDelta, StoreResult, UnitRow};
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
-use protocol::workflow::Action;
+use protocol::workflow::{Action, Step};
 
 /// Splits `assets` off `part` because `failing` killed them; returns the number of their new partition, whose unit in the
 /// failing step is dead and whose later units are cancelled.
@@ -83,32 +83,23 @@ fn inherit(
     let workflow = graph.workflow;
     let mut inherited: Vec<(StepNo, Change)> = Vec::new();
     for (no, step) in workflow.numbered().filter(|(_, s)| s.has_units()) {
-        graph.tx.add_to_step(
-            graph.job,
-            no,
-            StepDelta {
-                total: 1,
-                ..StepDelta::default()
-            },
-        )?;
-        let row = unit_row(graph.tx, UnitId::new(graph.job, no, parent.part))?;
-        let state = match row.map(|r| r.state) {
-            _ if no == failing => UnitState::Dead,
-            Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => ended,
-            Some(UnitState::Ready | UnitState::Leased | UnitState::Retrying) => UnitState::Ready,
-            // A first step without a row is out or still to come: the child runs it by itself.
-            None if step.needs.is_empty() => UnitState::Ready,
-            Some(UnitState::Planned) | None => continue,
+        let planned = StepDelta {
+            total: 1,
+            ..StepDelta::default()
+        };
+        graph.tx.add_to_step(graph.job, no, planned)?;
+        let of_parent = UnitId::new(graph.job, no, parent.part);
+        let row = unit_row(graph.tx, of_parent)?;
+        let state = if no == failing {
+            UnitState::Dead
+        } else {
+            match inherited_state(step, row.map(|r| r.state)) {
+                Some(state) => state,
+                None => continue,
+            }
         };
         if state == UnitState::Dead && no != failing {
-            let from = UnitId::new(graph.job, no, parent.part);
-            let reasons = graph.tx.failures_of(from)?;
-            let own = UnitId {
-                part: child.part,
-                ..from
-            };
-            graph.tx.put_failures(own, &reasons)?;
-            causes::count_dead(graph.tx, own, &reasons, graph.now)?;
+            inherit_failures(graph, of_parent, child.part)?;
         }
         let to = UnitRow {
             state,
@@ -127,12 +118,41 @@ fn inherit(
             },
         ));
     }
-    // All of it is written before any of it is carried on: a step must not make one ready that the child has behind it.
-    for (no, change) in &inherited {
+    apply(graph, &inherited)
+}
+
+/// The state of a unit of the child, from that of its parent; `None` while the step is only planned.
+fn inherited_state(step: &Step, of_parent: Option<UnitState>) -> Option<UnitState> {
+    match of_parent {
+        Some(ended @ (UnitState::Succeeded | UnitState::Dead | UnitState::Cancelled)) => {
+            Some(ended)
+        }
+        Some(UnitState::Ready | UnitState::Leased | UnitState::Retrying) => Some(UnitState::Ready),
+        // A first step without a row is out or still to come: the child runs it by itself.
+        None if step.needs.is_empty() => Some(UnitState::Ready),
+        Some(UnitState::Planned) | None => None,
+    }
+}
+
+/// The child dies of the failures of its parent; they count for the causes once more.
+fn inherit_failures(graph: &mut Graph<'_>, of_parent: UnitId, child: PartNo) -> StoreResult<()> {
+    let reasons = graph.tx.failures_of(of_parent)?;
+    let own = UnitId {
+        part: child,
+        ..of_parent
+    };
+    graph.tx.put_failures(own, &reasons)?;
+    causes::count_dead(graph.tx, own, &reasons, graph.now)
+}
+
+/// Applies the transitions of the child. All of them are written before any is carried on: a step must not make one ready
+/// that the child has behind it.
+fn apply(graph: &mut Graph<'_>, inherited: &[(StepNo, Change)]) -> StoreResult<()> {
+    for (no, change) in inherited {
         let approvals = graph.record(*no, &[*change])?;
         sync_tasks(graph, &approvals)?;
     }
-    for (no, change) in &inherited {
+    for (no, change) in inherited {
         let approvals = graph.carry(*no, &[*change])?;
         sync_tasks(graph, &approvals)?;
     }

@@ -70,33 +70,14 @@ pub fn sync_step(
     let Action::Approval { role, .. } = &step.action else {
         return Ok(());
     };
-    let of = |change: &Change| subject(UnitId::new(job, no, change.part));
-    let left: Vec<String> = changes
+    let (ready, left): (Vec<&Change>, Vec<&Change>) = changes
         .iter()
-        .filter(|c| c.to.state != UnitState::Ready)
-        .map(of)
-        .collect();
-    let closed = tx.pending_tasks(TaskKind::Approval, &left)?;
-    tx.end_tasks(&closed, TaskState::Closed, now)?;
-    let because = "the unit does not wait any more";
-    let events: Vec<TaskEventRow> = closed
-        .iter()
-        .map(|task| event(task, (COORDINATOR, "closed", because), now))
-        .collect();
-    tx.insert_task_events(&events)?;
-    let asking: Vec<&Change> = changes
-        .iter()
-        .filter(|c| c.to.state == UnitState::Ready)
-        .collect();
-    let subjects: Vec<String> = asking.iter().map(|c| of(c)).collect();
-    let asked = tx.pending_tasks(TaskKind::Approval, &subjects)?;
-    let asked: HashSet<String> = asked.into_iter().map(|task| task.subject).collect();
-    let parts: Vec<PartNo> = asking
-        .iter()
-        .filter(|c| !asked.contains(&of(c)))
-        .map(|c| c.part)
-        .collect();
-    if parts.is_empty() {
+        .partition(|change| change.to.state == UnitState::Ready);
+    let unit = |change: &Change| UnitId::new(job, no, change.part);
+    let left: Vec<UnitId> = left.into_iter().map(unit).collect();
+    close_tasks(tx, &left, now)?;
+    let units = without_task(tx, ready.into_iter().map(unit).collect())?;
+    if units.is_empty() {
         return Ok(());
     }
     let deadline = tx.job(job)?.and_then(|row| row.deadline);
@@ -104,6 +85,46 @@ pub fn sync_step(
         .due_us
         .map(|us| Timestamp(now.0.saturating_add(us)))
         .or(deadline);
+    open_tasks(tx, &units, (&step.id, role), due_at, now)
+}
+
+/// Closes the tasks of units that wait for no approval any more.
+fn close_tasks(tx: &mut dyn Tx, units: &[UnitId], now: Timestamp) -> StoreResult<()> {
+    let subjects: Vec<String> = units.iter().copied().map(subject).collect();
+    let closed = tx.pending_tasks(TaskKind::Approval, &subjects)?;
+    tx.end_tasks(&closed, TaskState::Closed, now)?;
+    let because = "the unit does not wait any more";
+    let events: Vec<TaskEventRow> = closed
+        .iter()
+        .map(|task| event(task, (COORDINATOR, "closed", because), now))
+        .collect();
+    tx.insert_task_events(&events)
+}
+
+/// The units that no open task asks about.
+fn without_task(tx: &mut dyn Tx, units: Vec<UnitId>) -> StoreResult<Vec<UnitId>> {
+    let subjects: Vec<String> = units.iter().copied().map(subject).collect();
+    let asked = tx.pending_tasks(TaskKind::Approval, &subjects)?;
+    let asked: HashSet<String> = asked.into_iter().map(|task| task.subject).collect();
+    let open = units.into_iter().zip(subjects);
+    Ok(open
+        .filter(|(_, subject)| !asked.contains(subject))
+        .map(|(unit, _)| unit)
+        .collect())
+}
+
+/// Opens a task for each unit of an approval step of one job.
+fn open_tasks(
+    tx: &mut dyn Tx,
+    units: &[UnitId],
+    (step, role): (&str, &str),
+    due_at: Option<Timestamp>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let Some(job) = units.first().map(|unit| unit.job) else {
+        return Ok(());
+    };
+    let parts: Vec<PartNo> = units.iter().map(|unit| unit.part).collect();
     let partitions = tx.partitions(job, &parts)?;
     let members = tx.members(job, &partitions)?;
     let ids: Vec<&str> = members
@@ -112,13 +133,12 @@ pub fn sync_step(
         .map(|asset| asset.id.as_str())
         .collect();
     let known: HashMap<String, String> = tx.catalogue_hashes(&ids)?.into_iter().collect();
-    let mut tasks: Vec<TaskRow> = Vec::with_capacity(parts.len());
-    for (part, assets) in parts.iter().zip(&members) {
-        let unit = UnitId::new(job, no, *part);
+    let mut tasks: Vec<TaskRow> = Vec::with_capacity(units.len());
+    for (unit, assets) in units.iter().zip(&members) {
         tasks.push(TaskRow {
             opened_at: now,
             due_at,
-            ..asked_about(unit, &step.id, role, assets, &known)
+            ..asked_about(*unit, step, role, assets, &known)
         });
     }
     let numbers = tx.open_tasks(&tasks)?;

@@ -5,7 +5,7 @@ use coordinator::error::Error;
 use coordinator::leader::engine::{Engine, Turn};
 use coordinator::leader::memory::lease_table::Lapsed;
 use coordinator::leader::reactor::Reactor;
-use coordinator::query::{causes, jobs, operations};
+use coordinator::query::{causes, operations, units};
 use coordinator::reconcile::rescuer::Taken;
 use coordinator::reconcile::{planner, rates, settlement, tombstones};
 use coordinator::review::{TasksFilter, tasks};
@@ -323,8 +323,8 @@ fn lists_over_an_unreadable_job_show_those_of_others() {
                 "{damage}"
             );
             for answer in [
-                jobs::units(tx, "odd", &serde_json::from_str("{}").expect("defaults")).map(drop),
-                jobs::explain_unit(tx, "odd", "work", 1, NOW).map(drop),
+                units::units(tx, "odd", &serde_json::from_str("{}").expect("defaults")).map(drop),
+                units::explain_unit(tx, "odd", "work", 1, NOW).map(drop),
             ] {
                 assert!(
                     matches!(&answer, Err(Error::Conflict(why)) if why.contains("set aside")),

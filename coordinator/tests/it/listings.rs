@@ -1,6 +1,6 @@
 //! Libraries that are listed while everything around the scan fails: each page once, few epochs, whoever reports what.
 use coordinator::dispatch::outstanding::outstanding;
-use coordinator::dispatch::publisher::scan_unit;
+use coordinator::dispatch::scan::scan_unit;
 use coordinator::leader::engine::Turn;
 use coordinator::leader::memory::lease_table::Lapsed;
 use coordinator::leader::reactor::{Listed, Reactor, Work, sort};

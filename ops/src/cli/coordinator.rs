@@ -145,6 +145,16 @@ fn holder(args: &Args, served: &Served) -> String {
     leader_name(&format!("{host}-{:08x}", fastrand::u32(..)), &address)
 }
 
+/// Connects to Redis once: a wrong address and the Redis of another deployment are errors now, instead of endless retries.
+async fn try_redis(context: &Context, server: &Server, deployment: &str) -> CliResult<()> {
+    let database = database::name(&context.settings);
+    redis::belongs(context, server, deployment, &database).await?;
+    let tried = RedisQueue::connect(server.clone()).await;
+    let queue = tried.map_err(|error| redis::unreachable(context, &error.to_string()))?;
+    warn_of_eviction(&queue).await;
+    Ok(())
+}
+
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
@@ -161,18 +171,8 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         None => Some(DataDir::open(&context.data())?),
     };
     let (store, thread) = database::open_store(&context.settings, true)?;
-    // A wrong address and the Redis of another deployment are errors now, instead of endless retries.
     let deployment = store.read(|tx| tx.deployment()).await?;
-    redis::belongs(
-        &context,
-        &server,
-        &deployment,
-        &database::name(&context.settings),
-    )
-    .await?;
-    let tried = RedisQueue::connect(server.clone()).await;
-    warn_of_eviction(&tried.map_err(|error| redis::unreachable(&context, &error.to_string()))?)
-        .await;
+    try_redis(&context, &server, &deployment).await?;
     let connect = connect(server, deployment);
     let registry = Registry::new();
     // Whom to ask is known once the address is, and the address is part of the member's name.

@@ -6,7 +6,8 @@ use crate::target::Target;
 use coordinator::http::endpoint::Nothing;
 use coordinator::http::{Problem, jobs, units};
 use coordinator::query::explain::UnitExplanation;
-use coordinator::query::jobs::{JobExplanation, parse_unit as unit_of};
+use coordinator::query::jobs::JobExplanation;
+use coordinator::query::units::parse_unit as unit_of;
 use protocol::id::PartNo;
 
 /// Explains a job: what is open, and which barriers wait for what.

@@ -6,8 +6,8 @@ use crate::output;
 use crate::target::{Target, pages};
 use coordinator::http::endpoint::Nothing;
 use coordinator::http::units;
-use coordinator::query::jobs::UnitsFilter;
 use coordinator::query::unit_log::{Execution, UnitLogFilter};
+use coordinator::query::units::UnitsFilter;
 use coordinator::store::view::UnitView;
 
 /// Commands of `unit`.

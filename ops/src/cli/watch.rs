@@ -121,6 +121,24 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     if let Some(message) = &s.message {
         writeln!(out, "  {message}")?;
     }
+    write_steps(out, s)?;
+    write_work(out, s)?;
+    let (failures, waived) = (s.failures.len() as u64, s.waived.len() as u64);
+    let counts: Vec<String> = [
+        (failures, output::counted(failures, "failure")),
+        (waived, format!("{} waived", output::count(waived))),
+    ]
+    .into_iter()
+    .filter_map(|(n, words)| (n > 0).then_some(words))
+    .collect();
+    if !counts.is_empty() {
+        writeln!(out, "\n{}", counts.join(", "))?;
+    }
+    write_failures(out, s)
+}
+
+/// Steps and barriers with their counts, a line each.
+fn write_steps(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     for step in &s.steps {
         let u = step.units;
         writeln!(
@@ -144,18 +162,11 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
             part(", ", barrier.held, " held")
         )?;
     }
-    write_work(out, s)?;
-    let (failures, waived) = (s.failures.len() as u64, s.waived.len() as u64);
-    let counts: Vec<String> = [
-        (failures, output::counted(failures, "failure")),
-        (waived, format!("{} waived", output::count(waived))),
-    ]
-    .into_iter()
-    .filter_map(|(n, words)| (n > 0).then_some(words))
-    .collect();
-    if !counts.is_empty() {
-        writeln!(out, "\n{}", counts.join(", "))?;
-    }
+    Ok(())
+}
+
+/// The first failures, and what was waived.
+fn write_failures(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     for failure in s.failures.iter().take(50) {
         let asset = if failure.asset.is_empty() {
             "(unit)"

@@ -7,13 +7,14 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::metrics::counted;
 use crate::storage::{self, Part};
 use crate::submit::now;
+use ::coordinator::http::Served;
 use ::coordinator::metrics::register_process;
 use ::worker::actor::departure::Departure;
 use ::worker::actor::heartbeat::Pulse;
 use ::worker::metrics::WorkerMetrics;
 use ::worker::queue::redis::RedisQueue;
 use ::worker::queue::timed::Timed;
-use ::worker::runtime::Worker;
+use ::worker::runtime::{Worker, WorkerConfig};
 use prometheus::Registry;
 use protocol::id::{Kind, WorkerId};
 use protocol::time::Timestamp;
@@ -78,14 +79,8 @@ fn kinds(names: &[String]) -> CliResult<Vec<Kind>> {
         .collect()
 }
 
-/// Runs the command until a signal.
-pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
-    let server = redis::server(&context)?;
-    storage::warn_without_roots(&context.settings, Part::Works)?;
-    let grace = protocol::quantity::Span::parse(&args.grace)
-        .map_err(CliError::usage)?
-        .0;
-    guard(&context, grace)?;
+/// The configuration of this worker, with the slots of the kinds that it takes.
+fn config_of(context: &Context, args: &Args) -> CliResult<WorkerConfig> {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -95,6 +90,44 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         let kinds = kinds(&args.kinds)?;
         config.slots.retain(|kind, _| kinds.contains(kind));
     }
+    Ok(config)
+}
+
+/// Announces when the machine ends: at the time of the flag, and at the time that the notice file names once it is there.
+fn announce_departure(args: &Args, worker: &Worker) -> CliResult<()> {
+    let departure = Arc::clone(&worker.vitals().departure);
+    if let Some(text) = &args.leaves_at {
+        let at = Timestamp::parse(text);
+        let at = at.ok_or_else(|| {
+            CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment"))
+        })?;
+        departure.announce(at, now());
+    }
+    if let Some(notice) = args.notice.clone() {
+        tokio::spawn(watch_notice(notice, departure));
+    }
+    Ok(())
+}
+
+/// Serves health and metrics. The worker is ready until it drains.
+fn serve_health(listen: &str, registry: Registry, worker: &Worker) -> CliResult<Served> {
+    let draining = Arc::clone(&worker.vitals().draining);
+    let ready = Arc::new(move || !draining.load(Ordering::Relaxed));
+    let served = ::coordinator::http::serve_health(listen, registry, ready)
+        .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
+    eprintln!("health and metrics on http://{}", served.address);
+    Ok(served)
+}
+
+/// Runs the command until a signal.
+pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
+    let server = redis::server(&context)?;
+    storage::warn_without_roots(&context.settings, Part::Works)?;
+    let grace = protocol::quantity::Span::parse(&args.grace)
+        .map_err(CliError::usage)?
+        .0;
+    guard(&context, grace)?;
+    let config = config_of(&context, &args)?;
     let expected = redis::expected(&context, &server).await?;
     let replaced = redis::replaced(server.clone(), expected);
     let away = |why: String| redis::unreachable(&context, &why);
@@ -124,27 +157,10 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     );
     counted(metrics.register(&registry, worker.vitals().clone()))?;
     counted(register_process(&registry, "worker"))?;
-    let departure = Arc::clone(&worker.vitals().departure);
-    if let Some(text) = &args.leaves_at {
-        let at = Timestamp::parse(text);
-        let at = at.ok_or_else(|| {
-            CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment"))
-        })?;
-        departure.announce(at, now());
-    }
-    if let Some(notice) = args.notice.clone() {
-        tokio::spawn(watch_notice(notice, departure));
-    }
+    announce_departure(&args, &worker)?;
     let served = match &args.listen {
         None => None,
-        Some(listen) => {
-            let draining = Arc::clone(&worker.vitals().draining);
-            let ready = Arc::new(move || !draining.load(Ordering::Relaxed));
-            let served = ::coordinator::http::serve_health(listen, registry, ready)
-                .map_err(|e| CliError::failed(format!("cannot listen on {listen}: {e}")))?;
-            eprintln!("health and metrics on http://{}", served.address);
-            Some(served)
-        }
+        Some(listen) => Some(serve_health(listen, registry, &worker)?),
     };
     let exit = tokio::select! {
         () = stop_signal() => Exit::Ok,

@@ -173,12 +173,22 @@ impl Item {
 
     /// The truth about it for those who check the findings.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let (step, expect, also, words): (
-            Step,
-            &'static str,
-            &'static [&'static str],
-            &'static str,
-        ) = match self.plant? {
+        let (step, expect, also, words) = self.plant?.effect();
+        Some(Fault {
+            asset: self.id(),
+            title: TITLES[self.title].id.to_owned(),
+            step,
+            expect,
+            also,
+            words,
+        })
+    }
+}
+
+impl Plant {
+    /// The step that finds it, the check or reason it is found by, further checks that fail with it, and a sentence.
+    fn effect(self) -> (Step, &'static str, &'static [&'static str], &'static str) {
+        match self {
             Plant::Black => (
                 Step::Check,
                 "black",
@@ -233,15 +243,7 @@ impl Item {
                 &[],
                 "the manifest lists a file that was not delivered",
             ),
-        };
-        Some(Fault {
-            asset: self.id(),
-            title: TITLES[self.title].id.to_owned(),
-            step,
-            expect,
-            also,
-            words,
-        })
+        }
     }
 }
 

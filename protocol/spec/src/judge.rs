@@ -19,88 +19,25 @@ const STREAMS: &str = "streams";
 /// QC-1: what the spec demands and the sheet does not hold goes to `not_measured`, and then the verdict is never a pass; it
 /// is `tool_error` unless something mandatory failed anyway. Warnings alone fail nothing.
 pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, role: Role) -> Report {
-    let all = case(facts, spec, media, role);
-    let (mut findings, mut not_measured, mut reasons) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut outcomes = Outcomes::default();
     if let Some(why) = &facts.unreadable {
-        reasons.insert("file".to_owned(), why.clone());
+        outcomes.reasons.insert("file".to_owned(), why.clone());
     }
-    // QC-1: a name is no measurement, so it cannot make a demanded check inapplicable.
-    let by_name = is_role_by_name_alone(media, role, facts);
-    let unmeasured = if by_name { demanded(spec) } else { Vec::new() };
-    for check in &CHECKS {
-        match (check.judge)(&of_check(&all, check, spec)) {
-            CheckOutcome::NotApplicable if unmeasured.contains(&check.id) => {
-                not_measured.push(check.id.to_owned());
-                let why = format!(
-                    "only its name says that it is of role {role}: declare the role, or exclude the file"
-                );
-                reasons.insert(check.id.to_owned(), why);
-            }
-            CheckOutcome::NotApplicable => {}
-            // The outcome of a check on an unreadable file is not about the media.
-            CheckOutcome::Judged(_) if facts.unreadable.is_some() => {
-                not_measured.push(check.id.to_owned())
-            }
-            CheckOutcome::Judged(found) => findings.extend(found),
-            CheckOutcome::NotMeasured(why) => {
-                not_measured.push(check.id.to_owned());
-                if facts.unreadable.is_none() {
-                    reasons.insert(check.id.to_owned(), why);
-                }
-            }
-        }
-    }
-    judge_other_pictures(
-        facts,
-        spec,
-        media,
-        role,
-        &mut findings,
-        &mut |check, why| {
-            if !not_measured.iter().any(|known| known == check) {
-                not_measured.push(check.to_owned());
-                reasons.insert(check.to_owned(), why);
-            }
-        },
-    );
-    // NaN or infinity got past a check: the measurement is worthless, and so would be a verdict.
-    findings.retain(|finding| {
-        let broken = finding.measured.is_null()
-            || finding
-                .ranges
-                .iter()
-                .flatten()
-                .any(|edge| !edge.is_finite());
-        if broken {
-            not_measured.push(finding.check.clone());
-            reasons.insert(
-                finding.check.clone(),
-                "the measurement is not a number".to_owned(),
-            );
-        }
-        !broken
-    });
-    findings.sort_by_key(|finding| finding.severity != Severity::Mandatory);
-    let failed = findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Mandatory);
-    let verdict = match (
-        failed,
-        facts.unreadable.is_some() || !not_measured.is_empty(),
-    ) {
-        (true, _) => Verdict::Fail,
-        (false, true) => Verdict::ToolError,
-        (false, false) => Verdict::Pass,
-    };
+    judge_file(facts, spec, media, role, &mut outcomes);
+    judge_other_pictures(facts, spec, media, role, &mut outcomes);
+    outcomes.drop_broken();
+    outcomes
+        .findings
+        .sort_by_key(|finding| finding.severity != Severity::Mandatory);
     Report {
         file: media.file.clone(),
         hash: facts.hash.clone().unwrap_or_default(),
         policy: spec.spec.clone(),
         policy_digest: spec.digest(),
-        verdict,
-        findings,
-        not_measured,
-        reasons,
+        verdict: outcomes.verdict(facts),
+        findings: outcomes.findings,
+        not_measured: outcomes.not_measured,
+        reasons: outcomes.reasons,
         recorded: recorded(spec, media, role),
         essence: facts
             .pass
@@ -109,6 +46,84 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
             .unwrap_or_default(),
         bytes: facts.bytes,
         tools: facts.tools.clone(),
+    }
+}
+
+/// Outcomes of the checks of one file.
+#[derive(Default)]
+struct Outcomes {
+    findings: Vec<Finding>,
+    /// Checks that are demanded and could not be judged.
+    not_measured: Vec<String>,
+    /// Why, by check.
+    reasons: BTreeMap<String, String>,
+}
+
+impl Outcomes {
+    fn note_unmeasured(&mut self, check: &str, why: String) {
+        self.not_measured.push(check.to_owned());
+        self.reasons.insert(check.to_owned(), why);
+    }
+
+    /// Drops findings with NaN or infinity: the measurement is worthless, and so would be a verdict.
+    fn drop_broken(&mut self) {
+        let is_broken = |finding: &Finding| {
+            let mut edges = finding.ranges.iter().flatten();
+            finding.measured.is_null() || edges.any(|edge| !edge.is_finite())
+        };
+        let (broken, sound): (Vec<Finding>, Vec<Finding>) = std::mem::take(&mut self.findings)
+            .into_iter()
+            .partition(is_broken);
+        self.findings = sound;
+        for finding in broken {
+            self.note_unmeasured(&finding.check, "the measurement is not a number".to_owned());
+        }
+    }
+
+    fn verdict(&self, facts: &FactSheet) -> Verdict {
+        let failed = self
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Mandatory);
+        let unknown = facts.unreadable.is_some() || !self.not_measured.is_empty();
+        match (failed, unknown) {
+            (true, _) => Verdict::Fail,
+            (false, true) => Verdict::ToolError,
+            (false, false) => Verdict::Pass,
+        }
+    }
+}
+
+/// Runs every check on the file and its first picture.
+fn judge_file(
+    facts: &FactSheet,
+    spec: &DeliverySpec,
+    media: &MediaUnderTest,
+    role: Role,
+    outcomes: &mut Outcomes,
+) {
+    let all = case(facts, spec, media, role);
+    // QC-1: a name is no measurement, so it cannot make a demanded check inapplicable.
+    let by_name = is_role_by_name_alone(media, role, facts);
+    let unmeasured = if by_name { demanded(spec) } else { Vec::new() };
+    for check in &CHECKS {
+        match (check.judge)(&of_check(&all, check, spec)) {
+            CheckOutcome::NotApplicable if unmeasured.contains(&check.id) => {
+                let why = format!(
+                    "only its name says that it is of role {role}: declare the role, or exclude the file"
+                );
+                outcomes.note_unmeasured(check.id, why);
+            }
+            CheckOutcome::NotApplicable => {}
+            // The outcome of a check on an unreadable file is not about the media.
+            CheckOutcome::Judged(_) | CheckOutcome::NotMeasured(_)
+                if facts.unreadable.is_some() =>
+            {
+                outcomes.not_measured.push(check.id.to_owned());
+            }
+            CheckOutcome::Judged(found) => outcomes.findings.extend(found),
+            CheckOutcome::NotMeasured(why) => outcomes.note_unmeasured(check.id, why),
+        }
     }
 }
 
@@ -131,8 +146,7 @@ fn judge_other_pictures(
     spec: &DeliverySpec,
     media: &MediaUnderTest,
     role: Role,
-    findings: &mut Vec<Finding>,
-    unknown: &mut dyn FnMut(&str, String),
+    outcomes: &mut Outcomes,
 ) {
     if facts.unreadable.is_some() || !role.has_picture() {
         return;
@@ -146,8 +160,12 @@ fn judge_other_pictures(
         for check in CHECKS.iter().filter(|check| check.is_of_each_picture()) {
             match (check.judge)(&of_check(&all, check, spec)) {
                 CheckOutcome::NotApplicable => {}
-                CheckOutcome::NotMeasured(why) => unknown(check.id, why),
-                CheckOutcome::Judged(found) => findings.extend(
+                CheckOutcome::NotMeasured(why) => {
+                    if !outcomes.not_measured.iter().any(|known| known == check.id) {
+                        outcomes.note_unmeasured(check.id, why);
+                    }
+                }
+                CheckOutcome::Judged(found) => outcomes.findings.extend(
                     found
                         .into_iter()
                         .map(|finding| Finding { stream, ..finding }),

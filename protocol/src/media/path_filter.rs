@@ -216,7 +216,7 @@ fn set<T: AsRef<str>>(patterns: &[T], folders: bool) -> Result<RegexSet, BadPatt
 
 /// The regular expression of a pattern without its outer slashes; what is wrong with it, and what to write, otherwise.
 fn translate(body: &str) -> Result<String, (String, &'static str)> {
-    let wrong = |what: &str, hint| Err((format!("pattern {body:?} {what}"), hint));
+    let wrong = |(what, hint): WrongPattern| (format!("pattern {body:?} {what}"), hint);
     if body.len() > PATTERN_BYTES_MAX {
         return Err((
             format!("a pattern is longer than {PATTERN_BYTES_MAX} bytes"),
@@ -224,69 +224,83 @@ fn translate(body: &str) -> Result<String, (String, &'static str)> {
         ));
     }
     if body.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let hint = "write it relative to the library, with one / between names: sound/*.wav";
-        return wrong("has an empty part, . or .. and matches nothing", hint);
+        return Err(wrong((
+            "has an empty part, . or .. and matches nothing",
+            "write it relative to the library, with one / between names: sound/*.wav",
+        )));
     }
     let (mut regex, mut rest, mut open) = (String::new(), body, 0u32);
     while let Some(first) = rest.chars().next() {
-        let starts = regex.is_empty() || regex.ends_with('/');
-        let taken = match first {
-            '*' => {
-                let stars = rest.len() - rest.trim_start_matches('*').len();
-                let folders = stars > 1 && starts && rest[stars..].starts_with('/');
-                regex.push_str(match stars {
-                    1 => "[^/]*",
-                    _ if folders => "(?:.*/)?",
-                    _ => ".*",
-                });
-                stars + usize::from(folders)
-            }
-            '?' => push(&mut regex, "[^/]"),
-            '[' => {
-                let Some(class) = class(rest) else {
-                    return wrong(
-                        "opens a character class with [ and does not close it",
-                        "for the bracket itself write \\[",
-                    );
-                };
-                regex.push_str(&class.0);
-                class.1
-            }
-            '{' => {
-                open += 1;
-                push(&mut regex, "(?:")
-            }
-            ',' if open > 0 => push(&mut regex, "|"),
-            '}' if open > 0 => {
-                open -= 1;
-                push(&mut regex, ")")
-            }
-            '\\' => match rest[1..].chars().next() {
-                Some(next) if !next.is_alphanumeric() && next != '/' => {
-                    regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
-                    1 + next.len_utf8()
-                }
-                _ => {
-                    return wrong(
-                        "has a \\ that escapes nothing",
-                        "write / between folders: sound/*.wav",
-                    );
-                }
-            },
-            other => {
-                regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4])));
-                other.len_utf8()
-            }
-        };
+        let taken = translate_token(first, rest, &mut regex, &mut open).map_err(wrong)?;
         rest = &rest[taken..];
     }
     match open {
         0 => Ok(regex),
-        _ => wrong(
+        _ => Err(wrong((
             "opens alternatives with { and does not close them",
             "for the brace itself write \\{",
-        ),
+        ))),
     }
+}
+
+/// What is wrong with a pattern, and what to write instead.
+type WrongPattern = (&'static str, &'static str);
+
+/// Adds the expression of the token that `rest` starts with, and returns the bytes of the token. `open` counts the
+/// alternatives that are not closed.
+fn translate_token(
+    first: char,
+    rest: &str,
+    regex: &mut String,
+    open: &mut u32,
+) -> Result<usize, WrongPattern> {
+    let starts = regex.is_empty() || regex.ends_with('/');
+    Ok(match first {
+        '*' => {
+            let stars = rest.len() - rest.trim_start_matches('*').len();
+            let folders = stars > 1 && starts && rest[stars..].starts_with('/');
+            regex.push_str(match stars {
+                1 => "[^/]*",
+                _ if folders => "(?:.*/)?",
+                _ => ".*",
+            });
+            stars + usize::from(folders)
+        }
+        '?' => push(regex, "[^/]"),
+        '[' => {
+            let (class, taken) = class(rest).ok_or((
+                "opens a character class with [ and does not close it",
+                "for the bracket itself write \\[",
+            ))?;
+            regex.push_str(&class);
+            taken
+        }
+        '{' => {
+            *open += 1;
+            push(regex, "(?:")
+        }
+        ',' if *open > 0 => push(regex, "|"),
+        '}' if *open > 0 => {
+            *open -= 1;
+            push(regex, ")")
+        }
+        '\\' => match rest[1..].chars().next() {
+            Some(next) if !next.is_alphanumeric() && next != '/' => {
+                regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
+                1 + next.len_utf8()
+            }
+            _ => {
+                return Err((
+                    "has a \\ that escapes nothing",
+                    "write / between folders: sound/*.wav",
+                ));
+            }
+        },
+        other => {
+            regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4])));
+            other.len_utf8()
+        }
+    })
 }
 
 /// Adds a piece for one character of the pattern.

@@ -11,80 +11,19 @@ use crate::wire::step::scan::{ScanSource, ScanTask};
 const PAGE_ASSETS: u32 = 2_000;
 
 impl Compiler<'_> {
-    /// The scan that lists a library.
     pub(super) fn library(&mut self, library: &LibraryFile) -> TaskSpec {
         let later = [("mimir", &library.mimir), ("catalogue", &library.catalogue)];
-        for (name, value) in later {
-            if value.is_some() {
-                self.blame(
-                    name,
-                    format!("a {name} library is not available in this version"),
-                    "use manifest:, folder:, s3: or gcs:",
-                );
-            }
+        let later = later.into_iter().filter(|(_, value)| value.is_some());
+        let later: Vec<&str> = later.map(|(name, _)| name).collect();
+        for name in &later {
+            self.blame(
+                name,
+                format!("a {name} library is not available in this version"),
+                "use manifest:, folder:, s3: or gcs:",
+            );
         }
-        let folder = self.folder(library);
-        let source = match (&library.manifest, &folder) {
-            (Some(manifest), None) => ScanSource::Manifest {
-                path: self.absolute(manifest),
-            },
-            (None, Some(folder)) => {
-                if let Some(Err(error)) = library.pattern.as_deref().map(regex::Regex::new) {
-                    self.blame(
-                        "pattern",
-                        format!("pattern is not a regular expression: {error}"),
-                        "named captures look like (?<title>[^/]+)",
-                    );
-                }
-                let pattern = library.pattern.clone();
-                match bucket(folder) {
-                    true => ScanSource::Bucket {
-                        location: self.bucket(folder),
-                        pattern,
-                        after: None,
-                    },
-                    false => ScanSource::Folder {
-                        path: self.absolute(folder),
-                        pattern,
-                    },
-                }
-            }
-            (Some(_), Some(_)) => {
-                self.blame(
-                    "library",
-                    "library names both a manifest and a folder".into(),
-                    "keep one of them",
-                );
-                ScanSource::Manifest {
-                    path: String::new(),
-                }
-            }
-            (None, None) => {
-                if later.iter().all(|(_, value)| value.is_none()) {
-                    self.blame(
-                        "library",
-                        "library names no source".into(),
-                        "write `manifest: library.csv` or `folder: media`",
-                    );
-                }
-                ScanSource::Manifest {
-                    path: String::new(),
-                }
-            }
-        };
-        let root = match (&library.root, &source) {
-            (Some(root), _) => self.absolute(root),
-            (None, ScanSource::Manifest { path }) => path
-                .rsplit_once('/')
-                .map_or(String::new(), |(dir, _)| dir.to_owned()),
-            (
-                None,
-                ScanSource::Folder { path: place, .. }
-                | ScanSource::Bucket {
-                    location: place, ..
-                },
-            ) => place.clone(),
-        };
+        let source = self.source(library, later.is_empty());
+        let root = self.root(library, &source);
         self.tree = match &source {
             ScanSource::Folder { path, .. } => Some(format!("file:{path}")),
             ScanSource::Bucket { location, .. } => Some(location.clone()),
@@ -102,6 +41,78 @@ impl Compiler<'_> {
             TaskSpec::Scan(scan)
         } else {
             TaskSpec::ScanSelected { scan, filter }
+        }
+    }
+
+    /// The manifest or folder that is listed. A library that names none is reported when `is_needed`.
+    fn source(&mut self, library: &LibraryFile, is_needed: bool) -> ScanSource {
+        let none = ScanSource::Manifest {
+            path: String::new(),
+        };
+        let folder = self.folder(library);
+        match (&library.manifest, &folder) {
+            (Some(manifest), None) => ScanSource::Manifest {
+                path: self.absolute(manifest),
+            },
+            (None, Some(folder)) => self.folder_source(library, folder),
+            (Some(_), Some(_)) => {
+                self.blame(
+                    "library",
+                    "library names both a manifest and a folder".into(),
+                    "keep one of them",
+                );
+                none
+            }
+            (None, None) => {
+                if is_needed {
+                    self.blame(
+                        "library",
+                        "library names no source".into(),
+                        "write `manifest: library.csv` or `folder: media`",
+                    );
+                }
+                none
+            }
+        }
+    }
+
+    /// A folder or a bucket as the source, with the pattern of its paths.
+    fn folder_source(&mut self, library: &LibraryFile, folder: &str) -> ScanSource {
+        if let Some(Err(error)) = library.pattern.as_deref().map(regex::Regex::new) {
+            self.blame(
+                "pattern",
+                format!("pattern is not a regular expression: {error}"),
+                "named captures look like (?<title>[^/]+)",
+            );
+        }
+        let pattern = library.pattern.clone();
+        match bucket(folder) {
+            true => ScanSource::Bucket {
+                location: self.bucket(folder),
+                pattern,
+                after: None,
+            },
+            false => ScanSource::Folder {
+                path: self.absolute(folder),
+                pattern,
+            },
+        }
+    }
+
+    /// The folder that relative locations start at.
+    fn root(&mut self, library: &LibraryFile, source: &ScanSource) -> String {
+        match (&library.root, source) {
+            (Some(root), _) => self.absolute(root),
+            (None, ScanSource::Manifest { path }) => path
+                .rsplit_once('/')
+                .map_or(String::new(), |(dir, _)| dir.to_owned()),
+            (
+                None,
+                ScanSource::Folder { path: place, .. }
+                | ScanSource::Bucket {
+                    location: place, ..
+                },
+            ) => place.clone(),
         }
     }
 

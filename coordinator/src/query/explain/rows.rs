@@ -1,6 +1,7 @@
 //! Rejected rows of a library as reasons why a barrier is held.
 use crate::graph::barrier_key;
-use crate::query::explain::{NAMED_MAX, UnitExplanation};
+use crate::query::explain::NAMED_MAX;
+use crate::query::explain::unit::UnitExplanation;
 use crate::query::summary::library_name;
 use crate::store::{BarrierRow, BarrierState, JobRow, RowsOf, StoreResult, Tx};
 use crate::workflows::Workflows;

@@ -2,6 +2,8 @@
 //!
 //! - `attribute`: which execution a report belongs to
 //! - `judged`, `learn`: verdicts, facts and bytes
+//! - `ends`: settles ends of units one after another
+//! - `result`: the parsed result of a unit
 //! - `attempt`: the record of a failed execution
 //! - `apply`: what a decision of the rule means for rows
 //! - `scan`, `scan_page`: listings; `sliced`: slices of large transfers
@@ -9,8 +11,10 @@ mod apply;
 mod attempt;
 mod attribute;
 mod carried;
+mod ends;
 mod judged;
 mod learn;
+mod result;
 mod scan;
 mod scan_page;
 mod settled;
@@ -20,24 +24,16 @@ pub use scan_page::{PageTaken, page};
 pub use settled::{Ends, Settled};
 
 use crate::graph::Graph;
-use crate::reconcile::attribution::Attribution;
-use crate::review::approvals;
-use crate::review::verdicts::{self, Judged};
+use crate::review::verdicts::Judged;
 use crate::review::waivers::Waivers;
-use crate::store::{AttemptRow, Carried, CauseRow, JobRow, Phase, StoreResult, Tx, UnitRow};
+use crate::store::{AttemptRow, CauseRow, JobRow, Phase, StoreResult, Tx};
 use crate::workflows::Workflows;
-use foldhash::HashMap as IdMap;
-use protocol::id::{JobNo, Kind, PartNo, StepNo, UnitId};
-use protocol::media::asset::AssetFact;
-use protocol::rules::unit::settle::{
-    DispatchScope, Reported, Settlement, UnitFacts, accountable_us, decide, is_possible,
-};
-use protocol::rules::unit::transition::UnitState;
+use protocol::id::{JobNo, Kind, PartNo, StepNo};
+use protocol::rules::unit::settle::{DispatchScope, is_possible};
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::Outcome;
 use protocol::workflow::{Action, Workflow};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 /// Reason code of a unit that waits for an archive.
 pub(crate) const RESTORING: &str = "restoring";
@@ -131,6 +127,7 @@ fn sorted(
     (possible, foreign.len() as u64)
 }
 
+/// Reports about units of one step, in the transaction that settles them.
 struct Group<'a, 'b> {
     tx: &'a mut dyn Tx,
     job: JobRow,
@@ -155,122 +152,7 @@ struct Verdicts {
     waivers: Waivers,
 }
 
-/// The parsed result of a unit, ready to be settled.
-struct ParsedResult {
-    reported: Reported,
-    learned: Vec<AssetFact>,
-    judged: Vec<(PartNo, Judged, bool)>,
-}
-
 impl Group<'_, '_> {
-    fn settle(
-        &mut self,
-        outcomes: Vec<Outcome>,
-        jitter: &mut dyn FnMut() -> f64,
-    ) -> StoreResult<()> {
-        let Some(policy) = self.workflow.step(self.step).map(|s| s.retry) else {
-            return Ok(());
-        };
-        let outcomes = self.settle_slices(outcomes, &policy, jitter)?;
-        let parts: Vec<PartNo> = outcomes.iter().map(|o| o.unit.part).collect();
-        let rows = self.tx.units(self.job.no, self.step, &parts)?;
-        let mut known: IdMap<PartNo, Option<UnitRow>> = parts.iter().copied().zip(rows).collect();
-        let cursor = self
-            .tx
-            .steps(self.job.no)?
-            .iter()
-            .find(|s| s.step == self.step)
-            .map_or(0, |s| s.cursor);
-        let mut changes = Vec::new();
-        let (mut facts, mut carried) = (Vec::new(), Carried::default());
-        for outcome in outcomes {
-            let part = outcome.unit.part;
-            let row = known.get(&part).copied().flatten();
-            let unit = self.unit_facts(row, part, cursor);
-            let epoch = match self.attribution(row, &outcome)? {
-                Attribution::Current => unit.epoch,
-                Attribution::Stale => {
-                    self.done.rejected += 1;
-                    continue;
-                }
-                Attribution::Revoked => {
-                    self.done.withdrawn += 1;
-                    continue;
-                }
-            };
-            if let UnitResult::Cut(drafts) = &outcome.result {
-                let cut = self.cut(outcome.unit, row.map(|r| r.state), unit, drafts)?;
-                known.extend(cut.map(|change| (part, Some(change.to))));
-                changes.extend(cut);
-                continue;
-            }
-            let record =
-                attempt::of_report(&outcome, accountable_us(outcome.duration_us), self.now);
-            let ParsedResult {
-                reported,
-                learned,
-                judged,
-            } = self.reported(outcome.result, part)?;
-            let needs_size =
-                matches!(&reported, Reported::Finished(failures) if !failures.is_empty());
-            let assets = if needs_size {
-                self.partition_size(part)?
-            } else {
-                1
-            };
-            let settlement = decide(
-                UnitFacts { assets, ..unit },
-                epoch,
-                reported,
-                &policy,
-                self.now,
-                jitter(),
-            );
-            if let Settlement::Reject(_) = settlement {
-                self.done.rejected += 1;
-                continue;
-            }
-            self.done.accepted += 1;
-            carried = carried + carried::of(&learned, &settlement);
-            facts.extend(learned);
-            self.verdicts.assets.extend(judged);
-            let record = attempt::settled(record, &settlement, unit.attempt);
-            let split = matches!(settlement, Settlement::Split { .. });
-            let change = self.carry_out(
-                part,
-                row.map(|r| r.state),
-                unit,
-                settlement,
-                accountable_us(outcome.duration_us),
-            )?;
-            // What was split off died in this execution: its log has it too.
-            let child = record
-                .clone()
-                .filter(|_| split)
-                .map(|record| self.of_child(record));
-            self.attempts.extend(record.into_iter().chain(child));
-            known.insert(part, Some(change.to));
-            changes.push(change);
-        }
-        self.learn(&facts, carried)?;
-        self.tx.put_attempts(&std::mem::take(&mut self.attempts))?;
-        self.tx.add_to_causes(&std::mem::take(&mut self.causes))?;
-        let step = self.step;
-        approvals::apply(&mut self.graph(), step, &changes)
-    }
-
-    /// The record of an execution for the partition that was split off last.
-    fn of_child(&self, record: AttemptRow) -> AttemptRow {
-        AttemptRow {
-            unit: UnitId {
-                part: self.job.parts,
-                ..record.unit
-            },
-            epoch: 0,
-            ..record
-        }
-    }
-
     fn graph(&mut self) -> Graph<'_> {
         Graph::new(
             self.tx,
@@ -279,92 +161,5 @@ impl Group<'_, '_> {
             self.job.phase == Phase::Sealed,
             self.now,
         )
-    }
-
-    /// A unit without a row is out under epoch 1 exactly when the cursor has passed it.
-    fn unit_facts(&self, row: Option<UnitRow>, part: PartNo, cursor: PartNo) -> UnitFacts {
-        match row {
-            Some(row) => UnitFacts {
-                state: row.state,
-                epoch: row.epoch,
-                attempt: row.attempt,
-                assets: 1,
-            },
-            None => {
-                let state = if (1..=cursor).contains(&part) {
-                    UnitState::Leased
-                } else {
-                    UnitState::Planned
-                };
-                UnitFacts {
-                    state,
-                    epoch: 1,
-                    attempt: 0,
-                    assets: 1,
-                }
-            }
-        }
-    }
-
-    fn partition_size(&mut self, part: PartNo) -> StoreResult<u32> {
-        if part == 0 {
-            return Ok(1);
-        }
-        Ok(self
-            .tx
-            .partitions(self.job.no, &[part])?
-            .first()
-            .map_or(1, |p| p.assets))
-    }
-
-    /// Parses a result. Failures of assets that a split has moved meanwhile belong to another unit.
-    fn reported(&mut self, result: UnitResult, part: PartNo) -> StoreResult<ParsedResult> {
-        let without_facts = |reported| ParsedResult {
-            reported,
-            learned: Vec::new(),
-            judged: Vec::new(),
-        };
-        Ok(match result {
-            UnitResult::Finished {
-                mut facts,
-                mut failures,
-            } => {
-                if !failures.is_empty() && part > 0 {
-                    let ids: Vec<String> =
-                        failures.iter().map(|(asset, _)| asset.clone()).collect();
-                    let gone = self.tx.moved_away(self.job.no, part, &ids)?;
-                    failures.retain(|(asset, _)| !gone.contains(asset));
-                }
-                let judges = self
-                    .workflow
-                    .step(self.step)
-                    .is_some_and(|step| step.qc().is_some());
-                let judged = if judges {
-                    verdicts::read(&mut facts, &failures)
-                } else {
-                    Vec::new()
-                };
-                let judged = self.waive(part, judged, &mut failures)?;
-                ParsedResult {
-                    reported: Reported::Finished(failures),
-                    learned: facts,
-                    judged,
-                }
-            }
-            UnitResult::Failed(failure) => without_facts(Reported::Failed(failure)),
-            UnitResult::Waiting {
-                look_again_us,
-                message,
-            } => without_facts(Reported::Waiting(
-                Duration::from_micros(look_again_us),
-                message,
-            )),
-            // A cut was taken before, and no unit is a slice.
-            UnitResult::Returned
-            | UnitResult::Cancelled
-            | UnitResult::Listed { .. }
-            | UnitResult::Cut(_)
-            | UnitResult::Sliced(_) => without_facts(Reported::Returned),
-        })
     }
 }

@@ -45,7 +45,7 @@ const EXEMPT: &[(&str, &str)] = &[
         "a unit that is lost is recorded with it",
     ),
     (
-        "multipart::give_up",
+        "slice::give_up",
         "it is about one unit and its slices, by key",
     ),
     (
@@ -57,11 +57,11 @@ const EXEMPT: &[(&str, &str)] = &[
         "it is about one unit and its slices, by key",
     ),
     (
-        "multipart::settle",
+        "slice::settle",
         "it is about one unit and its slices, by key",
     ),
     (
-        "multipart::take_back",
+        "slice::take_back",
         "it is about one unit and its slices, by key",
     ),
     (
@@ -88,7 +88,7 @@ const EXEMPT: &[(&str, &str)] = &[
         "pending_tasks::look_up",
         "an answer about a job or a unit is made of it",
     ),
-    ("publisher::claim_admitted", "units are handed out with it"),
+    ("admitted::claim_admitted", "units are handed out with it"),
     ("publisher::claim_step", "units are handed out with it"),
     ("publisher::published", "units are handed out with it"),
     ("rate::put_paces", "the tick of workers does it"),

@@ -11,8 +11,9 @@ use coordinator::error::Error;
 use coordinator::query::assets::{self, AssetsFilter};
 use coordinator::query::cluster_stats::{DesiredWorkers, LeaderSnapshot, cluster_stats};
 use coordinator::query::failed_assets::{FailedAssetsFilter, failed_assets};
-use coordinator::query::jobs::{self, JobsFilter, UnitsFilter};
+use coordinator::query::jobs::{self, JobsFilter};
 use coordinator::query::unit_log::{UnitLogFilter, unit_log};
+use coordinator::query::units::{self, UnitsFilter};
 use coordinator::query::{causes, explain, operations, workers};
 use coordinator::review::{self, TaskRequest, TasksFilter};
 use coordinator::rows::{find_job, job_row};
@@ -119,7 +120,7 @@ fn of_jobs(n: i64) -> Vec<Question> {
         }),
         asked("unit list behind a unit", 300, move |tx| {
             let after = Some(format!("long/{WORK}/{}", n / 2));
-            jobs::units(
+            units::units(
                 tx,
                 "long",
                 &UnitsFilter {
@@ -136,7 +137,9 @@ fn of_jobs(n: i64) -> Vec<Question> {
 fn of_units(n: i64) -> Vec<Question> {
     let every = n / 400;
     let mut all = vec![
-        asked("unit get", 8, move |tx| jobs::unit(tx, "long", WORK, n / 2)),
+        asked("unit get", 8, move |tx| {
+            units::unit(tx, "long", WORK, n / 2)
+        }),
         asked("unit log", 100, |tx| {
             unit_log(
                 tx,
@@ -165,14 +168,14 @@ fn of_units(n: i64) -> Vec<Question> {
         ("retrying", 5),
     ] {
         all.push(asked(format!("unit explain, {state}"), 300, move |tx| {
-            jobs::explain_unit(tx, "long", WORK, n / 2 + every + part, NOW)
+            units::explain_unit(tx, "long", WORK, n / 2 + every + part, NOW)
         }));
     }
     for step in ["after", "sign"] {
         all.push(asked(
             format!("unit explain behind a barrier, {step}"),
             300,
-            move |tx| jobs::explain_unit(tx, "long", step, n - n / 40, NOW),
+            move |tx| units::explain_unit(tx, "long", step, n - n / 40, NOW),
         ));
     }
     for after in [None, Some(format!("long/{WORK}/{}/", n / 2))] {

@@ -3,7 +3,7 @@ use super::{BARRIER, ENDED, FIRST, JOB, PLANNED, Question, asset, page, question
 use coordinator::dispatch::endpoints::EndpointBook;
 use coordinator::dispatch::load::{KindLoad, Load};
 use coordinator::dispatch::outstanding::{self, Cursor};
-use coordinator::dispatch::{Schedule, TurnContext, publisher, slices, speculator};
+use coordinator::dispatch::{Schedule, TurnContext, scan, slices, speculator};
 use coordinator::leader::engine::Engine;
 use coordinator::reconcile::block_closer::BlockCloser;
 use coordinator::reconcile::multipart::{self, Cuts};
@@ -220,7 +220,7 @@ fn hand_out() -> Vec<Question> {
                 .map(drop)
         }),
         question("a scan is handed out", 5, |tx| {
-            publisher::claim_scan(tx, &Workflows::default(), NEWEST).map(drop)
+            scan::claim_scan(tx, &Workflows::default(), NEWEST).map(drop)
         }),
         question("a straggler is handed out again", 20, |tx| {
             let (row, workflow) = (tx.job(JOB)?.expect("a job"), tx.workflow(JOB)?);

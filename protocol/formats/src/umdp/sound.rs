@@ -118,62 +118,9 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
     for n in 0..many {
-        let path = |key: &str| format!("{standards}[{n}].{key}");
-        let (target, tolerance) = (
-            reader.number(&path("target")),
-            reader.number(&path("tolerance")),
-        );
-        let range = reader.number(&path("lra_max"));
-        let name = reader
-            .words(&path("name"))
-            .and_then(|words| words.first().cloned())
-            .unwrap_or_default();
-        // The key `applies` limits a spec to territories; each further standard needs a spec of its own.
-        reader.get(&path("jurisdiction"));
-        if draft.qc.contains_key("loudness") {
-            let why = "the first standard with a target is demanded: write a spec for each that inherits this one";
-            for key in ["name", "target", "tolerance", "lra_max"] {
-                if reader.get(&path(key)).is_some() {
-                    reader.tell(&path(key), why);
-                }
-            }
-            continue;
-        }
-        match target {
-            Some(target) => {
-                let mut check = serde_json::Map::from_iter([(
-                    "target".to_owned(),
-                    json!(format!("{target}LUFS")),
-                )]);
-                match tolerance.filter(|tolerance| *tolerance >= 0.0) {
-                    Some(tolerance) => {
-                        check.insert("tolerance".into(), json!(format!("{tolerance}LU")));
-                    }
-                    None => reader.tell(
-                        &path("target"),
-                        "no tolerance is given: 1 LU applies, the most that R 128 allows",
-                    ),
-                }
-                if words::plain(&name).contains("dialog") {
-                    check.insert("gate".into(), "dialogue".into());
-                }
-                draft.qc.insert("loudness".into(), check.into());
-            }
-            None => {
-                for key in ["name", "tolerance"]
-                    .into_iter()
-                    .filter(|key| reader.get(&path(key)).is_some())
-                {
-                    reader.tell(&path(key), "no target is given: no loudness is demanded");
-                }
-            }
-        }
-        if let Some(range) = range.filter(|range| *range >= 0.0) {
-            draft.qc.insert(
-                "loudness_range".into(),
-                json!({ "max": format!("{range}LU") }),
-            );
-        }
+        loudness_standard(reader, draft, &|key: &str| {
+            format!("{standards}[{n}].{key}")
+        });
     }
     if let Some(peak) = reader.number("assets.audio.loudness.true_peak_max") {
         draft
@@ -184,6 +131,59 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
         draft.qc.insert(
             "short_term".into(),
             json!({ "max": format!("{loudest}LUFS") }),
+        );
+    }
+}
+
+/// Reads one standard, whose keys are at `path`. The first with a target is demanded.
+fn loudness_standard(reader: &Reader<'_>, draft: &mut Draft, path: &dyn Fn(&str) -> String) {
+    let (target, tolerance) = (
+        reader.number(&path("target")),
+        reader.number(&path("tolerance")),
+    );
+    let range = reader.number(&path("lra_max"));
+    let name = reader
+        .words(&path("name"))
+        .and_then(|words| words.first().cloned())
+        .unwrap_or_default();
+    // The key `applies` limits a spec to territories; each further standard needs a spec of its own.
+    reader.get(&path("jurisdiction"));
+    let tell = |keys: &[&str], why| {
+        let present = keys.iter().filter(|key| reader.get(&path(key)).is_some());
+        present.for_each(|key| reader.tell(&path(key), why));
+    };
+    if draft.qc.contains_key("loudness") {
+        let why = "the first standard with a target is demanded: write a spec for each that inherits this one";
+        tell(&["name", "target", "tolerance", "lra_max"], why);
+        return;
+    }
+    match target {
+        Some(target) => {
+            let mut check =
+                serde_json::Map::from_iter([("target".to_owned(), json!(format!("{target}LUFS")))]);
+            match tolerance.filter(|tolerance| *tolerance >= 0.0) {
+                Some(tolerance) => {
+                    check.insert("tolerance".into(), json!(format!("{tolerance}LU")));
+                }
+                None => reader.tell(
+                    &path("target"),
+                    "no tolerance is given: 1 LU applies, the most that R 128 allows",
+                ),
+            }
+            if words::plain(&name).contains("dialog") {
+                check.insert("gate".into(), "dialogue".into());
+            }
+            draft.qc.insert("loudness".into(), check.into());
+        }
+        None => tell(
+            &["name", "tolerance"],
+            "no target is given: no loudness is demanded",
+        ),
+    }
+    if let Some(range) = range.filter(|range| *range >= 0.0) {
+        draft.qc.insert(
+            "loudness_range".into(),
+            json!({ "max": format!("{range}LU") }),
         );
     }
 }

@@ -31,56 +31,7 @@ impl Check for ColorCheck {
     }
 
     fn judge(case: &Case<'_>) -> CheckOutcome {
-        let format = case.component.and_then(|c| c.video.as_ref());
-        let check = case.limits::<ColorCheck>();
-        let names = |of_role: Option<&Names>, of_check: Option<&Names>| {
-            of_role
-                .filter(|n| !n.is_empty())
-                .or(of_check.filter(|n| !n.is_empty()))
-                .cloned()
-        };
-        let range = format.and_then(|f| f.range).or(check.and_then(|c| c.range));
-        let wanted: Vec<(&str, Option<String>, Names)> = [
-            (
-                "the range",
-                case.facts.video.as_ref().and_then(range_of),
-                range.map(|r| Names(vec![r.as_str().to_owned()])),
-            ),
-            (
-                "the matrix",
-                flag(case, |v| &v.matrix),
-                names(format.map(|f| &f.matrix), check.map(|c| &c.matrix)),
-            ),
-            (
-                "the primaries",
-                flag(case, |v| &v.primaries),
-                names(format.map(|f| &f.primaries), check.map(|c| &c.primaries)),
-            ),
-            (
-                "the transfer",
-                flag(case, |v| &v.transfer),
-                names(format.map(|f| &f.transfer), check.map(|c| &c.transfer)),
-            ),
-            (
-                "the pixel format",
-                flag(case, |v| &v.pix_fmt),
-                names(format.map(|f| &f.pix_fmt), None),
-            ),
-            (
-                "the bit depth",
-                case.facts
-                    .video
-                    .as_ref()
-                    .and_then(VideoStream::bit_depth)
-                    .map(|d| d.to_string()),
-                format
-                    .and_then(|f| f.bit_depth)
-                    .map(|d| Names(vec![d.to_string()])),
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(what, is, want)| Some((what, is, want?)))
-        .collect();
+        let wanted = wanted(case);
         if wanted.is_empty() {
             return CheckOutcome::NotApplicable;
         }
@@ -102,6 +53,60 @@ impl Check for ColorCheck {
         }
         CheckOutcome::Judged(findings)
     }
+}
+
+/// Properties of the picture that a role or the check demands: name, value of the file, accepted values.
+fn wanted(case: &Case<'_>) -> Vec<(&'static str, Option<String>, Names)> {
+    let format = case.component.and_then(|c| c.video.as_ref());
+    let check = case.limits::<ColorCheck>();
+    let names = |of_role: Option<&Names>, of_check: Option<&Names>| {
+        of_role
+            .filter(|n| !n.is_empty())
+            .or(of_check.filter(|n| !n.is_empty()))
+            .cloned()
+    };
+    let range = format.and_then(|f| f.range).or(check.and_then(|c| c.range));
+    [
+        (
+            "the range",
+            case.facts.video.as_ref().and_then(range_of),
+            range.map(|r| Names(vec![r.as_str().to_owned()])),
+        ),
+        (
+            "the matrix",
+            flag(case, |v| &v.matrix),
+            names(format.map(|f| &f.matrix), check.map(|c| &c.matrix)),
+        ),
+        (
+            "the primaries",
+            flag(case, |v| &v.primaries),
+            names(format.map(|f| &f.primaries), check.map(|c| &c.primaries)),
+        ),
+        (
+            "the transfer",
+            flag(case, |v| &v.transfer),
+            names(format.map(|f| &f.transfer), check.map(|c| &c.transfer)),
+        ),
+        (
+            "the pixel format",
+            flag(case, |v| &v.pix_fmt),
+            names(format.map(|f| &f.pix_fmt), None),
+        ),
+        (
+            "the bit depth",
+            case.facts
+                .video
+                .as_ref()
+                .and_then(VideoStream::bit_depth)
+                .map(|d| d.to_string()),
+            format
+                .and_then(|f| f.bit_depth)
+                .map(|d| Names(vec![d.to_string()])),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(what, is, want)| Some((what, is, want?)))
+    .collect()
 }
 
 fn flag(case: &Case<'_>, of: fn(&VideoStream) -> &Option<String>) -> Option<String> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::queue::Lost;
 use protocol::model::slot_count::SlotCount;
+use protocol::wire::report::Heartbeat;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::step::noop::NoopTask;
 
