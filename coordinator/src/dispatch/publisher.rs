@@ -46,8 +46,8 @@ impl Claim<'_> {
         computed && cursor < self.job.parts_planned
     }
 
-    /// How many units without a row are left behind this cursor, `most` at most. More would be looked for in vain, behind
-    /// the partitions that splits made.
+    /// Number of units without a row behind this cursor, at most `most`. A larger limit would read the partitions that
+    /// splits made, which are never handed out this way.
     fn fresh(&self, cursor: PartNo, most: u32) -> u32 {
         u32::try_from(self.job.parts_planned.saturating_sub(cursor))
             .unwrap_or(u32::MAX)

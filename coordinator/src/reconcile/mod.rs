@@ -10,7 +10,8 @@
 //! - by a timer: [`rescuer`] takes back lapsed leases, [`worker_orders`] keeps the list of workers, [`rates`] writes
 //!   transfer rates, [`retention`] removes ended jobs; [`recovery`] runs once, when a process starts.
 //!
-//! [`splitter`], [`attribution`] and [`take_back`] are parts of settlement, rescue and recovery, and have no activation of their own.
+//! [`splitter`], [`attribution`] and [`take_back`] are parts of settlement, rescue and recovery, and have no activation of
+//! their own.
 //!
 //! A wake-up may be lost. Every duty that a report activates leaves rows that a turn or a timer finds again: a lost
 //! wake-up costs a moment, never a hang.

@@ -44,8 +44,9 @@ pub(crate) const OF_A_JOB: [(&str, &[&str]); 18] = [
 
 /// Removal of ended jobs. Facts about assets stay in the catalogue, and operations stay recorded.
 pub trait RetentionTx {
-    /// Jobs that are being removed, by number, then jobs that ended before this moment, the earliest first. A job whose units wait for a person's decision is
-    /// not among them. The newest job is never removed: late reports name its number, which must not be given to another.
+    /// Jobs that are being removed, by number, then jobs that ended before this moment, the earliest first. A job whose
+    /// units wait for a person's decision is not among them. The newest job is never removed: late reports name its number,
+    /// which must not be given to another.
     fn ended_before(&mut self, before: Timestamp, limit: u32) -> StoreResult<Vec<JobNo>>;
     /// Removes at most `limit` rows of a job, and the job itself with its last row. From the first call on the job is no
     /// longer found.
