@@ -10,8 +10,8 @@ CREATE INDEX row_error_by_part ON row_error ((job + 0), part) WHERE title IS NOT
 CREATE INDEX row_error_by_line ON row_error ((-job), line) WHERE title IS NOT NULL AND part IS NOT NULL;
 CREATE INDEX row_error_by_title ON row_error ((job + 0), title, line) WHERE title IS NOT NULL AND part IS NOT NULL;
 
--- Tasks of the units of a job by state and kind. Triggers write them, so that a coordinator of the version before, which works
--- beside a newer one, writes them as well.
+-- Tasks of the units of a job by state and kind. Triggers write them, so that a coordinator of the version before, which runs
+-- at the same time as a newer one, writes them as well.
 CREATE TABLE job_task (
   job BIGINT NOT NULL,
   state TEXT COLLATE "C" NOT NULL,
