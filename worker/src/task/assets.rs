@@ -2,14 +2,17 @@
 use super::TaskContext;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use protocol::wire::unit::Unit;
+use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use storage::backend::Opened;
-use storage::{RootError, Roots, StorageError, local_path};
+use storage::{Base, RootError, Roots, StorageError, local_path};
 
 /// Number of assets at the same time.
 const AT_ONCE: usize = 8;
@@ -26,6 +29,45 @@ pub(super) fn open_file(asset: &Asset, path: &Path, roots: &Roots) -> Result<Fil
     match base(asset) {
         Some(base) => roots.open_file_below(&base, path),
         None => roots.open_file(path),
+    }
+}
+
+/// Directories that a unit keeps open.
+const BASES_MAX: usize = 32;
+
+/// The bases of a unit's assets, opened once however many of its files lie below them.
+pub(super) struct Bases<'a> {
+    roots: &'a Roots,
+    open: Mutex<HashMap<String, Arc<Base>>>,
+}
+
+impl<'a> Bases<'a> {
+    /// None is open yet.
+    pub(super) fn new(roots: &'a Roots) -> Bases<'a> {
+        Bases {
+            roots,
+            open: Mutex::default(),
+        }
+    }
+
+    /// As [`open_file`].
+    pub(super) fn open_file(&self, asset: &Asset, path: &Path) -> Result<File, RootError> {
+        let Some((location, directory)) = asset.base().zip(base(asset)) else {
+            return self.roots.open_file(path);
+        };
+        let known = self.open.lock().get(location).cloned();
+        if let Some(known) = known {
+            return known.open_file(path);
+        }
+        let opened = Arc::new(self.roots.base(&directory)?);
+        let mut open = self.open.lock();
+        // Each holds a descriptor; files mostly come from one listing, so forgetting all costs little.
+        if open.len() >= BASES_MAX {
+            open.clear();
+        }
+        open.insert(location.to_owned(), Arc::clone(&opened));
+        drop(open);
+        opened.open_file(path)
     }
 }
 

@@ -56,4 +56,4 @@ pub use port::{
     UploadsInPlace, Version, Versions,
 };
 pub use registry::{MemoryPermit, Registry};
-pub use roots::{RootError, Roots};
+pub use roots::{Base, RootError, Roots};

@@ -94,7 +94,7 @@ impl Roots {
     /// The same for a file that was listed below a directory: symbolic links on the path must stay below that directory
     /// too, also those that have replaced a directory since it was listed.
     pub fn open_file_below(&self, base: &Path, path: &Path) -> Result<File, RootError> {
-        open_regular(path, |flags| self.open_below(base, path, flags))
+        self.base(base)?.open_file(path)
     }
 
     /// Opens a directory for reading.
@@ -104,11 +104,7 @@ impl Roots {
 
     /// Describes what a path listed below a directory leads to, symbolic links followed as far as they stay below it.
     pub fn stat_below(&self, base: &Path, path: &Path) -> Result<rustix::fs::Stat, RootError> {
-        let looked = self.open_below(base, path, OFlags::PATH)?;
-        fstat(&looked).map_err(|errno| RootError::System {
-            path: path.to_owned(),
-            errno,
-        })
+        self.base(base)?.stat(path)
     }
 
     /// Proves that a path, every symbolic link on it followed, is below its root.
@@ -169,26 +165,55 @@ impl Roots {
         }
     }
 
-    fn open_below(&self, base: &Path, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
+    /// Opens a directory that was listed, for the files below it.
+    pub fn base(&self, path: &Path) -> Result<Base, RootError> {
+        Ok(Base {
+            path: path.to_owned(),
+            directory: self.open(path, OFlags::PATH | OFlags::DIRECTORY)?,
+        })
+    }
+}
+
+/// A directory that was listed, open. Files below it are opened relative to its descriptor: symbolic links on their
+/// paths must stay below it, also those that have replaced a directory since the listing.
+pub struct Base {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Base {
+    /// Opens a regular file below the directory for reading. Never waits on a pipe and never touches a device.
+    pub fn open_file(&self, path: &Path) -> Result<File, RootError> {
+        open_regular(path, |flags| self.open(path, flags))
+    }
+
+    /// Describes what a path below the directory leads to, symbolic links followed as far as they stay below it.
+    pub fn stat(&self, path: &Path) -> Result<rustix::fs::Stat, RootError> {
+        let looked = self.open(path, OFlags::PATH)?;
+        fstat(&looked).map_err(|errno| RootError::System {
+            path: path.to_owned(),
+            errno,
+        })
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {
         let system = |errno| RootError::System {
             path: path.to_owned(),
             errno,
         };
         let escapes = || RootError::Escapes {
             path: path.to_owned(),
-            base: base.to_owned(),
+            base: self.path.clone(),
         };
-        let directory = self.open(base, OFlags::PATH | OFlags::DIRECTORY)?;
-        let below = path.strip_prefix(base).map_err(|_| escapes())?;
+        let below = path.strip_prefix(&self.path).map_err(|_| escapes())?;
         let flags = flags | OFlags::CLOEXEC;
-        match beneath(&directory, below, flags, ResolveFlags::BENEATH) {
-            Err(Errno::XDEV) => {
-                through_link(path, base, &directory, flags).unwrap_or_else(|| match real(path) {
+        match beneath(&self.directory, below, flags, ResolveFlags::BENEATH) {
+            Err(Errno::XDEV) => through_link(path, &self.path, &self.directory, flags)
+                .unwrap_or_else(|| match real(path) {
                     Ok(_) => Err(escapes()),
                     // The link leads nowhere.
                     Err(error) => Err(system(Errno::from_io_error(&error).unwrap_or(Errno::XDEV))),
-                })
-            }
+                }),
             opened => opened.map_err(system),
         }
     }

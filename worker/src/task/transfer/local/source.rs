@@ -1,12 +1,11 @@
 //! The source file of a copy, and the check that it has not changed.
-use crate::task::assets;
+use crate::task::assets::Bases;
 use crate::task::transfer::error_map;
 use protocol::failure::Failure;
 use protocol::media::asset::Asset;
 use rustix::fs::{Stat, fstat, stat};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use storage::Roots;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Identifies one state of a source.
@@ -52,9 +51,10 @@ impl State {
 impl Source {
     /// Opens the source of an asset: a regular file, or a symbolic link to one. Never waits on a pipe and never touches a
     /// device.
-    pub(super) fn open(asset: &Asset, path: &Path, roots: &Roots) -> Result<Source, Failure> {
-        let file =
-            assets::open_file(asset, path, roots).map_err(|error| error_map::root(&error))?;
+    pub(super) fn open(asset: &Asset, path: &Path, bases: &Bases<'_>) -> Result<Source, Failure> {
+        let file = bases
+            .open_file(asset, path)
+            .map_err(|error| error_map::root(&error))?;
         let opened = fstat(&file).map_err(|errno| error_map::source(path, errno))?;
         Ok(Source {
             path: path.to_owned(),
@@ -107,6 +107,7 @@ mod tests {
     use super::*;
     use protocol::media::asset::Role;
     use rustix::fs::{CWD, Mode};
+    use storage::Roots;
 
     fn asset(path: &Path) -> Asset {
         Asset {
@@ -119,6 +120,10 @@ mod tests {
             hash: None,
             declared: None,
         }
+    }
+
+    fn open_one(path: &Path) -> Result<Source, Failure> {
+        Source::open(&asset(path), path, &Bases::new(&Roots::default()))
     }
 
     fn reason(result: Result<impl Sized, Failure>) -> String {
@@ -134,7 +139,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         std::os::unix::fs::symlink("loop", at("loop")).expect("linked");
         rustix::fs::mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).expect("made");
-        let open = |path: &Path| Source::open(&asset(path), path, &Roots::default());
+        let open = open_one;
         assert_eq!(reason(open(&at("missing"))), "source_missing");
         assert_eq!(reason(open(&at("loop"))), "source_symlink_loop");
         assert_eq!(reason(open(dir.path())), "source_not_a_file");
@@ -152,15 +157,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("a");
         std::fs::write(&path, b"one").expect("written");
-        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
+        let source = open_one(&path).expect("opened");
         assert_eq!(source.check_unchanged(), Ok(()));
         std::fs::write(dir.path().join("b"), b"two").expect("written");
         std::fs::rename(dir.path().join("b"), &path).expect("replaced");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
+        let source = open_one(&path).expect("opened");
         std::fs::write(&path, b"longer").expect("written");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
+        let source = open_one(&path).expect("opened");
         let identity = source.identity();
         File::options()
             .write(true)
@@ -168,13 +173,8 @@ mod tests {
             .and_then(|f| f.set_modified(std::time::UNIX_EPOCH))
             .expect("touched");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
-        assert_ne!(
-            Source::open(&asset(&path), &path, &Roots::default())
-                .expect("opened")
-                .identity(),
-            identity
-        );
-        let source = Source::open(&asset(&path), &path, &Roots::default()).expect("opened");
+        assert_ne!(open_one(&path).expect("opened").identity(), identity);
+        let source = open_one(&path).expect("opened");
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(reason(source.check_unchanged()), "source_changed");
     }

@@ -6,6 +6,7 @@ use super::plan::{self, Plan};
 use super::small::{self, Buffers};
 use super::source::Source;
 use crate::task::TaskContext;
+use crate::task::assets::Bases;
 use crate::task::transfer::error_map::{self, Stop};
 use crate::task::transfer::settings::Settings;
 use ::mhl::journal::{self, Action, Record};
@@ -36,6 +37,7 @@ struct Work<'a> {
     root: &'a Root,
     context: &'a TaskContext,
     settings: Settings,
+    bases: Bases<'a>,
     /// Directories in use: opened, and searched for leftovers, once however many files go there.
     directories: Mutex<HashMap<PathBuf, Arc<Directory>>>,
 }
@@ -80,6 +82,7 @@ pub(crate) fn transfer(
         root: &root,
         context,
         settings,
+        bases: Bases::new(roots),
         directories: Mutex::default(),
     };
     let mut lanes: Vec<Buffers> = (0..settings.lanes.max(1))
@@ -166,7 +169,7 @@ impl Work<'_> {
         buffers: &mut Buffers,
     ) -> Result<CopiedAsset, Stop> {
         let plan = Plan::new(self.task, self.root.path(), asset)?;
-        let source = Source::open(asset, &plan.source, self.context.storage.roots())?;
+        let source = Source::open(asset, &plan.source, &self.bases)?;
         plan.check_size(asset, source.state.bytes, Some(source.state.modified_us()))?;
         let directory = self.directory(&plan.directory)?;
         let target = directory.path().join(&plan.name);
