@@ -16,6 +16,7 @@ pub mod error;
 pub mod limits;
 mod log;
 mod metrics;
+mod moment;
 pub mod output;
 mod report;
 pub mod settings;

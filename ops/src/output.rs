@@ -78,18 +78,32 @@ pub fn list<T: Serialize>(
             Ok(())
         }
         Format::Table | Format::Wide => {
-            let mut table = Table::new();
-            table.load_style(comfy_table::TableStyle::new());
-            table.set_header(columns.iter().map(|c| c.to_uppercase()));
-            for item in items {
-                table.add_row(row(item).iter().map(|cell| line(cell).into_owned()));
-            }
-            for line in table.to_string().lines() {
-                writeln!(out, "{}", line.trim())?;
-            }
-            Ok(())
+            write!(out, "{}", table(columns, items.iter().map(row)))
         }
     }
+}
+
+/// A table for people, a line each.
+pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::TableStyle::new());
+    table.set_header(columns.iter().map(|c| c.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| line(cell).into_owned()));
+    }
+    let mut text = String::new();
+    for line in table.to_string().lines() {
+        text.push_str(line.trim());
+        text.push('\n');
+    }
+    text
+}
+
+/// Rows and columns of the terminal that stdout is.
+pub fn terminal_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    let (rows, columns) = (usize::from(size.ws_row), usize::from(size.ws_col));
+    (rows > 0 && columns > 0).then_some((rows, columns))
 }
 
 /// One object as JSON, or as text for people.

@@ -15,7 +15,7 @@ impl World {
         let (now, limits, incarnation) = (self.now, self.scenario.limits, self.incarnation);
         let Some(process) = &self.process else { return };
         let reactor = process.reactor.clone();
-        let (rows, rates) = reactor.workers_to_write(now);
+        let seen = reactor.workers_to_write(now);
         let sick = reactor.check_health(&limits, now).sick;
         let taking = reactor.state.lock().leases.taking_work(&limits, now);
         let blamed = taking
@@ -28,9 +28,9 @@ impl World {
                 failed: Vec::new(),
             });
         let sick: Vec<QuarantineAdvice> = sick.into_iter().chain(blamed.take(1)).collect();
-        let told = self.store.write(&mut self.rng, |tx| {
-            reactor.write_workers(tx, &rows, rates.clone(), now)
-        });
+        let told = self
+            .store
+            .write(&mut self.rng, |tx| reactor.write_workers(tx, &seen, now));
         self.check(false);
         match told {
             Ok(commands) => {

@@ -1,32 +1,45 @@
 //! Forecasts: when a job will end, and whether that is before its deadline.
 use crate::dispatch::costs::Costs;
-use crate::rows::job_row;
-use crate::store::{JobRow, StepRow, StoreResult, Tx};
-use crate::workflows::Workflows;
-use protocol::id::{JobNo, Kind};
+use crate::store::{JobRow, Phase, StepRow};
+use protocol::id::Kind;
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::forecast::{
     DeadlineState, Forecast, Remaining, deadline_state, forecast,
 };
 use protocol::time::Timestamp;
 use protocol::workflow::Workflow;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// When a job will be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Outlook {
     /// Time by which the job must end, RFC 3339 in UTC; absent when it has no deadline.
     pub deadline: Option<String>,
-    /// State of the deadline, judged by the forecast.
-    pub state: DeadlineState,
+    /// State of the deadline, judged by the forecast: `none`, `on_track`, `at_risk`, `late`, `missed` or `unknown`.
+    #[schema(value_type = String)]
+    pub deadline_state: DeadlineState,
     /// Predicted end, median; absent while nothing has been measured, or while no worker takes its units.
     pub finish_p50: Option<String>,
     /// Predicted end, 90th percentile; absent like `finish_p50`.
     pub finish_p90: Option<String>,
     /// Seconds between `finish_p90` and the deadline; negative when it will be late.
     pub slack_seconds: Option<i64>,
+}
+
+impl Outlook {
+    /// The deadline of a job alone: it has ended, or nothing is known of its units.
+    pub fn without_forecast(row: &JobRow, now: Timestamp) -> Outlook {
+        Outlook {
+            deadline: row.deadline.map(|t| t.to_string()),
+            deadline_state: deadline_state(row.deadline, None, row.ended_at.unwrap_or(now)),
+            finish_p50: None,
+            finish_p90: None,
+            slack_seconds: None,
+        }
+    }
 }
 
 /// The size class of a job's usual unit.
@@ -65,29 +78,26 @@ pub fn remaining(
 
 /// The outlook of a job at `now`, when this many slots of each kind work on it.
 pub fn outlook(
-    tx: &mut dyn Tx,
-    workflows: &Workflows,
-    job: JobNo,
+    row: &JobRow,
+    workflow: &Workflow,
+    counters: &[StepRow],
+    costs: &Costs,
     slots: &BTreeMap<Kind, u32>,
     now: Timestamp,
-) -> StoreResult<Outlook> {
-    let row = job_row(tx, job)?;
-    let workflow = workflows.of(tx, job)?;
-    let counters = tx.steps(job)?;
-    let costs = Costs::read(tx)?;
-    let planned = row.phase == crate::store::Phase::Sealed;
-    let left = remaining(&row, &workflow, &counters, &costs);
+) -> Outlook {
+    let planned = row.phase == Phase::Sealed;
+    let left = remaining(row, workflow, counters, costs);
     let ahead = forecast(&left, slots).filter(|_| planned && !row.state.has_ended());
     let finish = |length: fn(Forecast) -> Duration| ahead.map(|ahead| now.after(length(ahead)));
     let p90 = finish(|ahead| ahead.p90);
-    Ok(Outlook {
+    Outlook {
         deadline: row.deadline.map(|t| t.to_string()),
-        state: deadline_state(row.deadline, ahead, row.ended_at.unwrap_or(now)),
+        deadline_state: deadline_state(row.deadline, ahead, row.ended_at.unwrap_or(now)),
         finish_p50: finish(|ahead| ahead.p50).map(|t| t.to_string()),
         finish_p90: p90.map(|t| t.to_string()),
         slack_seconds: row
             .deadline
             .zip(p90)
             .map(|(due, end)| due.0.saturating_sub(end.0) / 1_000_000),
-    })
+    }
 }

@@ -5,6 +5,7 @@ use crate::audit::AuditContext;
 use crate::command::{PriorityRequest, WaiveRequest};
 use crate::error::Answer;
 use crate::query::jobs::{AssetsFilter, JobsFilter};
+use crate::query::status::StatusFilter;
 use crate::query::units::UnitsFilter;
 use crate::review::{TaskRequest, TasksFilter};
 use crate::store::Tx;
@@ -116,6 +117,7 @@ impl Checked for Nothing {}
 impl Checked for TasksFilter {}
 impl Checked for AssetsFilter {}
 impl Checked for JobsFilter {}
+impl Checked for StatusFilter {}
 impl Checked for UnitsFilter {}
 
 impl Checked for AuditContext {

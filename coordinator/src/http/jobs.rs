@@ -8,7 +8,7 @@ use crate::http::State;
 use crate::http::body::{Asked, Body, key};
 use crate::http::endpoint::endpoints;
 use crate::http::problem::{Problem, Refused};
-use crate::query::jobs::{self, JobExplanation, JobListed, JobsFilter, Progress};
+use crate::query::jobs::{self, JobExplanation, JobListed, JobProgress, JobsFilter};
 use crate::query::summary::Summary;
 use crate::store::NewJob;
 use actix_web::http::StatusCode;
@@ -21,14 +21,14 @@ endpoints! {
     "jobs" and [add, retry];
 
     /// Lists jobs, newest first.
-    get list List "/api/v1/jobs" query(JobsFilter) -> Vec<JobListed> = |tx, ask| jobs::jobs(tx, &ask.query);
+    get list List "/api/v1/jobs" query(JobsFilter) -> Vec<JobListed> = |tx, ask| jobs::jobs(tx, &ask.query, ask.now);
 
     /// Summary of a job: counts, barriers, and failures with their reasons.
     get get Get "/api/v1/jobs/{job}" path("job": String) -> Summary = |tx, ask| jobs::job(tx, &ask.path.0, ask.now);
 
     /// Progress of a job; cheap enough for a poll every second.
-    get progress ProgressOf "/api/v1/jobs/{job}/progress" path("job": String) -> Progress
-        = |tx, ask| jobs::progress(tx, &ask.path.0);
+    get progress ProgressOf "/api/v1/jobs/{job}/progress" path("job": String) -> JobProgress
+        = |tx, ask| jobs::progress(tx, &ask.path.0, ask.now);
 
     /// What a job waits for, and what ends the wait.
     get explain Explain "/api/v1/jobs/{job}/explain" path("job": String) -> JobExplanation

@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod operations;
 mod problem;
 mod state;
+pub mod status;
 pub mod tasks;
 pub mod units;
 pub mod workers;
@@ -78,6 +79,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
     tasks::routes(config);
     operations::routes(config);
     workers::routes(config);
+    status::routes(config);
     health::routes(config);
     events::routes(config);
 }

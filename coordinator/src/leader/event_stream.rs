@@ -204,7 +204,7 @@ fn snapshot(role: &Leadership) -> Option<LeaderSnapshot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::summary::Units;
+    use crate::query::unit_counts::Units;
 
     #[test]
     fn an_event_is_short_whatever_there_is_to_say() {

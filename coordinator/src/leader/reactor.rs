@@ -196,16 +196,20 @@ impl Reactor {
         now: Timestamp,
     ) -> Vec<Option<(Kind, Duration)>> {
         let LeaderState {
-            leases, throughput, ..
+            leases,
+            throughput,
+            unit_rates,
+            ..
         } = &mut *self.state.lock();
         let known = outcomes
             .iter()
             .map(|outcome| leases.reported(outcome, now))
             .collect();
         leases.published(&turn.units, now);
-        outcomes
-            .iter()
-            .for_each(|outcome| throughput.on_outcome(outcome, now));
+        for outcome in outcomes {
+            throughput.on_outcome(outcome, now);
+            unit_rates.on_end(outcome.unit.job, now);
+        }
         known
     }
 

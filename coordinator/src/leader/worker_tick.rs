@@ -29,13 +29,13 @@ impl Coordinator {
     /// Writes the list of workers and their transfer rates, and sends the orders that follow from it.
     pub(super) async fn on_worker_tick(&self, now: Timestamp) -> StoreResult<()> {
         let (reactor, inside) = (self.reactor(), self.reactor());
-        let (rows, rates) = reactor.workers_to_write(now);
-        if rows.is_empty() {
+        let seen = reactor.workers_to_write(now);
+        if seen.rows.is_empty() {
             return Ok(());
         }
         let commands = self
             .store
-            .write(move |tx| inside.write_workers(tx, &rows, rates.clone(), now))
+            .write(move |tx| inside.write_workers(tx, &seen, now))
             .await?;
         reactor.on_workers_written(&commands);
         for command in commands {

@@ -4,7 +4,9 @@ pub use crate::query::assets::{AssetView, AssetsFilter, Tombstone, VerdictView, 
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::explain::{self, BarrierExplanation};
-use crate::query::summary::{Summary, Units, summary, totals};
+use crate::query::job_forecast::{ForecastFacts, JobForecast};
+use crate::query::summary::{Summary, summary, totals};
+use crate::query::unit_counts::Units;
 use crate::query::wait_details;
 use crate::rows::readable;
 use crate::store::{JobRow, JobState, Pace, Phase, StoreError, StoreResult, Tx};
@@ -36,7 +38,7 @@ pub struct JobsFilter {
 }
 
 /// A job as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobListed {
     /// Public id of the job.
     pub job: String,
@@ -50,6 +52,14 @@ pub struct JobListed {
     pub submitted_at: String,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// Counts of the units of all steps.
+    pub units: Units,
+    /// Bytes a second that its units move at the moment; a few seconds old.
+    #[serde(default)]
+    pub bytes_per_second: u64,
+    /// Priority, progress and forecast.
+    #[serde(flatten)]
+    pub forecast: JobForecast,
 }
 
 /// Progress of a job: the counts of its summary, without the failures.
@@ -75,6 +85,17 @@ pub struct Progress {
     /// Units that run and move bytes, those that have moved the most first, at most 50; only where one job is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<UnitProgress>,
+}
+
+/// Progress of one job, with its forecast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobProgress {
+    /// Counts, rates and running units.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// Priority, progress in percent and forecast.
+    #[serde(flatten)]
+    pub forecast: JobForecast,
 }
 
 /// Progress of a running unit.
@@ -106,6 +127,9 @@ pub struct JobExplanation {
     pub units_open: u64,
     /// Of those, units that pause before another attempt.
     pub units_retrying: u64,
+    /// Priority, progress and forecast.
+    #[serde(flatten)]
+    pub forecast: JobForecast,
     /// Barriers that are not open.
     pub barriers: Vec<BarrierExplanation>,
     /// Message about the job as a whole: why it failed, that its library is empty, or why no worker lists it.
@@ -130,7 +154,7 @@ pub fn job_state(word: Option<&str>) -> Answer<()> {
 }
 
 /// Lists jobs, newest first.
-pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> Answer<Vec<JobListed>> {
+pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter, now: Timestamp) -> Answer<Vec<JobListed>> {
     limit_in_range(filter.limit)?;
     job_state(filter.state.as_deref())?;
     let before = match &filter.after {
@@ -145,15 +169,35 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter) -> Answer<Vec<JobListed>> {
         before,
         filter.limit,
     )?;
-    let listed = rows.into_iter().map(|row| JobListed {
+    let facts = ForecastFacts::read(tx, now)?;
+    rows.into_iter()
+        .map(|row| Ok(listed(tx, row, &facts)?))
+        .collect()
+}
+
+/// A job as lists show it.
+pub(super) fn listed(
+    tx: &mut dyn Tx,
+    row: JobRow,
+    facts: &ForecastFacts,
+) -> StoreResult<JobListed> {
+    let units = match totals(tx, &row) {
+        // It is set aside; the others are shown.
+        Err(StoreError::Corrupt(_)) => Units::default(),
+        units => units?,
+    };
+    let forecast = facts.of(tx, &row, &units)?;
+    Ok(JobListed {
+        units,
+        forecast,
+        bytes_per_second: pace_of(tx, &row)?.bytes_per_second as u64,
         job: row.id,
         name: row.name,
         state: row.state.as_str().to_owned(),
         assets: row.assets,
         submitted_at: row.submitted_at.to_string(),
         ended_at: row.ended_at.map(|t| t.to_string()),
-    });
-    Ok(listed.collect())
+    })
 }
 
 /// Summary of a job: counts, durations, barriers and failures.
@@ -168,30 +212,31 @@ fn read_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<Summary> {
     }
 }
 
-/// How far a job is.
-pub fn progress(tx: &mut dyn Tx, id: &str) -> Answer<Progress> {
-    readable(id, read_progress(tx, id))
+/// How far a job is, and when it will end.
+pub fn progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgress> {
+    readable(id, read_progress(tx, id, now))
 }
 
-fn read_progress(tx: &mut dyn Tx, id: &str) -> Answer<Progress> {
-    match tx.job_by_id(id)? {
-        Some(row) => {
-            let pace = pace_of(tx, &row)?;
-            let running = pace.units.into_iter().map(|unit| UnitProgress {
-                unit: format!("{}/{}/{}", row.id, unit.step, unit.part),
-                worker: unit.worker,
-                bytes: unit.bytes,
-                total: unit.total,
-                bytes_per_second: unit.bytes_per_second as u64,
-            });
-            let running = running.collect();
-            Ok(Progress {
-                running,
-                ..progress_of(tx, row)?
-            })
-        }
-        None => Err(Error::NotFound),
-    }
+fn read_progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgress> {
+    let row = tx.job_by_id(id)?.ok_or(Error::NotFound)?;
+    let pace = pace_of(tx, &row)?;
+    let running = pace.units.into_iter().map(|unit| UnitProgress {
+        unit: format!("{}/{}/{}", row.id, unit.step, unit.part),
+        worker: unit.worker,
+        bytes: unit.bytes,
+        total: unit.total,
+        bytes_per_second: unit.bytes_per_second as u64,
+    });
+    let running = running.collect();
+    let units = totals(tx, &row)?;
+    let forecast = ForecastFacts::read(tx, now)?.of(tx, &row, &units)?;
+    Ok(JobProgress {
+        progress: Progress {
+            running,
+            ..progress_of(tx, row)?
+        },
+        forecast,
+    })
 }
 
 /// How fast a job moves bytes; nothing when it has ended.
@@ -235,6 +280,7 @@ fn read_explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExpl
             .total
             .saturating_sub(units.succeeded + units.dead + units.cancelled),
         units_retrying: units.failed,
+        forecast: ForecastFacts::read(tx, now)?.of(tx, &row, &units)?,
         barriers: explain::barriers(tx, &Workflows::default(), &row)?,
         message: match row.message {
             None if row.phase == Phase::Scanning && row.state == JobState::Running => {

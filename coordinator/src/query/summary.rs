@@ -1,4 +1,6 @@
 //! The summary of a job: what `job get` and `run` print, field for field as documented.
+use crate::query::job_forecast::{ForecastFacts, JobForecast};
+use crate::query::unit_counts::Units;
 use crate::review::waivers::{CheckWaived, Waivers, policy_name};
 use crate::rows::job_row;
 use crate::store::{Carried, FailureRow, JobRow, StepRow, StoreResult, Tx};
@@ -36,6 +38,15 @@ pub struct Summary {
     pub seconds: f64,
     /// Counts of the units of all steps.
     pub units: Units,
+    /// When it was submitted, RFC 3339 in UTC.
+    #[serde(default)]
+    pub submitted_at: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// Priority, progress and forecast.
+    #[serde(flatten)]
+    pub forecast: JobForecast,
     /// Units by step.
     pub steps: Vec<StepSummary>,
     /// Barrier instances by step.
@@ -53,21 +64,6 @@ pub struct Summary {
     /// Message about the job as a whole: why it failed, or that its library is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-/// Counts of units. In an ended job `total` is the sum of the other four; what never ran counts as cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct Units {
-    /// Units that are planned so far.
-    pub total: u64,
-    /// Units that ended in success.
-    pub succeeded: u64,
-    /// Failed and waiting for another attempt.
-    pub failed: u64,
-    /// Units that failed and get no further attempt.
-    pub dead: u64,
-    /// Units that will not run: cancelled on request, or because a step before them failed.
-    pub cancelled: u64,
 }
 
 /// Units of one step.
@@ -180,6 +176,7 @@ pub fn summary(
     let row = job_row(tx, job)?;
     let workflow = workflows.of(tx, job)?;
     let steps = steps(tx, &workflow, &row)?;
+    let units = sum(steps.iter().map(|step| step.units));
     let barriers = barriers(tx, &workflow, &row)?;
     let (failures, waived) = failures(tx, &workflow, &row, now)?;
     Ok(Summary {
@@ -193,7 +190,10 @@ pub fn summary(
             .unwrap_or(now)
             .since(row.submitted_at)
             .as_secs_f64(),
-        units: sum(steps.iter().map(|step| step.units)),
+        submitted_at: row.submitted_at.to_string(),
+        ended_at: row.ended_at.map(|t| t.to_string()),
+        forecast: ForecastFacts::read(tx, now)?.of(tx, &row, &units)?,
+        units,
         steps,
         barriers,
         transfer: row.carried.into(),

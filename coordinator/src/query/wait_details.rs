@@ -1,9 +1,12 @@
 //! Details of a wait: since when, and how many slots could take the unit.
-use crate::store::{JobRow, OrderKind, StoreResult, Tx, WorkerState};
+use crate::store::{JobRow, StoreResult, Tx, WorkerRow};
 use protocol::id::Kind;
+use protocol::model::slot_count::SlotCount;
 use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Operations of a job that are looked through.
 const OPERATIONS_MAX: u32 = 200;
@@ -23,31 +26,35 @@ pub fn since(tx: &mut dyn Tx, job: &JobRow, reason: WaitReason) -> StoreResult<O
         .map(|o| o.at))
 }
 
+/// How old the heartbeat of a live worker may be in the list of workers, which is a few seconds old itself.
+fn silence_max() -> Duration {
+    LeaseLimits::default().silence_max * 2
+}
+
+/// Slots by kind in workers that live and take work.
+pub fn slots_by_kind(workers: &[WorkerRow], now: Timestamp) -> BTreeMap<Kind, SlotCount> {
+    let mut slots: BTreeMap<Kind, SlotCount> = BTreeMap::new();
+    let taking = workers
+        .iter()
+        .filter(|worker| worker.takes_units(silence_max(), now));
+    for SlotCount { kind, total, free } in taking.flat_map(WorkerRow::slot_counts) {
+        let sum = slots.entry(kind).or_insert(SlotCount {
+            kind,
+            total: 0,
+            free: 0,
+        });
+        sum.total = sum.total.saturating_add(total);
+        sum.free = sum.free.saturating_add(free);
+    }
+    slots
+}
+
 /// Slots of a kind in workers that live and take work; `None` when no coordinator has listed workers yet.
 pub fn slots(tx: &mut dyn Tx, kind: Kind, now: Timestamp) -> StoreResult<Option<u32>> {
     let workers = tx.workers()?;
     if workers.is_empty() {
         return Ok(None);
     }
-    // The list is a few seconds old.
-    let silence = LeaseLimits::default().silence_max * 2;
-    let taking = workers
-        .iter()
-        .filter(|w| now.since(w.heard_at) <= silence && w.state == WorkerState::Working);
-    let free_of_orders = taking.filter(|w| {
-        w.order
-            .as_ref()
-            .is_none_or(|order| order.kind == OrderKind::Release)
-    });
-    let of_kind = free_of_orders
-        .flat_map(|w| w.slots.split(','))
-        .filter_map(|slots| {
-            let (name, counts) = slots.split_once('=')?;
-            (name == kind.as_str()).then(|| {
-                counts
-                    .split_once('/')
-                    .and_then(|(_, total)| total.parse::<u32>().ok())
-            })?
-        });
-    Ok(Some(of_kind.sum()))
+    let slots = slots_by_kind(&workers, now);
+    Ok(Some(slots.get(&kind).map_or(0, |of| of.total)))
 }

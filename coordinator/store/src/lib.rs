@@ -15,6 +15,7 @@
 macro_rules! domains {
     ($with:ident) => {
         $with! {
+            activity: ActivityTx (Table),
             attempt: AttemptTx (Table),
             barrier: BarrierTx (Table),
             catalogue: CatalogueTx (Table),
@@ -42,6 +43,7 @@ macro_rules! domains {
     };
 }
 
+mod activity;
 mod attempt;
 mod barrier;
 mod catalogue;
@@ -82,6 +84,7 @@ pub mod timing;
 mod tx;
 
 pub use self::worker::*;
+pub use activity::*;
 pub use attempt::*;
 pub use barrier::*;
 pub use catalogue::*;

@@ -84,6 +84,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     same!("0019_closed_blocks"),
     same!("0020_attempts"),
     pair!("0021_lists_by_key"),
+    same!("0022_activity"),
 ];
 
 /// Newest schema this build knows.

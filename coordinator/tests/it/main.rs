@@ -11,4 +11,5 @@ mod redriven;
 mod releases;
 mod scheduling;
 mod slices;
+mod status;
 mod term;

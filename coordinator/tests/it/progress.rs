@@ -55,7 +55,8 @@ fn told(
     now: Timestamp,
 ) -> coordinator::query::jobs::Progress {
     rates::put(tx, &Workflows::default(), rates.paces(now)).expect("writes");
-    progress(tx, "j").expect("the job is there")
+    let told = progress(tx, "j", now).expect("the job is there");
+    told.progress
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The scheduler over a store: limits that hold, tenants that do not wait for each other, copies of which one counts.
+use coordinator::dispatch::costs::Costs;
 use coordinator::dispatch::endpoints::EndpointBook;
+use coordinator::dispatch::forecast::outlook;
 use coordinator::dispatch::outstanding::outstanding;
 use coordinator::leader::engine::Engine;
 use coordinator::leader::memory::lease_table::Leases;
@@ -472,7 +474,9 @@ fn costs_outlive_the_coordinator() {
     let slots = BTreeMap::from([(Kind::Noop, 4)]);
     let now = cluster.now;
     let outlook = cluster.write(|tx| {
-        coordinator::dispatch::forecast::outlook(tx, &Workflows::default(), no, &slots, now)
+        let (row, workflow) = (tx.job(no)?.expect("the job"), tx.workflow(no)?);
+        let (steps, costs) = (tx.steps(no)?, Costs::read(tx)?);
+        Ok(outlook(&row, &workflow, &steps, &costs, &slots, now))
     });
     assert!(outlook.finish_p90.is_some(), "{outlook:?}");
 }

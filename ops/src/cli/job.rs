@@ -1,18 +1,20 @@
 //! `showrunner job`.
 use super::change::JobTarget;
 use super::retry::Select;
+use super::status::forecast_cells;
 use super::watch::account;
 use super::{change, explain, operation, retry};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
+use crate::moment::Moments;
 use crate::output::{self, Format};
-use crate::submit;
+use crate::submit::{self, now};
 use crate::target::{Target, pages, server};
 use coordinator::command::PriorityRequest;
 use coordinator::command::submission::{Submitted, entropy_of, submission_of};
 use coordinator::http::endpoint::Nothing;
 use coordinator::http::jobs;
-use coordinator::query::jobs::{JobListed, JobsFilter, Progress};
+use coordinator::query::jobs::{JobListed, JobProgress, JobsFilter};
 use coordinator::store::{JobState, NewJob};
 use protocol::quantity::Span;
 use std::path::PathBuf;
@@ -194,22 +196,37 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
         )
     };
     let listed = pages(limit, page, |listed| listed.job.clone())?;
+    let moments = Moments::local(now());
     let row = |l: &JobListed| {
+        let [done, rate, ends, deadline, slack, priority, tenant] = forecast_cells(l, &moments);
         vec![
             l.job.clone(),
             l.state.clone(),
+            done,
             output::count(l.assets),
-            l.submitted_at.clone(),
-            l.ended_at.clone().unwrap_or_default(),
+            moments.at(&l.submitted_at),
+            l.ended_at.as_ref().map_or(ends, |at| moments.at(at)),
+            deadline,
+            slack,
+            rate,
+            priority,
+            tenant,
         ]
     };
-    output::list(
-        context.output,
-        &listed,
-        &["job", "state", "assets", "submitted", "ended"],
-        row,
-        |l| l.job.clone(),
-    )?;
+    let columns = [
+        "job",
+        "state",
+        "done",
+        "assets",
+        "submitted",
+        "ends",
+        "deadline",
+        "slack",
+        "rate",
+        "priority",
+        "tenant",
+    ];
+    output::list(context.output, &listed, &columns, row, |l| l.job.clone())?;
     Ok(Exit::Ok)
 }
 
@@ -229,7 +246,7 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
         match target.ask::<jobs::ProgressOf>((id.to_owned(),), Nothing {}) {
             Ok(progress) => {
                 heard = Some(Instant::now());
-                state.clone_from(&progress.state);
+                state.clone_from(&progress.progress.state);
                 if JobState::parse(&state).is_some_and(JobState::has_ended) {
                     let summary = target.ask::<jobs::Get>((id.to_owned(),), Nothing {})?;
                     output::one(context.output, &summary, account, &summary.job)?;
@@ -242,7 +259,7 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
                             context.output,
                             &progress,
                             |_| String::new(),
-                            &progress.job,
+                            &progress.progress.job,
                         )?,
                         _ => eprintln!("{}", output::text(&line)),
                     }
@@ -268,7 +285,8 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
     }
 }
 
-fn progress_line(s: &Progress) -> String {
+fn progress_line(job: &JobProgress) -> String {
+    let (s, outlook) = (&job.progress, &job.forecast.outlook);
     let u = s.units;
     let ended = u.succeeded + u.dead + u.cancelled;
     let rate = match s.bytes_per_second {
@@ -276,10 +294,22 @@ fn progress_line(s: &Progress) -> String {
         rate => format!(", {}/s", output::bytes(rate)),
     };
     let moved = output::bytes(s.bytes);
+    let percent = job
+        .forecast
+        .percent
+        .map_or_else(String::new, |percent| format!(" ({percent:.1}%)"));
+    let units = match job.forecast.units_per_second {
+        rate if rate >= 0.05 => format!(", {rate:.1} units/s"),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "{}: {ended} of {} units, {} dead, {} waiting to retry, {moved}{rate}",
+        "{}: {ended} of {} units{percent}, {} dead, {} waiting to retry, {moved}{rate}{units}",
         s.state, u.total, u.dead, u.failed
     );
+    let moments = Moments::local(now());
+    if let Some(finish) = &outlook.finish_p50 {
+        text += &format!(", ends {}", moments.of(finish));
+    }
     for unit in s.running.iter().take(RUNNING_SHOWN) {
         let of = unit
             .total

@@ -19,8 +19,10 @@ mod redis;
 mod retry;
 mod run;
 mod schema;
+mod status;
 mod stop;
 mod task;
+mod top;
 mod unit;
 mod up;
 mod validate;
@@ -120,6 +122,10 @@ enum Command {
     /// Submit, watch and steer jobs
     #[command(subcommand)]
     Job(job::Command),
+    /// Open jobs, slots and limits, the slowest running units, and workers
+    Status(status::Args),
+    /// The status again and again, until Ctrl-C
+    Top(top::Args),
     /// Look at work units
     #[command(subcommand)]
     Unit(unit::Command),
@@ -253,6 +259,8 @@ fn dispatch(cli: Cli) -> CliResult<Exit> {
         Command::Validate(args) => validate::run(&context, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Job(command) => job::run(&context, command),
+        Command::Status(args) => status::run(&context, &args),
+        Command::Top(args) => top::run(&context, &args),
         Command::Unit(command) => unit::run(&context, &command),
         Command::Failure(command) => failure::run(&context, &command),
         Command::Task(command) => task::run(&context, command),

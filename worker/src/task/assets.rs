@@ -50,7 +50,7 @@ impl<'a> Bases<'a> {
         }
     }
 
-    /// As [`open_file`].
+    /// Opens the local file of an asset, as [`open_file`] does.
     pub(super) fn open_file(&self, asset: &Asset, path: &Path) -> Result<File, RootError> {
         let Some((location, directory)) = asset.base().zip(base(asset)) else {
             return self.roots.open_file(path);

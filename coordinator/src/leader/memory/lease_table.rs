@@ -25,6 +25,7 @@ mod call_back;
 mod lapse;
 mod load;
 mod missing;
+mod running;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@ pub mod lease_table;
 pub mod refund;
 mod stray;
 pub mod throughput;
+pub mod unit_rates;
 mod usage;
 pub mod worker_health;
 mod worker_registry;
@@ -14,6 +15,7 @@ use protocol::wire::unit::Unit;
 use refund::Refund;
 use std::collections::VecDeque;
 use throughput::TransferRates;
+use unit_rates::UnitRates;
 use worker_health::WorkerHealth;
 
 /// The memory of a leader, behind one lock. The lock is held for a look or a change, never over I/O: heartbeats are heard
@@ -27,6 +29,8 @@ pub struct LeaderState {
     pub health: WorkerHealth,
     /// Bytes a second by unit and job.
     pub throughput: TransferRates,
+    /// Units a second by job.
+    pub unit_rates: UnitRates,
     /// Units that wait for room in the transport, by class.
     pub outbox: Vec<(Priority, Vec<Unit>)>,
     /// Ends of units that cannot be sent, until they are settled.

@@ -4,7 +4,9 @@ use crate::dispatch::fleet::WorkerSeen;
 use crate::leader::memory::refund::Refund;
 use crate::leader::memory::worker_health::QuarantineAdvice;
 use crate::reconcile::{rates, worker_orders};
-use crate::store::{Pace, StoreResult, Tx, WorkerRow, WorkerState};
+use crate::store::{
+    Activity, Pace, RUNNING_MAX, STEPS_MAX, StoreResult, Tx, WorkerRow, WorkerState,
+};
 use protocol::id::{JobNo, StepNo, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
@@ -12,9 +14,20 @@ use protocol::wire::control::Control;
 /// Transfer rates of jobs, with the steps of their moving units.
 pub type Rates = Vec<(JobNo, Pace, Vec<StepNo>)>;
 
+/// What a tick of workers writes.
+#[derive(Debug, Clone)]
+pub struct WorkersSeen {
+    /// The list of workers.
+    pub rows: Vec<WorkerRow>,
+    /// Transfer rates, when they are due.
+    pub rates: Option<Rates>,
+    /// The units that have run longest, and the rates of jobs.
+    pub activity: Activity,
+}
+
 impl Reactor {
-    /// The list of workers as it is written, and the transfer rates when they are due.
-    pub fn workers_to_write(&self, now: Timestamp) -> (Vec<WorkerRow>, Option<Rates>) {
+    /// The list of workers as it is written, the transfer rates when they are due, and what runs.
+    pub fn workers_to_write(&self, now: Timestamp) -> WorkersSeen {
         let state = &mut *self.state.lock();
         let rows = state
             .leases
@@ -22,22 +35,37 @@ impl Reactor {
             .iter()
             .map(|(name, seen)| row(name, seen))
             .collect();
-        (rows, state.throughput.to_tell(now))
+        WorkersSeen {
+            rows,
+            rates: state.throughput.to_tell(now),
+            activity: Activity {
+                at: now,
+                running: state.leases.longest_running(RUNNING_MAX),
+                rates: state.unit_rates.measure(now),
+                out: state
+                    .leases
+                    .out_by_step()
+                    .iter()
+                    .take(STEPS_MAX)
+                    .map(|((job, step), units)| (*job, *step, *units))
+                    .collect(),
+            },
+        }
     }
 
     /// In a transaction: writes workers and rates. Returns commands for the workers that do not follow their order yet.
     pub fn write_workers(
         &self,
         tx: &mut dyn Tx,
-        rows: &[WorkerRow],
-        rates: Option<Rates>,
+        seen: &WorkersSeen,
         now: Timestamp,
     ) -> StoreResult<Vec<Control>> {
-        if let Some(rates) = rates {
+        if let Some(rates) = seen.rates.clone() {
             let workflows = self.engine.lock().workflows.clone();
             rates::put(tx, &workflows, rates)?;
         }
-        worker_orders::apply_orders(tx, rows, now)
+        tx.put_activity(&seen.activity)?;
+        worker_orders::apply_orders(tx, &seen.rows, now)
     }
 
     /// The list has committed, and these commands are sent: a released worker begins without a record.

@@ -5,8 +5,11 @@ mod memory;
 mod sql;
 
 use crate::error::StoreResult;
+use protocol::id::Kind;
+use protocol::model::slot_count::SlotCount;
 use protocol::time::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A worker. The leader writes it every few seconds; operators and quarantine write its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,30 @@ pub struct WorkerRow {
     pub state: WorkerState,
     /// The order it was given, where there is one.
     pub order: Option<WorkerOrder>,
+}
+
+impl WorkerRow {
+    /// Its slots by kind.
+    pub fn slot_counts(&self) -> impl Iterator<Item = SlotCount> {
+        self.slots.split(',').filter_map(|slots| {
+            let (name, counts) = slots.split_once('=')?;
+            let (busy, total) = counts.split_once('/')?;
+            let (busy, total): (u32, u32) = (busy.parse().ok()?, total.parse().ok()?);
+            Some(SlotCount {
+                kind: Kind::parse(name)?,
+                total,
+                free: total.saturating_sub(busy),
+            })
+        })
+    }
+
+    /// Whether it lives and takes units. A heartbeat may be `silence_max` old.
+    pub fn takes_units(&self, silence_max: Duration, now: Timestamp) -> bool {
+        let released = |order: &WorkerOrder| order.kind == OrderKind::Release;
+        now.since(self.heard_at) <= silence_max
+            && self.state == WorkerState::Working
+            && self.order.as_ref().is_none_or(released)
+    }
 }
 
 /// State of a worker as its heartbeat gives it.

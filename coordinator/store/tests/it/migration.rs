@@ -9,7 +9,7 @@ use store::{TaskFilter, TaskRow, Tx};
 use testkit::postgres::PostgresServer;
 
 /// Takes migration 21 back, but for the triggers, whose names the databases write differently.
-const TO_SCHEMA_20: &str = "DROP TABLE job_task; DROP INDEX task_by_state; DROP INDEX task_by_title;
+const TO_SCHEMA_20: &str = "DROP TABLE activity; DROP TABLE job_task; DROP INDEX task_by_state; DROP INDEX task_by_title;
     DROP INDEX job_by_state; DROP INDEX job_by_end; DROP INDEX job_removing; DROP INDEX row_error_by_part;
     DROP INDEX row_error_by_line; DROP INDEX row_error_by_title;";
 const TRIGGERS: [(&str, &str); 3] = [

@@ -13,6 +13,7 @@ const QUESTIONS: &str = concat!(
 
 /// Why a method or a function has no question of its own: it is part of another one, or its cost is that of its caller.
 const EXEMPT: &[(&str, &str)] = &[
+    ("activity::put_activity", "the tick of workers does it"),
     (
         "adoption::adopt_page",
         "a new leader asks for it page by page",
@@ -32,6 +33,8 @@ const EXEMPT: &[(&str, &str)] = &[
     ("costs::read", "the gauges and the forecast ask for it"),
     ("history::note", "a settlement and a release do it"),
     ("job::insert_job", "a submission does it"),
+    ("job_forecast::of", "an answer about a job is made of it"),
+    ("job_forecast::read", "an answer about a job is made of it"),
     (
         "jobs::progress_of",
         "an answer about a job or a unit is made of it",

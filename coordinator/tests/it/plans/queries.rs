@@ -6,12 +6,12 @@ use coordinator::command::submission::submit;
 use coordinator::command::{
     self, Among, OperationChange, Preview, PriorityRequest, RetryRequest, WaiveRequest,
 };
-use coordinator::dispatch::forecast;
 use coordinator::error::Error;
 use coordinator::query::assets::{self, AssetsFilter};
 use coordinator::query::cluster_stats::{DesiredWorkers, LeaderSnapshot, cluster_stats};
 use coordinator::query::failed_assets::{FailedAssetsFilter, failed_assets};
 use coordinator::query::jobs::{self, JobsFilter};
+use coordinator::query::status::{self, StatusFilter};
 use coordinator::query::unit_log::{UnitLogFilter, unit_log};
 use coordinator::query::units::{self, UnitsFilter};
 use coordinator::query::{causes, explain, operations, workers};
@@ -22,7 +22,6 @@ use coordinator::store::{OrderKind, StoreError, StoreResult, Tx, WorkerOrder};
 use coordinator::workflows::Workflows;
 use protocol::rules::review::task::Decision;
 use protocol::time::Timestamp;
-use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(9);
 /// The step that judges the library.
@@ -85,19 +84,21 @@ fn of_jobs(n: i64) -> Vec<Question> {
     let behind = list(None, Some("short9"));
     let failed = list(Some("failed"), None);
     vec![
-        asked("job list", 100, move |tx| jobs::jobs(tx, &behind)),
-        asked("job list --state", 100, move |tx| jobs::jobs(tx, &failed)),
+        asked("job list", 200, move |tx| jobs::jobs(tx, &behind, NOW)),
+        asked("job list --state", 200, move |tx| {
+            jobs::jobs(tx, &failed, NOW)
+        }),
         // Ten thousand failures at most, each with its asset, partition, unit and waivers.
         asked_page("job get", 30_000, |tx| jobs::job(tx, "long", NOW)),
-        asked("job progress", 4, |tx| jobs::progress(tx, "long")),
+        asked("job progress", 12, |tx| jobs::progress(tx, "long", NOW)),
+        asked("status", 200, |tx| {
+            status::status(tx, &StatusFilter { limit: LIMIT }, NOW)
+        }),
         asked("job explain", 8_000, |tx| {
             jobs::explain_job(tx, "long", NOW)
         }),
         question("progress of open jobs", 40, |tx| {
             jobs::open_progress(tx, LIMIT).map(drop)
-        }),
-        question("forecast of a job", 4, |tx| {
-            forecast::outlook(tx, &Workflows::default(), JOB, &BTreeMap::new(), NOW).map(drop)
         }),
         page("the gauges", 20_000, |tx| {
             let (snapshot, mut desired) = (LeaderSnapshot::default(), DesiredWorkers::default());
@@ -116,6 +117,7 @@ fn of_jobs(n: i64) -> Vec<Question> {
                     after: Some("long".into()),
                     limit: LIMIT,
                 },
+                NOW,
             )
         }),
         asked("unit list behind a unit", 300, move |tx| {

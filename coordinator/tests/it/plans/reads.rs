@@ -215,6 +215,7 @@ fn records(n: i64) -> Vec<Question> {
             tx.partitions_after(JOB, n - 1, 1).map(drop)
         }),
         question("a rate", 1, |tx| tx.pace(JOB).map(drop)),
+        question("what runs", 1, |tx| tx.activity().map(drop)),
         question("the time by which jobs age", 1, |tx| {
             tx.aging_time().map(drop)
         }),

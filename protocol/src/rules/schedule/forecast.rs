@@ -1,7 +1,7 @@
 //! Remaining time of a job from measured durations (p50 and p90), and the state of its deadline.
 use crate::id::Kind;
 use crate::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub fn forecast(steps: &[Remaining], slots: &BTreeMap<Kind, u32>) -> Option<Fore
 }
 
 /// State of a deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineState {
     /// The job has no deadline.

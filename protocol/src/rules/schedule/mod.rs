@@ -1,5 +1,6 @@
 //! Which units are handed out next, how many, and why the others wait.
 pub mod admission;
+pub mod bottleneck;
 pub mod cost;
 pub mod desired_workers;
 pub mod endpoint;
