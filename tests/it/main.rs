@@ -26,6 +26,7 @@ mod jobs;
 mod kill;
 mod leadership;
 mod listing;
+mod lists;
 mod machine;
 mod media;
 mod messages;

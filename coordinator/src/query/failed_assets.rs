@@ -2,11 +2,15 @@
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::units::parse_unit;
+use crate::review::tasks::supplier_of;
 use crate::rows::{JobCache, find_job};
-use crate::store::Tx;
+use crate::store::{FailureRow, StoreResult, Tx};
 use crate::workflows::Workflows;
-use protocol::id::UnitId;
+use protocol::id::{JobNo, UnitId};
+use protocol::wire::report::ListedAsset;
+use protocol::wire::step::scan::ScanSource;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// A page of the assets of a cause.
@@ -35,6 +39,18 @@ pub struct FailedAsset {
     pub title: String,
     /// Role of the asset; empty when the unit failed as a whole.
     pub role: String,
+    /// Supplier of the asset, where the library names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplier: Option<String>,
+    /// Location of the asset in its library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Declared size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Row of the manifest; absent for other libraries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
     /// Reason code of the failure.
     pub reason: String,
     /// What failed, and what to do about it.
@@ -68,6 +84,7 @@ pub fn failed_assets(
         let rows = tx.failures_after(None, Some(cause), behind, filter.limit)?;
         let Some(last) = rows.last() else { break };
         after = Some((last.unit, last.asset.clone()));
+        let places = Places::of(tx, &workflows, &rows)?;
         for row in rows {
             if listed.len() == filter.limit as usize {
                 break;
@@ -80,7 +97,12 @@ pub fn failed_assets(
             else {
                 continue;
             };
+            let place = places.0.get(&(row.unit.job, row.asset.clone()));
             listed.push(FailedAsset {
+                supplier: place.and_then(|place| place.supplier.clone()),
+                location: place.map(|place| place.location.clone()),
+                bytes: place.and_then(|place| place.bytes),
+                row: place.and_then(|place| place.row),
                 unit: format!("{}/{}/{}", job.id, step.id, row.unit.part),
                 asset: row.asset,
                 title: row.title,
@@ -91,6 +113,44 @@ pub fn failed_assets(
         }
     }
     Ok(listed)
+}
+
+/// Where a failed asset comes from.
+struct Place {
+    supplier: Option<String>,
+    location: String,
+    bytes: Option<u64>,
+    row: Option<u64>,
+}
+
+/// Where failed assets come from, read with one statement a job.
+struct Places(BTreeMap<(JobNo, String), Place>);
+
+impl Places {
+    fn of(tx: &mut dyn Tx, workflows: &Workflows, rows: &[FailureRow]) -> StoreResult<Places> {
+        let mut wanted: BTreeMap<JobNo, Vec<&str>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| !row.asset.is_empty()) {
+            wanted.entry(row.unit.job).or_default().push(&row.asset);
+        }
+        let mut places = BTreeMap::new();
+        for (job, assets) in wanted {
+            let Some(workflow) = workflows.readable(tx, job)? else {
+                continue;
+            };
+            let source = workflow.scan_task().map(|task| &task.source);
+            let has_rows = matches!(source, Some(ScanSource::Manifest { .. }));
+            for ListedAsset { line, asset } in tx.listed(job, &assets)? {
+                let place = Place {
+                    supplier: supplier_of(&asset),
+                    location: asset.location,
+                    bytes: asset.bytes,
+                    row: (has_rows && line > 0).then_some(line),
+                };
+                places.insert((job, asset.id), place);
+            }
+        }
+        Ok(Places(places))
+    }
 }
 
 /// The entry that `job/step/partition/asset` names.

@@ -18,6 +18,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Column of a library that names the supplier of an asset.
 const SUPPLIER: &str = "supplier";
 
+/// The supplier that the library names for an asset.
+pub fn supplier_of(asset: &Asset) -> Option<String> {
+    asset.declared.as_ref()?.meta.get(SUPPLIER).cloned()
+}
+
 /// A judged asset and the outcome for it.
 pub struct Settled {
     /// The judged asset.
@@ -250,7 +255,7 @@ impl Recorder<'_> {
     /// The task with the current findings.
     fn about(&self, one: &Settled, asset: Option<&Asset>, task: TaskRow) -> TaskRow {
         let failure = one.judged.failure.as_ref();
-        let supplier = asset.and_then(|a| a.declared.as_ref()?.meta.get(SUPPLIER).cloned());
+        let supplier = asset.and_then(supplier_of);
         TaskRow {
             unit: UnitId::new(self.job.no, self.no, one.dead.unwrap_or(one.part)),
             title: asset.map_or_else(|| task.title.clone(), |a| a.title.clone()),

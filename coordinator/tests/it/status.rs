@@ -16,6 +16,8 @@ use protocol::time::Timestamp;
 use protocol::wire::report::ListedAsset;
 use std::time::Duration;
 
+/// The first step of the job.
+const STEP: &str = "work";
 const NOW: Timestamp = Timestamp(1_000_000_000);
 
 fn asset(n: u64) -> Asset {
@@ -121,7 +123,7 @@ fn status_names_forecast_limit_and_slow_units() {
             let slow: Vec<&str> = seen.slowest.iter().map(|unit| unit.unit.as_str()).collect();
             assert_eq!(
                 slow,
-                ["j/work/2", "j/work/1"],
+                [2, 1].map(|part| format!("j/{STEP}/{part}")),
                 "the longest against its usual duration"
             );
             assert_eq!(seen.slowest[0].seconds, 95.0);

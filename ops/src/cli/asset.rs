@@ -3,8 +3,8 @@ mod import;
 
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
-use crate::target::{Target, pages};
+use crate::output::{self, Columns, Lister};
+use crate::target::{Target, each_page};
 use coordinator::http::assets;
 use coordinator::http::endpoint::Nothing;
 use coordinator::query::jobs::{AssetView, AssetsFilter, Tombstone};
@@ -60,7 +60,6 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
                 };
                 target.ask::<assets::List>((), filter)
             };
-            let shown = pages(limit, page, |asset| asset.asset.clone())?;
             let row = |s: &AssetView| {
                 let text = |value: &Option<String>| value.clone().unwrap_or_default();
                 let size = s.bytes.map(output::bytes).unwrap_or_default();
@@ -73,13 +72,28 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
                     text(&s.hash),
                 ]
             };
-            output::list(
-                context.output,
-                &shown,
-                &["asset", "title", "role", "size", "verdict", "hash"],
-                row,
-                |s| s.asset.clone(),
-            )?;
+            let columns = Columns {
+                table: &["asset", "title", "role", "size", "verdict", "hash"],
+                row: &row,
+                csv: &[
+                    "asset",
+                    "title",
+                    "role",
+                    "version",
+                    "language",
+                    "location",
+                    "copy",
+                    "bytes",
+                    "hash",
+                    "verdict",
+                    "updated_at",
+                ],
+                name: &|s| s.asset.clone(),
+            };
+            let mut lister = Lister::new(context.output, columns);
+            let id = |asset: &AssetView| asset.asset.clone();
+            each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
+            lister.end()?;
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {

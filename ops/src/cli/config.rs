@@ -1,7 +1,7 @@
 //! `showrunner config`.
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
+use crate::output::{self, Columns};
 use crate::settings::{Origin, masked};
 use serde::Serialize;
 
@@ -58,6 +58,12 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
         .flatten()
         .collect()
     };
-    output::list(context.output, &shown, columns, row, |s| s.name.clone())?;
+    let columns = Columns {
+        table: columns,
+        row: &row,
+        csv: columns,
+        name: &|s| s.name.clone(),
+    };
+    output::list(context.output, &shown, columns)?;
     Ok(Exit::Ok)
 }

@@ -4,7 +4,7 @@ mod endpoint;
 use crate::context::Context;
 use crate::database::{self, database_path};
 use crate::error::{CliError, CliResult, Exit};
-use crate::output;
+use crate::output::{self, Columns};
 use crate::settings::masked;
 use crate::target::{Client, server};
 use ::qc::bare_command;
@@ -69,13 +69,13 @@ pub(crate) async fn run(context: Context, args: &Args) -> CliResult<Exit> {
         findings.push(coordinator(url).await);
     }
     let row = |f: &Finding| vec![f.check.to_owned(), f.state.to_owned(), f.message.clone()];
-    output::list(
-        context.output,
-        &findings,
-        &["check", "state", "message"],
-        row,
-        |f| f.check.to_owned(),
-    )?;
+    let columns = Columns {
+        table: &["check", "state", "message"],
+        row: &row,
+        csv: &["check", "state", "message"],
+        name: &|f| f.check.to_owned(),
+    };
+    output::list(context.output, &findings, columns)?;
     Ok(if findings.iter().any(|f| f.state == "failed") {
         Exit::Failed
     } else {

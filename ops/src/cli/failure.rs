@@ -3,8 +3,8 @@ use super::change::AuditArgs;
 use super::retry::{self, Select};
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
-use crate::target::{Target, pages};
+use crate::output::{self, Columns, Lister};
+use crate::target::{Target, each_page};
 use coordinator::command::WaiveRequest;
 use coordinator::http::failures::{self, OfJob};
 use coordinator::query::causes::CauseView;
@@ -93,7 +93,6 @@ fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
         target.ask::<failures::Assets>((cause.to_owned(),), FailedAssetsFilter { after, limit })
     };
     let id = |failed: &FailedAsset| format!("{}/{}", failed.unit, failed.asset);
-    let failed = pages(limit, page, id)?;
     let row = |f: &FailedAsset| {
         vec![
             f.asset.clone(),
@@ -104,13 +103,18 @@ fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
             f.message.clone(),
         ]
     };
-    output::list(
-        context.output,
-        &failed,
-        &["asset", "title", "role", "unit", "reason", "message"],
-        row,
-        |f| f.asset.clone(),
-    )?;
+    let columns = Columns {
+        table: &["asset", "title", "role", "unit", "reason", "message"],
+        row: &row,
+        csv: &[
+            "asset", "title", "role", "supplier", "location", "bytes", "row", "unit", "reason",
+            "message",
+        ],
+        name: &|f| f.asset.clone(),
+    };
+    let mut lister = Lister::new(context.output, columns);
+    each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
+    lister.end()?;
     Ok(Exit::Ok)
 }
 
@@ -136,6 +140,26 @@ fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
     let columns = [
         "cause", "units", "step", "reason", "last", "jobs", "decision", "example",
     ];
-    output::list(context.output, &causes, &columns, row, |c| c.cause.clone())?;
+    let columns = Columns {
+        table: &columns,
+        row: &row,
+        csv: &[
+            "cause",
+            "reason",
+            "class",
+            "units",
+            "assets",
+            "steps",
+            "jobs",
+            "example",
+            "first_at",
+            "last_at",
+            "waived.by",
+            "waived.reason",
+            "waived.until",
+        ],
+        name: &|c| c.cause.clone(),
+    };
+    output::list(context.output, &causes, columns)?;
     Ok(Exit::Ok)
 }

@@ -2,7 +2,7 @@
 use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
+use crate::output::{self, Columns};
 use crate::target::Target;
 use coordinator::http::endpoint::Nothing;
 use coordinator::http::workers;
@@ -52,7 +52,15 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
                 "heard of",
                 "reason",
             ];
-            output::list(context.output, &listed, &columns, row, |w| w.worker.clone())?;
+            let columns = Columns {
+                table: &columns,
+                row: &row,
+                csv: &[
+                    "worker", "state", "slots", "held", "heard_at", "reason", "by", "since",
+                ],
+                name: &|w| w.worker.clone(),
+            };
+            output::list(context.output, &listed, columns)?;
             return Ok(Exit::Ok);
         }
         Command::Drain(t) => {

@@ -7,7 +7,7 @@ use super::{change, explain, operation, retry};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::moment::Moments;
-use crate::output::{self, Format};
+use crate::output::{self, Columns, Format};
 use crate::submit::{self, now};
 use crate::target::{Target, pages, server};
 use coordinator::command::PriorityRequest;
@@ -226,7 +226,35 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
         "priority",
         "tenant",
     ];
-    output::list(context.output, &listed, &columns, row, |l| l.job.clone())?;
+    let columns = Columns {
+        table: &columns,
+        row: &row,
+        csv: &[
+            "job",
+            "name",
+            "state",
+            "assets",
+            "units.total",
+            "units.succeeded",
+            "units.failed",
+            "units.dead",
+            "units.cancelled",
+            "percent",
+            "units_per_second",
+            "bytes_per_second",
+            "priority",
+            "tenant",
+            "deadline",
+            "deadline_state",
+            "finish_p50",
+            "finish_p90",
+            "slack_seconds",
+            "submitted_at",
+            "ended_at",
+        ],
+        name: &|l| l.job.clone(),
+    };
+    output::list(context.output, &listed, columns)?;
     Ok(Exit::Ok)
 }
 

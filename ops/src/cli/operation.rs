@@ -2,7 +2,7 @@
 use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
+use crate::output::{self, Columns};
 use crate::target::Target;
 use coordinator::audit::AuditContext;
 use coordinator::http::endpoint::{Endpoint, Nothing};
@@ -91,8 +91,24 @@ pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResul
         "filter",
         "reason",
     ];
-    output::list(context.output, &listed, &columns, row, |o| {
-        o.operation.to_string()
-    })?;
+    let columns = Columns {
+        table: &columns,
+        row: &row,
+        csv: &[
+            "operation",
+            "at",
+            "actor",
+            "action",
+            "job",
+            "state",
+            "done",
+            "eligible",
+            "matched",
+            "filter",
+            "reason",
+        ],
+        name: &|o| o.operation.to_string(),
+    };
+    output::list(context.output, &listed, columns)?;
     Ok(Exit::Ok)
 }

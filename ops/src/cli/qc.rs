@@ -1,7 +1,7 @@
 //! `showrunner qc`: judge files by a delivery spec, without a job.
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output::{self, Format};
+use crate::output::{self, Columns, Format};
 use crate::report::{Inspected, Wanted};
 use crate::submit::{load_policy, now};
 use ::qc::Tools;
@@ -184,13 +184,13 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         }
     }
     if !documents.is_empty() {
-        output::list(
-            context.output,
-            &documents,
-            &[],
-            |_| Vec::new(),
-            |_| String::new(),
-        )?;
+        let columns = Columns {
+            table: &[],
+            row: &|_| Vec::new(),
+            csv: &["file", "hash", "policy", "verdict"],
+            name: &|_| String::new(),
+        };
+        output::list(context.output, &documents, columns)?;
     }
     for wanted in &args.report {
         wanted.write(&inspected).map_err(CliError::failed)?;

@@ -2,7 +2,7 @@
 use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output::{self, Format};
+use crate::output::{self, Columns, Format};
 use crate::target::{Target, pages};
 use base64::Engine;
 use coordinator::http::endpoint::{Endpoint, Nothing};
@@ -205,7 +205,31 @@ fn list(context: &Context, tasks: &[TaskView]) -> CliResult<Exit> {
     let columns = [
         "task", "kind", "state", "asset", "title", "with", "round", "due", "about",
     ];
-    output::list(context.output, tasks, &columns, row, |t| t.task.to_string())?;
+    let columns = Columns {
+        table: &columns,
+        row: &row,
+        csv: &[
+            "task",
+            "kind",
+            "state",
+            "asset",
+            "title",
+            "supplier",
+            "role",
+            "policy",
+            "hash",
+            "checks",
+            "message",
+            "round",
+            "opened_at",
+            "due_at",
+            "overdue",
+            "ended_at",
+            "units",
+        ],
+        name: &|t| t.task.to_string(),
+    };
+    output::list(context.output, tasks, columns)?;
     Ok(Exit::Ok)
 }
 
@@ -231,13 +255,13 @@ fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Ex
     }
     let named: Vec<(&TaskPicture, String)> = found.iter().zip(names).collect();
     if matches!(context.output, Format::Json | Format::Jsonl) {
-        output::list(
-            context.output,
-            &found,
-            &[],
-            |_| Vec::new(),
-            |picture| picture.kind.clone(),
-        )?;
+        let columns = Columns {
+            table: &[],
+            row: &|_| Vec::new(),
+            csv: &[],
+            name: &|picture: &TaskPicture| picture.kind.clone(),
+        };
+        output::list(context.output, &found, columns)?;
         return Ok(Exit::Ok);
     }
     let row = |(picture, name): &(&TaskPicture, String)| {
@@ -251,13 +275,13 @@ fn pictures(context: &Context, task: i64, folder: Option<&Path>) -> CliResult<Ex
             at,
         ]
     };
-    output::list(
-        context.output,
-        &named,
-        &["file", "kind", "check", "at"],
-        row,
-        |(_, name)| name.clone(),
-    )?;
+    let columns = Columns {
+        table: &["file", "kind", "check", "at"],
+        row: &row,
+        csv: &[],
+        name: &|(_, name)| name.clone(),
+    };
+    output::list(context.output, &named, columns)?;
     Ok(Exit::Ok)
 }
 

@@ -2,8 +2,8 @@
 use super::explain;
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
-use crate::output;
-use crate::target::{Target, pages};
+use crate::output::{self, Columns, Lister};
+use crate::target::{Target, each_page, pages};
 use coordinator::http::endpoint::Nothing;
 use coordinator::http::units;
 use coordinator::query::unit_log::{Execution, UnitLogFilter};
@@ -79,7 +79,15 @@ fn list(
         };
         target.ask::<units::List>((job.to_owned(),), filter)
     };
-    show(context, &pages(limit, page, |unit| unit.unit.clone())?)
+    let mut lister = Lister::new(context.output, COLUMNS);
+    each_page(
+        limit,
+        page,
+        |unit| unit.unit.clone(),
+        |page| Ok(lister.page(&page)?),
+    )?;
+    lister.end()?;
+    Ok(Exit::Ok)
 }
 
 fn get(context: &Context, unit: &str) -> CliResult<Exit> {
@@ -129,26 +137,28 @@ fn log(context: &Context, unit: &str, limit: u32) -> CliResult<Exit> {
         "reason",
         "message",
     ];
-    output::list(context.output, &executions, &columns, row, |e| {
-        e.epoch.to_string()
-    })?;
+    let columns = Columns {
+        table: &columns,
+        row: &row,
+        csv: &[
+            "epoch",
+            "result",
+            "worker",
+            "ended_at",
+            "seconds",
+            "assets_failed",
+            "reason",
+            "class",
+            "message",
+        ],
+        name: &|e| e.epoch.to_string(),
+    };
+    output::list(context.output, &executions, columns)?;
     Ok(Exit::Ok)
 }
 
-fn show(context: &Context, units: &[UnitView]) -> CliResult<Exit> {
-    let row = |u: &UnitView| {
-        let attempts = u.attempt.to_string();
-        vec![
-            u.unit.clone(),
-            u.kind.clone(),
-            u.state.clone(),
-            attempts,
-            u.assets.to_string(),
-            u.first_asset.clone(),
-            u.title.clone(),
-        ]
-    };
-    let columns = [
+const COLUMNS: Columns<'static, UnitView> = Columns {
+    table: &[
         "unit",
         "kind",
         "state",
@@ -156,7 +166,30 @@ fn show(context: &Context, units: &[UnitView]) -> CliResult<Exit> {
         "assets",
         "first asset",
         "title",
-    ];
-    output::list(context.output, units, &columns, row, |u| u.unit.clone())?;
-    Ok(Exit::Ok)
-}
+    ],
+    row: &|u: &UnitView| {
+        vec![
+            u.unit.clone(),
+            u.kind.clone(),
+            u.state.clone(),
+            u.attempt.to_string(),
+            u.assets.to_string(),
+            u.first_asset.clone(),
+            u.title.clone(),
+        ]
+    },
+    csv: &[
+        "unit",
+        "step",
+        "kind",
+        "part",
+        "title",
+        "first_asset",
+        "assets",
+        "state",
+        "epoch",
+        "attempt",
+        "duration_us",
+    ],
+    name: &|u: &UnitView| u.unit.clone(),
+};

@@ -1,7 +1,7 @@
 //! `showrunner validate`: every problem with file, line, column and a hint.
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output::{self, Format};
+use crate::output::{self, Columns, Format};
 use crate::settings;
 use crate::submit;
 use ::storage::settings::StorageSettings;
@@ -140,13 +140,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
         });
     }
     if matches!(context.output, Format::Json | Format::Jsonl) {
-        output::list(
-            context.output,
-            &validated,
-            &[],
-            |_| Vec::new(),
-            |v| v.file.clone(),
-        )?;
+        let columns = Columns {
+            table: &[],
+            row: &|_| Vec::new(),
+            csv: &[],
+            name: &|v: &Validated| v.file.clone(),
+        };
+        output::list(context.output, &validated, columns)?;
     }
     Ok(exit)
 }

@@ -172,27 +172,40 @@ fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {
     result?.map_err(|error| Problem::from(error).into())
 }
 
-/// As many pages as `limit` entries need.
+/// As many pages as `limit` entries need, in memory.
 pub(crate) fn pages<T>(
     limit: u32,
-    mut fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
+    fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
     id: impl Fn(&T) -> String,
 ) -> CliResult<Vec<T>> {
     let mut all: Vec<T> = Vec::new();
-    loop {
-        let left = limit
-            .saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX))
-            .min(PAGE_MAX);
-        if left == 0 {
-            return Ok(all);
-        }
-        let page = fetch(left, all.last().map(&id))?;
-        let last = page.len() < left as usize;
+    each_page(limit, fetch, id, |page| {
         all.extend(page);
-        if last {
-            return Ok(all);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// As many pages as `limit` entries need, one after the other.
+pub(crate) fn each_page<T>(
+    limit: u32,
+    mut fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
+    id: impl Fn(&T) -> String,
+    mut take: impl FnMut(Vec<T>) -> CliResult<()>,
+) -> CliResult<()> {
+    let (mut left, mut after) = (limit, None);
+    while left > 0 {
+        let wanted = left.min(PAGE_MAX);
+        let page = fetch(wanted, after)?;
+        let count = u32::try_from(page.len()).unwrap_or(u32::MAX);
+        after = page.last().map(&id);
+        take(page)?;
+        if count < wanted {
+            break;
         }
+        left -= wanted;
     }
+    Ok(())
 }
 
 impl From<Problem> for CliError {

@@ -13,6 +13,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     ("rows that cannot be used are counted once", rejected_rows),
     ("a listing pages in canonical order", listing_order),
+    ("assets are looked up by their ids", listed),
 ];
 
 fn listing_replays(tx: &mut dyn Tx) {
@@ -53,6 +54,15 @@ fn listing_replays(tx: &mut dyn Tx) {
         .append_listing(job, true, &page(&[(11, "t", "a")]))
         .expect("appends");
     assert_eq!(same_title.errors[0].title, None, "the title has its asset");
+}
+
+fn listed(tx: &mut dyn Tx) {
+    let job = add_job(tx);
+    let rows = page(&[(2, "t", "b"), (3, "u", "a"), (4, "u", "c")]);
+    tx.append_listing(job, true, &rows).expect("appends");
+    let found = tx.listed(job, &["c", "a", "none", "a"]).expect("looks up");
+    assert_eq!(found, [rows[1].clone(), rows[2].clone()]);
+    assert_eq!(tx.listed(job, &[]).expect("looks up"), []);
 }
 
 fn rejected_rows(tx: &mut dyn Tx) {

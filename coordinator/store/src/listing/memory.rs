@@ -7,6 +7,7 @@ use protocol::id::{JobNo, PartNo};
 use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
 use protocol::wire::report::{ListedAsset, RowError};
+use std::collections::BTreeSet;
 
 impl ListingTx for Memory {
     fn append_listing(
@@ -143,6 +144,18 @@ impl ListingTx for Memory {
         members.sort();
         members.truncate(limit as usize);
         Ok(members)
+    }
+
+    fn listed(&mut self, job: JobNo, assets: &[&str]) -> StoreResult<Vec<ListedAsset>> {
+        let wanted: BTreeSet<&str> = assets.iter().copied().collect();
+        let found = wanted.into_iter().filter_map(|asset| {
+            let (line, asset) = self.listing.assets.get(&(job, asset.to_owned()))?;
+            Some(ListedAsset {
+                line: *line,
+                asset: asset.clone(),
+            })
+        });
+        Ok(found.collect())
     }
 }
 

@@ -70,6 +70,8 @@ pub trait ListingTx {
         after: Option<(&str, &str)>,
         limit: u32,
     ) -> StoreResult<Vec<Member>>;
+    /// Assets of a job with these ids and their lines, by id; ids that are not listed are missing.
+    fn listed(&mut self, job: JobNo, assets: &[&str]) -> StoreResult<Vec<ListedAsset>>;
 }
 
 /// The error of a second row for an asset. Only a row under another title names its title: that title lacks the asset.

@@ -1,12 +1,13 @@
 //! Listings in PostgreSQL: written by COPY.
 use super::sql::{
-    ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors,
+    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_listed,
+    read_row_error, row_errors,
 };
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::error::StoreResult;
 use crate::postgres::copy::CopyRows;
 use crate::postgres::tx::{PostgresTx, column, count, printable, signed};
-use crate::sql::{Sql, values};
+use crate::sql::{Row, Sql, values};
 use protocol::id::{JobNo, PartNo};
 use protocol::rules::library::partition::Member;
 use protocol::wire::report::{ListedAsset, RowError};
@@ -181,5 +182,15 @@ impl ListingTx for PostgresTx<'_> {
             after,
             limit,
         )
+    }
+
+    fn listed(&mut self, job: JobNo, assets: &[&str]) -> StoreResult<Vec<ListedAsset>> {
+        let sql = format!(
+            "SELECT l.* FROM (SELECT DISTINCT * FROM unnest(?2::TEXT[]) AS w (asset)) AS wanted CROSS JOIN LATERAL \
+             (SELECT {ASSET}, line FROM listing WHERE job = ?1 AND asset = wanted.asset OFFSET 0) AS l
+             ORDER BY l.asset COLLATE \"C\""
+        );
+        let assets: Vec<&str> = assets.to_vec();
+        self.all(&sql, &[&job.0, &assets], |row| read_listed(Row::new(row)))
     }
 }

@@ -5,7 +5,7 @@ use crate::sql::{Filter, Row, Sql, values};
 use protocol::id::JobNo;
 use protocol::media::asset::{Asset, Declared, Role};
 use protocol::rules::library::partition::Member;
-use protocol::wire::report::RowError;
+use protocol::wire::report::{ListedAsset, RowError};
 
 /// Columns of an asset, in the order of [`read_asset`].
 pub(crate) const ASSET: &str = "asset, title, role, location, path, bytes, hash, declared";
@@ -31,6 +31,14 @@ pub(crate) fn read_asset(row: Row<'_>, at: usize) -> StoreResult<Asset> {
             .and_then(|n| u64::try_from(n).ok()),
         hash: row.get(at + 6)?,
         declared: declared.map(Box::new),
+    })
+}
+
+/// Reads an asset and its line from [`ASSET`] and `line`.
+pub(super) fn read_listed(row: Row<'_>) -> StoreResult<ListedAsset> {
+    Ok(ListedAsset {
+        asset: read_asset(row, 0)?,
+        line: row.get(8)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Listings in SQLite.
 use super::sql::{
-    ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_row_error, row_errors,
+    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_listed,
+    read_row_error, row_errors,
 };
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::cost;
@@ -11,6 +12,7 @@ use protocol::id::{JobNo, PartNo};
 use protocol::rules::library::partition::Member;
 use protocol::wire::report::{ListedAsset, RowError};
 use rusqlite::params_from_iter;
+use std::collections::BTreeSet;
 
 /// Bytes of a row. `OCTET_LENGTH` takes the length of a column from the head of its row, without reading the column.
 const ROW_BYTES: &str = "OCTET_LENGTH(asset) + OCTET_LENGTH(title) + OCTET_LENGTH(location) + OCTET_LENGTH(path) + \
@@ -131,5 +133,15 @@ impl ListingTx for SqliteTx<'_> {
             after,
             limit,
         )
+    }
+
+    fn listed(&mut self, job: JobNo, assets: &[&str]) -> StoreResult<Vec<ListedAsset>> {
+        let sql = format!("SELECT {ASSET}, line FROM listing WHERE job = ?1 AND asset = ?2");
+        let wanted: BTreeSet<&str> = assets.iter().copied().collect();
+        let mut found = Vec::with_capacity(wanted.len());
+        for asset in wanted {
+            found.extend(self.query_one(&sql, &values![job, asset], read_listed)?);
+        }
+        Ok(found)
     }
 }

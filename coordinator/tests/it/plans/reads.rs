@@ -214,6 +214,11 @@ fn records(n: i64) -> Vec<Question> {
         question("the last partitions", 1, move |tx| {
             tx.partitions_after(JOB, n - 1, 1).map(drop)
         }),
+        question("assets of a listing by their ids", 100, move |tx| {
+            let ids: Vec<String> = (0..100).map(|k| asset(n / 3 + k)).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            tx.listed(JOB, &ids).map(drop)
+        }),
         question("a rate", 1, |tx| tx.pace(JOB).map(drop)),
         question("what runs", 1, |tx| tx.activity().map(drop)),
         question("the time by which jobs age", 1, |tx| {

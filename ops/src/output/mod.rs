@@ -1,9 +1,16 @@
 //! Data goes to stdout, everything else to stderr.
+mod csv;
+mod escape;
+mod list;
+mod table;
+
+pub use escape::{json_line, line, text};
+pub use list::{Columns, Lister, list};
+pub use table::table;
+
 use crate::error::CliError;
 use clap::ValueEnum;
-use comfy_table::Table;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +28,8 @@ pub enum Format {
     Jsonl,
     /// Only the ids, one a line.
     Name,
+    /// Comma-separated values with a header, for spreadsheets.
+    Csv,
 }
 
 /// Whether data has been written: a command that fails before it has, in a format for programs, writes its error.
@@ -53,52 +62,6 @@ pub fn error(format: Format, error: &CliError) -> io::Result<()> {
     )
 }
 
-/// A list in any format. `columns` and `row` make the table, `name` the id.
-pub fn list<T: Serialize>(
-    format: Format,
-    items: &[T],
-    columns: &[&str],
-    row: impl Fn(&T) -> Vec<String>,
-    name: impl Fn(&T) -> String,
-) -> io::Result<()> {
-    WRITTEN.store(true, Ordering::Relaxed);
-    let mut out = io::stdout().lock();
-    match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(items)?),
-        Format::Jsonl => {
-            for item in items {
-                writeln!(out, "{}", serde_json::to_string(item)?)?;
-            }
-            Ok(())
-        }
-        Format::Name => {
-            for item in items {
-                writeln!(out, "{}", line(&name(item)))?;
-            }
-            Ok(())
-        }
-        Format::Table | Format::Wide => {
-            write!(out, "{}", table(columns, items.iter().map(row)))
-        }
-    }
-}
-
-/// A table for people, a line each.
-pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::new());
-    table.set_header(columns.iter().map(|c| c.to_uppercase()));
-    for row in rows {
-        table.add_row(row.iter().map(|cell| line(cell).into_owned()));
-    }
-    let mut text = String::new();
-    for line in table.to_string().lines() {
-        text.push_str(line.trim());
-        text.push('\n');
-    }
-    text
-}
-
 /// Rows and columns of the terminal that stdout is.
 pub fn terminal_size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
@@ -119,62 +82,9 @@ pub fn one<T: Serialize>(
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(item)?),
         Format::Jsonl => writeln!(out, "{}", serde_json::to_string(item)?),
         Format::Name => writeln!(out, "{}", line(name)),
+        Format::Csv => write!(out, "{}", csv::document(&serde_json::to_value(item)?)),
         Format::Table | Format::Wide => write!(out, "{}", self::text(&text(item))),
     }
-}
-
-/// Text of several lines for people: characters that steer a terminal or turn the direction of text are escaped.
-pub fn text(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c == '\n' || c == '\t')
-}
-
-/// Text of one line for people, as a cell of a table; line breaks are escaped too.
-pub fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, |_| false)
-}
-
-/// A line of JSON with the same value: characters that JSON leaves as they are and a terminal obeys are escaped.
-pub fn json_line(text: &str) -> Cow<'_, str> {
-    // All of them are in the basic plane, and outside of strings there are only spaces and line ends.
-    replaced(
-        text,
-        |c| steers(c) && c >= '\u{7f}',
-        |c, out| out.push_str(&format!("\\u{:04x}", u32::from(c))),
-    )
-}
-
-/// Whether a character is a C0 or C1 control or one of the bidirectional controls of Unicode TR 36 §2.5.
-fn steers(c: char) -> bool {
-    let bidi = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || bidi || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// Escapes what steers and `kept` does not keep.
-fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    replaced(
-        text,
-        |c| steers(c) && !kept(c),
-        |c, out| out.extend(c.escape_default()),
-    )
-}
-
-fn replaced(
-    text: &str,
-    matches: impl Fn(char) -> bool,
-    replace: impl Fn(char, &mut String),
-) -> Cow<'_, str> {
-    if !text.contains(&matches) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if matches(c) {
-            replace(c, &mut out);
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// Whether stderr is a terminal that a progress bar may draw on.
@@ -239,19 +149,6 @@ mod tests {
         assert_eq!(
             [0, 1, 1_000].map(|n| counted(n, "file")),
             ["0 files", "1 file", "1,000 files"]
-        );
-    }
-
-    #[test]
-    fn text_that_steers_a_terminal_is_escaped() {
-        assert!(matches!(
-            text("Crème brûlée é 日本 \u{200d}🎬\n"),
-            Cow::Borrowed(_)
-        ));
-        assert_eq!(text("a\u{1b}]0;x\u{7}b\r\n"), "a\\u{1b}]0;x\\u{7}b\\r\n");
-        assert_eq!(
-            line("a\nb\u{202e}gpj.exe\u{9b}2J"),
-            "a\\nb\\u{202e}gpj.exe\\u{9b}2J"
         );
     }
 
