@@ -55,7 +55,7 @@ impl<'a, T: Serialize> Lister<'a, T> {
         }
     }
 
-    /// Adds entries.
+    /// Adds the entries of a page, and writes them where the format allows.
     pub fn page(&mut self, items: &[T]) -> io::Result<()> {
         self.begin()?;
         for item in items {
