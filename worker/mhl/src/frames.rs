@@ -1,5 +1,6 @@
 //! Histories around a place in a tree that is walked, and what only the whole tree can show.
-use super::history::{History, Known};
+use super::file_history::FileHistory;
+use super::history::History;
 use super::ignore::Ignore;
 use super::references::{self, Place};
 use super::report::VerifyReport;
@@ -102,7 +103,7 @@ impl Frames {
     /// The recorded hash of a file, by the innermost history that has one.
     pub(super) fn recorded(&self, path: &str) -> Option<Digest> {
         let known = |frame: &Frame| {
-            let known: &Known = frame.history.files.get(frame.relative(path)?)?;
+            let known: &FileHistory = frame.history.files.get(frame.relative(path)?)?;
             known.original().cloned()
         };
         self.around.iter().rev().find_map(known)

@@ -1,63 +1,29 @@
 //! The generations of one tree, folded into what is known about each of its files.
 use super::chain::{self, Link, c4_of};
+use super::directory_hashes::DirectoryHashes;
+use super::file_history::FileHistory;
 use super::folder::Folder;
 use super::ignore::{add_own, default_patterns};
-use super::model::{Action, Entry, EntryKind, Header, MhlError, Recorded, Referred};
+use super::model::{Entry, EntryKind, Header, MhlError, Referred};
 use super::read::read_generation_in;
 use super::{CHAIN_FILE, FOLDER};
 use protocol::model::hash::HashAlgorithm;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use storage::hash::Digest;
 use tokio_util::sync::CancellationToken;
-
-/// What a history knows about one file. There are as many of these in memory as a tree has files, so nothing is in it
-/// twice.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Known {
-    /// Every hash that counts, each once.
-    hashes: Vec<Held>,
-    /// Which of them later ones are held against: the first one called original.
-    original: Option<u8>,
-    bytes: Option<u64>,
-    modified: Option<jiff::Timestamp>,
-    /// In a bucket: what the other side called the state that was hashed last.
-    state: Option<Box<str>>,
-    /// Whether it was met in the tree.
-    pub(super) seen: bool,
-}
-
-/// One hash of a file.
-#[derive(Debug, Clone)]
-struct Held {
-    digest: Digest,
-    /// Whether it is the first of its algorithm.
-    first: bool,
-    /// What the last generation that has the file says of it, and when it was computed.
-    latest: Option<(Option<Action>, Option<jiff::Timestamp>)>,
-}
-
-/// Hashes over the directories of a tree, as the last generation has them.
-#[derive(Debug, Default)]
-pub(super) struct Sealed {
-    /// The algorithm that is compared; a generation may have several.
-    pub(super) algorithm: Option<HashAlgorithm>,
-    /// Content hash and, where it is recorded, structure hash of each directory; the root is the empty path.
-    pub(super) directories: HashMap<String, (Digest, Option<Digest>)>,
-}
 
 /// A loaded history; empty when the tree has none.
 pub(super) struct History {
     /// Generations, first to last.
     pub(super) links: Vec<Link>,
     /// Files by path relative to the root.
-    pub(super) files: HashMap<String, Known>,
+    pub(super) files: HashMap<String, FileHistory>,
     /// Directories by path relative to the root, and whether they were met in the tree.
     pub(super) directories: HashMap<String, bool>,
     /// Generations of nested histories that the generations include.
     pub(super) references: Vec<Referred>,
     /// Directory hashes of the last generation.
-    pub(super) sealed: Sealed,
+    pub(super) sealed: DirectoryHashes,
     /// Algorithms that files are recorded with.
     pub(super) algorithms: BTreeSet<HashAlgorithm>,
     /// Patterns of the last generation, with ours.
@@ -68,160 +34,6 @@ pub(super) struct History {
     pub(super) unlisted: Vec<(PathBuf, Option<String>)>,
 }
 
-impl Known {
-    /// With the first hashes of a history; the first one is the original.
-    pub(super) fn of(hashes: impl Iterator<Item = Digest>) -> Known {
-        let hashes: Vec<Held> = hashes
-            .map(|digest| Held {
-                digest,
-                first: true,
-                latest: None,
-            })
-            .collect();
-        Known {
-            original: (!hashes.is_empty()).then_some(0),
-            hashes,
-            ..Known::default()
-        }
-    }
-
-    /// The hash that later ones are held against.
-    pub(super) fn original(&self) -> Option<&Digest> {
-        self.hashes
-            .get(usize::from(self.original?))
-            .map(|held| &held.digest)
-    }
-
-    /// The first hash of an algorithm.
-    pub(super) fn first(&self, algorithm: HashAlgorithm) -> Option<&Digest> {
-        self.firsts().find(|digest| digest.algorithm == algorithm)
-    }
-
-    /// The first hashes, one of each algorithm.
-    pub(super) fn firsts(&self) -> impl Iterator<Item = &Digest> {
-        self.hashes
-            .iter()
-            .filter(|held| held.first)
-            .map(|held| &held.digest)
-    }
-
-    /// The algorithm a file must be hashed with to be held against its history, when `wanted` alone does not do.
-    pub(super) fn needed(&self, wanted: &[Digest]) -> Option<HashAlgorithm> {
-        let held = wanted
-            .iter()
-            .any(|digest| self.first(digest.algorithm).is_some());
-        if held {
-            None
-        } else {
-            self.firsts().next().map(|digest| digest.algorithm)
-        }
-    }
-
-    /// The last recorded hash of an algorithm.
-    pub(super) fn latest(&self, algorithm: HashAlgorithm) -> Option<&Digest> {
-        let latest = self
-            .hashes
-            .iter()
-            .filter(|held| held.latest.is_some())
-            .map(|held| &held.digest);
-        latest
-            .into_iter()
-            .find(|digest| digest.algorithm == algorithm)
-    }
-
-    /// Whether exactly this hash, computed at exactly this moment, is recorded already.
-    pub(super) fn has_stamp(&self, digest: &Digest, date: jiff::Timestamp) -> bool {
-        let stamped = |held: &Held| held.latest.is_some_and(|(_, at)| at == Some(date));
-        self.hashes
-            .iter()
-            .any(|held| held.digest == *digest && stamped(held))
-    }
-
-    /// Whether the last generation that has the file found it altered.
-    pub(super) fn has_failed(&self) -> bool {
-        self.hashes.iter().any(|held| {
-            held.latest
-                .is_some_and(|(action, _)| action == Some(Action::Failed))
-        })
-    }
-
-    /// Whether size and time are those recorded. Others write whole seconds; ours are exact. In a bucket times are too
-    /// coarse to tell anything: there the state counts.
-    pub(super) fn is_unchanged(
-        &self,
-        bytes: u64,
-        modified: jiff::Timestamp,
-        state: Option<&str>,
-    ) -> bool {
-        if state.is_some() {
-            return self.state.as_deref() == state && self.bytes.unwrap_or(0) == bytes;
-        }
-        let same_time = self
-            .modified
-            .is_some_and(|recorded| match recorded.subsec_nanosecond() {
-                0 => recorded.as_second() == modified.as_second(),
-                _ => recorded == modified,
-            });
-        // The reference tool leaves the size of empty files out.
-        self.bytes.unwrap_or(0) == bytes && same_time
-    }
-
-    fn add(&mut self, entry: Entry) {
-        if let EntryKind::File { bytes } = entry.kind {
-            self.bytes = bytes;
-        }
-        let moment = |text: &String| text.parse::<jiff::Timestamp>().ok();
-        self.modified = entry.modified.as_ref().and_then(moment);
-        self.state = entry.state.map(String::into_boxed_str);
-        self.hashes.iter_mut().for_each(|held| held.latest = None);
-        self.forget_others();
-        for recorded in entry.hashes {
-            self.add_hash(
-                recorded.digest,
-                recorded.action,
-                recorded.date.as_ref().and_then(moment),
-            );
-        }
-    }
-
-    /// What is neither first nor original nor latest says nothing any more.
-    fn forget_others(&mut self) {
-        if self.hashes.iter().all(|held| held.first) {
-            return;
-        }
-        let original = self.original.take().map(usize::from);
-        for (at, held) in std::mem::take(&mut self.hashes).into_iter().enumerate() {
-            if original == Some(at) {
-                self.original = u8::try_from(self.hashes.len()).ok();
-            }
-            if held.first || original == Some(at) {
-                self.hashes.push(held);
-            }
-        }
-    }
-
-    fn add_hash(&mut self, digest: Digest, action: Option<Action>, date: Option<jiff::Timestamp>) {
-        let at = match self.hashes.iter().position(|held| held.digest == digest) {
-            Some(at) => at,
-            None => {
-                let first = self.first(digest.algorithm).is_none();
-                // One hash is the rule: room for more would be most of what this takes.
-                self.hashes.reserve_exact(1);
-                self.hashes.push(Held {
-                    digest,
-                    first,
-                    latest: None,
-                });
-                self.hashes.len() - 1
-            }
-        };
-        self.hashes[at].latest = Some((action, date));
-        if self.original.is_none() && action == Some(Action::Original) {
-            self.original = u8::try_from(at).ok();
-        }
-    }
-}
-
 impl History {
     /// Of a tree that has none.
     pub(super) fn empty() -> History {
@@ -230,7 +42,7 @@ impl History {
             files: HashMap::new(),
             directories: HashMap::new(),
             references: Vec::new(),
-            sealed: Sealed::default(),
+            sealed: DirectoryHashes::default(),
             algorithms: BTreeSet::new(),
             ignore: default_patterns(),
             problems: Vec::new(),
@@ -371,7 +183,7 @@ impl History {
             }
         }
         let last = index + 1 == self.links.len();
-        let mut sealed = Sealed::default();
+        let mut sealed = DirectoryHashes::default();
         let (files, directories, algorithms) =
             (&mut self.files, &mut self.directories, &mut self.algorithms);
         let read = read_generation_in(folder, &file, |entry| {
@@ -410,30 +222,6 @@ impl History {
     }
 }
 
-impl Sealed {
-    /// Takes over the hashes of a directory, in the algorithm of the first that comes.
-    fn add(&mut self, path: &str, content: &[Recorded], structure: &[Recorded]) {
-        let Some(algorithm) = self
-            .algorithm
-            .or(content.first().map(|first| first.digest.algorithm))
-        else {
-            return;
-        };
-        self.algorithm = Some(algorithm);
-        let of = |recorded: &[Recorded]| {
-            recorded
-                .iter()
-                .map(|recorded| &recorded.digest)
-                .find(|digest| digest.algorithm == algorithm)
-                .cloned()
-        };
-        if let Some(content) = of(content) {
-            self.directories
-                .insert(path.to_owned(), (content, of(structure)));
-        }
-    }
-}
-
 /// What is wrong with the numbers of a chain: they count from 1, each once.
 fn gaps(links: &[Link]) -> Vec<String> {
     let mut expected = 1;
@@ -460,7 +248,7 @@ fn gaps(links: &[Link]) -> Vec<String> {
 }
 
 fn add_entry(
-    files: &mut HashMap<String, Known>,
+    files: &mut HashMap<String, FileHistory>,
     directories: &mut HashMap<String, bool>,
     entry: Entry,
 ) {
@@ -500,27 +288,6 @@ fn generation_files(folder: &Folder) -> Result<Vec<String>, MhlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Recorded;
-    use storage::hash::hash_bytes;
-
-    fn entry(hashes: &[(HashAlgorithm, &[u8], Option<Action>)]) -> Entry {
-        let date = Some("2026-03-05T10:00:00.5Z".to_owned());
-        let recorded =
-            |(algorithm, content, action): &(HashAlgorithm, &[u8], Option<Action>)| Recorded {
-                digest: hash_bytes(*algorithm, content),
-                action: *action,
-                date: date.clone(),
-            };
-        Entry {
-            kind: EntryKind::File { bytes: Some(3) },
-            path: "a".into(),
-            modified: Some("2026-03-05T10:00:00Z".into()),
-            hashes: hashes.iter().map(recorded).collect(),
-            structure: Vec::new(),
-            previous_path: None,
-            state: None,
-        }
-    }
 
     #[test]
     fn gap_in_the_numbers_of_a_chain_is_a_problem() {
@@ -551,54 +318,10 @@ mod tests {
             history.directories.insert(path.to_owned(), false);
         }
         for path in ["Clips/x.mov", "a/b/c/y.mov", "z.mov"] {
-            history.files.insert(path.to_owned(), Known::default());
+            history
+                .files
+                .insert(path.to_owned(), FileHistory::default());
         }
         assert_eq!(history.empty_directories(), ["Voice", "Voice/old"]);
-    }
-
-    #[test]
-    fn every_generation_adds_to_what_is_known_and_a_failure_is_forgotten_once_it_is_mended() {
-        use HashAlgorithm::{Md5, Xxh128};
-        let digest = |algorithm, content: &[u8]| hash_bytes(algorithm, content);
-        let mut known = Known::default();
-        // A hash without an action comes first, the original after it.
-        known.add(entry(&[
-            (Md5, b"x", None),
-            (Md5, b"a", Some(Action::Original)),
-        ]));
-        assert_eq!(
-            (known.original(), known.first(Md5)),
-            (Some(&digest(Md5, b"a")), Some(&digest(Md5, b"x")))
-        );
-        known.add(entry(&[
-            (Md5, b"b", Some(Action::Failed)),
-            (Xxh128, b"a", Some(Action::Verified)),
-        ]));
-        assert!(known.has_failed() && known.latest(Md5) == Some(&digest(Md5, b"b")));
-        assert_eq!(known.original(), Some(&digest(Md5, b"a")));
-        known.add(entry(&[(Md5, b"a", Some(Action::Verified))]));
-        assert!(!known.has_failed() && known.latest(Xxh128).is_none());
-        assert_eq!(
-            known.firsts().collect::<Vec<_>>(),
-            [&digest(Md5, b"x"), &digest(Xxh128, b"a")]
-        );
-        assert_eq!(
-            (known.hashes.len(), known.original()),
-            (3, Some(&digest(Md5, b"a")))
-        );
-        let date: jiff::Timestamp = "2026-03-05T10:00:00.5Z".parse().expect("a moment");
-        assert!(
-            known.has_stamp(&digest(Md5, b"a"), date)
-                && !known.has_stamp(&digest(Xxh128, b"a"), date)
-        );
-        let moment = |text: &str| text.parse::<jiff::Timestamp>().expect("a moment");
-        assert!(
-            known.is_unchanged(3, moment("2026-03-05T10:00:00.7Z"), None),
-            "whole seconds"
-        );
-        assert!(
-            !known.is_unchanged(3, moment("2026-03-05T10:00:01Z"), None)
-                && !known.is_unchanged(4, date, None)
-        );
     }
 }

@@ -10,8 +10,12 @@
 //! - [`verify`]: hashes a tree against its histories, and follows their references
 mod action;
 mod chain;
+mod directory_hashes;
+mod entry;
+mod file_history;
 mod folder;
 mod frames;
+mod generation;
 mod history;
 mod ignore;
 pub mod import;

@@ -1,7 +1,8 @@
 //! Files of a history that stand in the tree under another name. A new file is an old one when it has the hash of a
 //! recorded file that is no longer there; a directory follows the files that went from it.
 use super::action;
-use super::history::{History, Known};
+use super::file_history::FileHistory;
+use super::history::History;
 use super::model::{Entry, EntryKind, MhlError};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::hash::Digest;
@@ -113,7 +114,7 @@ impl Renames<'_> {
             .files
             .get(&old)
             .into_iter()
-            .flat_map(Known::firsts)
+            .flat_map(FileHistory::firsts)
         {
             if let Some(paths) = self.gone.get_mut(&digest.to_string()) {
                 paths.remove(&old);

@@ -4,8 +4,10 @@
 //! which recorded files have gone, and whether one of the new ones is such a file under another name.
 use super::action;
 use super::chain::c4_of_file;
+use super::entry::{EntryAction, EntryOutcome, PendingEntry, ScannedFile};
+use super::file_history::FileHistory;
 use super::folder::Folder;
-use super::history::{History, Known};
+use super::history::History;
 use super::journal::Record;
 use super::model::{self, Action, Entry, EntryKind, Header, MhlError, Reference};
 use super::renames::Renames;
@@ -24,52 +26,6 @@ pub(super) struct Scope {
     /// Files in the new generation, and references to new generations below.
     pub(super) news: u64,
     pub(super) references: Vec<Reference>,
-}
-
-/// A file as the scan of the tree found it.
-pub(super) struct Found {
-    /// Relative to the root of the history.
-    pub(super) path: String,
-    pub(super) bytes: u64,
-    pub(super) modified: jiff::Timestamp,
-    /// In a bucket: what the other side calls its state.
-    pub(super) state: Option<String>,
-    /// What a journal says of exactly this state of it.
-    pub(super) record: Option<Record>,
-}
-
-/// What is to be done about a file.
-pub(super) enum Verdict {
-    /// There is nothing new to say. Its recorded hash goes into those of its directories.
-    Unchanged {
-        digest: Digest,
-        /// It failed in an earlier generation and was not restored.
-        failed: bool,
-    },
-    /// It is recorded once it has been hashed with what is missing.
-    Record(Draft),
-}
-
-/// A file on its way into the generation.
-pub(super) struct Draft {
-    pub(super) path: String,
-    pub(super) bytes: u64,
-    pub(super) modified: jiff::Timestamp,
-    state: Option<String>,
-    pub(super) digests: Vec<Digest>,
-    date: String,
-    /// Algorithms it must still be hashed with.
-    pub(super) wanted: Vec<HashAlgorithm>,
-}
-
-/// What was said of a file.
-pub(super) struct Recorded {
-    /// Its hash in the algorithm of the seal.
-    pub(super) digest: Digest,
-    /// What disagrees with the history, or with that of its source.
-    pub(super) failed: Vec<String>,
-    /// It contradicts the history of its source, and is not recorded.
-    pub(super) refused: bool,
 }
 
 /// A generation that has been written.
@@ -106,18 +62,18 @@ impl Scope {
     /// this history knows nothing.
     pub(super) fn consider(
         &self,
-        found: Found,
+        found: ScannedFile,
         algorithm: HashAlgorithm,
-        sources: &[&Known],
-    ) -> Verdict {
-        let Found {
+        sources: &[&FileHistory],
+    ) -> EntryAction {
+        let ScannedFile {
             path,
             bytes,
             modified,
             state,
             record,
         } = found;
-        let nothing = Known::default();
+        let nothing = FileHistory::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
         let date = record
             .as_ref()
@@ -130,7 +86,7 @@ impl Scope {
         let unchanged =
             said || digests.is_empty() && known.is_unchanged(bytes, modified, state.as_deref());
         if let Some(digest) = known.latest(algorithm).filter(|_| unchanged) {
-            return Verdict::Unchanged {
+            return EntryAction::Unchanged {
                 digest: digest.clone(),
                 failed: known.has_failed(),
             };
@@ -164,7 +120,7 @@ impl Scope {
                 wanted.extend(others.first());
             }
         }
-        Verdict::Record(Draft {
+        EntryAction::Record(PendingEntry {
             path,
             bytes,
             modified,
@@ -179,11 +135,11 @@ impl Scope {
     /// source is not recorded: it would be an original.
     pub(super) fn record(
         &mut self,
-        draft: Draft,
+        draft: PendingEntry,
         algorithm: HashAlgorithm,
-        sources: &[&Known],
-    ) -> Result<Recorded, MhlError> {
-        let Draft {
+        sources: &[&FileHistory],
+    ) -> Result<EntryOutcome, MhlError> {
+        let PendingEntry {
             path,
             bytes,
             modified,
@@ -197,7 +153,7 @@ impl Scope {
             .find(|digest| digest.algorithm == algorithm)
             .cloned();
         let digest = digest.unwrap_or_else(|| placeholder(algorithm));
-        let nothing = Known::default();
+        let nothing = FileHistory::default();
         let known = self.history.files.get(&path).unwrap_or(&nothing);
         if known.original().is_none() {
             let failed: Vec<String> = sources
@@ -205,7 +161,7 @@ impl Scope {
                 .flat_map(|source| contradictions(source, &digests))
                 .collect();
             if !failed.is_empty() {
-                return Ok(Recorded {
+                return Ok(EntryOutcome {
                     digest,
                     failed,
                     refused: true,
@@ -239,7 +195,7 @@ impl Scope {
             },
         )?;
         self.news += 1;
-        Ok(Recorded {
+        Ok(EntryOutcome {
             digest,
             failed,
             refused: false,
@@ -347,7 +303,7 @@ impl Scope {
 }
 
 /// Hashes that are not those which the history of the source records.
-fn contradictions(source: &Known, digests: &[Digest]) -> Vec<String> {
+fn contradictions(source: &FileHistory, digests: &[Digest]) -> Vec<String> {
     let differs = |digest: &Digest| {
         let recorded = source
             .first(digest.algorithm)

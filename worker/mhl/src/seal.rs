@@ -6,22 +6,24 @@
 //!
 //! Killed at any point, the next seal finds either no trace, or a generation that no chain lists and that it removes, or
 //! a finished generation whose records it recognises by hash and date and does not write again.
+use super::FOLDER;
+use super::entry::{EntryAction, EntryOutcome, ScannedFile};
 use super::folder::Folder;
+use super::generation::{clear_leftovers, commit};
 use super::history::History;
 use super::ignore::Ignore;
 use super::journal::{self, Copied, Record};
 use super::model::{MhlError, Reference};
-use super::scope::{Found, Recorded, Scope, Verdict};
+use super::scope::Scope;
 use super::source::Source;
 use super::tree::{Child, DirectoryHash, FileState, Listed, children, has_history, join};
-use super::{CHAIN_FILE, FOLDER, TOOL};
 use protocol::model::hash::HashAlgorithm;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use storage::Roots;
 use storage::hash::{Digest, HashError, hash_open_file};
-use storage::{PARTIAL_SUFFIX, Roots};
 use tokio_util::sync::CancellationToken;
 
 /// A file that changes while it is hashed is hashed again this often.
@@ -136,7 +138,7 @@ struct Sealer<'a> {
 }
 
 /// What a parent needs of a finished history.
-struct Sealed {
+struct FinishedHistory {
     content: Digest,
     structure: Digest,
     reference: Option<Reference>,
@@ -145,7 +147,11 @@ struct Sealed {
 
 impl Sealer<'_> {
     /// Continues the history of a directory, which stays open until its generation is written.
-    fn seal_history(&mut self, directory: &Folder, prefix: &str) -> Result<Sealed, MhlError> {
+    fn seal_history(
+        &mut self,
+        directory: &Folder,
+        prefix: &str,
+    ) -> Result<FinishedHistory, MhlError> {
         let history = History::load(directory, self.cancel)?;
         clear_leftovers(directory, &history)?;
         let broken = |problem: &String| MhlError::Broken {
@@ -171,7 +177,7 @@ impl Sealer<'_> {
             self.report.generation = Some(directory.at(&written.path));
         }
         let new = written.is_some();
-        Ok(Sealed {
+        Ok(FinishedHistory {
             content,
             structure,
             reference: written.or(last),
@@ -264,7 +270,7 @@ impl Sealer<'_> {
         let record = self.records.remove(&from_root);
         let record =
             record.filter(|r| r.bytes == state.bytes && r.modified_ns == state.modified_ns);
-        let found = Found {
+        let found = ScannedFile {
             path: relative,
             bytes: state.bytes,
             modified: state.modified(),
@@ -273,21 +279,21 @@ impl Sealer<'_> {
         };
         let source = self.source.known(&from_root);
         let mut draft = match scope.consider(found, self.algorithm, &source) {
-            Verdict::Unchanged { digest, failed } => {
+            EntryAction::Unchanged { digest, failed } => {
                 let failed = failed.then(|| {
                     format!("{from_root}: failed in an earlier generation and was not restored")
                 });
                 self.report.failed.extend(failed);
                 return Ok(digest);
             }
-            Verdict::Record(draft) => draft,
+            EntryAction::Record(draft) => draft,
         };
         if !draft.wanted.is_empty() {
             let hashed = self.hash(directory, child, &draft.wanted, &mut state)?;
             draft.digests.extend(hashed);
             (draft.bytes, draft.modified) = (state.bytes, state.modified());
         }
-        let Recorded {
+        let EntryOutcome {
             digest,
             failed,
             refused,
@@ -342,78 +348,6 @@ impl Sealer<'_> {
             relative.is_some_and(|relative| ignore.matches(relative, directory))
         })
     }
-}
-
-/// Writes the generation and lists it in the chain, unless nothing is new. Returns how to refer to it.
-fn commit(
-    scope: Scope,
-    directory: &Folder,
-    content: &Digest,
-    structure: &Digest,
-) -> Result<Option<Reference>, MhlError> {
-    if !scope.has_news() {
-        return Ok(None);
-    }
-    let name = directory
-        .shown()
-        .file_name()
-        .map_or_else(|| "root".to_owned(), |n| n.to_string_lossy().into_owned());
-    let written = match directory.find(FOLDER)? {
-        Some(folder) => write(scope, &name, &folder, content, structure),
-        // The first generation appears together with its chain.
-        None => directory.begin_history(|folder| write(scope, &name, folder, content, structure)),
-    };
-    written.map(Some)
-}
-
-/// Writes the generation and the chain of the tree `name` into an open folder.
-fn write(
-    scope: Scope,
-    name: &str,
-    folder: &Folder,
-    content: &Digest,
-    structure: &Digest,
-) -> Result<Reference, MhlError> {
-    let temporary = format!(".{:04}{PARTIAL_SUFFIX}", scope.history.next_number());
-    let written = scope.write(name, content, structure, folder, &temporary)?;
-    folder.rename(&temporary, &written.file)?;
-    replace(folder, CHAIN_FILE, &written.chain)?;
-    Ok(written.reference)
-}
-
-/// Removes what an interrupted seal left. A generation that another tool wrote and did not list is kept and reported.
-fn clear_leftovers(directory: &Folder, history: &History) -> Result<(), MhlError> {
-    directory.clear_unborn_history()?;
-    let Some(folder) = directory.find(FOLDER)? else {
-        return Ok(());
-    };
-    for (path, tool) in &history.unlisted {
-        if tool.as_deref() != Some(TOOL) {
-            let problem = format!("{} is not listed in {CHAIN_FILE}", path.display());
-            return Err(MhlError::Broken {
-                folder: folder.shown().to_owned(),
-                problem,
-            });
-        }
-        folder.remove_file(path.file_name().unwrap_or_default())?;
-    }
-    for (name, _) in folder.entries()? {
-        if name.to_string_lossy().ends_with(PARTIAL_SUFFIX) {
-            folder.remove_file(&name)?;
-        }
-    }
-    Ok(())
-}
-
-/// Replaces a file by `content`, on disk before it is visible.
-fn replace(folder: &Folder, name: &str, content: &str) -> Result<(), MhlError> {
-    let temporary = format!(".{name}{PARTIAL_SUFFIX}");
-    let mut file = folder.create(&temporary)?;
-    let written = file
-        .write_all(content.as_bytes())
-        .and_then(|()| file.sync_all());
-    written.map_err(MhlError::io(&folder.at(&temporary)))?;
-    folder.rename(&temporary, name)
 }
 
 fn join_paths(prefix: &str, relative: &str) -> String {

@@ -1,7 +1,8 @@
 //! What the histories of a source say of the files of its copy.
 use super::chain::Link;
+use super::file_history::FileHistory;
 use super::folder::Folder;
-use super::history::{History, Known};
+use super::history::History;
 use super::journal::Copied;
 use super::model::MhlError;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub struct Source {
 struct Origin {
     /// Location of that file.
     source: String,
-    known: Known,
+    known: FileHistory,
 }
 
 impl Source {
@@ -58,7 +59,7 @@ impl Source {
 
     /// What is known of a file: by the innermost history of the copied tree that has it, and by the one around the
     /// library's own file.
-    pub(super) fn known(&self, path: &str) -> Vec<&Known> {
+    pub(super) fn known(&self, path: &str) -> Vec<&FileHistory> {
         let by_path = self.histories.iter().rev().find_map(|(prefix, history)| {
             let relative = if prefix.is_empty() {
                 path
@@ -87,7 +88,7 @@ impl Source {
         let hashes = self
             .known(path)
             .into_iter()
-            .flat_map(Known::firsts)
+            .flat_map(FileHistory::firsts)
             .map(Digest::to_string)
             .collect();
         Some(Copied {
@@ -105,7 +106,7 @@ impl Source {
             hashes,
         } in refused
         {
-            let known = Known::of(hashes.iter().filter_map(|text| Digest::parse(text).ok()));
+            let known = FileHistory::of(hashes.iter().filter_map(|text| Digest::parse(text).ok()));
             if known.original().is_some() {
                 self.origins.entry(path).or_insert(Origin { source, known });
             }

@@ -1,5 +1,5 @@
 //! Directory hashes of a tree, computed again from its files and held against those that a history records.
-use super::history::Sealed;
+use super::directory_hashes::DirectoryHashes;
 use super::report::Mismatch;
 use super::tree::{DirectoryHash, join};
 use protocol::model::hash::HashAlgorithm;
@@ -69,7 +69,7 @@ impl Tally {
     pub(super) fn check(
         &self,
         prefix: &str,
-        sealed: &Sealed,
+        sealed: &DirectoryHashes,
         damaged: &HashSet<String>,
         recorded: &dyn Fn(&str) -> bool,
     ) -> Vec<Mismatch> {
@@ -181,10 +181,10 @@ mod tests {
     }
 
     /// What a seal of the tally would record of these directories.
-    fn sealed(tally: &Tally, paths: &[&str]) -> Sealed {
-        let mut sealed = Sealed {
+    fn sealed(tally: &Tally, paths: &[&str]) -> DirectoryHashes {
+        let mut sealed = DirectoryHashes {
             algorithm: Some(XXH),
-            ..Sealed::default()
+            ..DirectoryHashes::default()
         };
         for path in paths {
             let (content, structure) = tally
@@ -197,7 +197,7 @@ mod tests {
         sealed
     }
 
-    fn differing(tally: &Tally, sealed: &Sealed, recorded: &[&str]) -> Vec<String> {
+    fn differing(tally: &Tally, sealed: &DirectoryHashes, recorded: &[&str]) -> Vec<String> {
         let mut found = tally.check("", sealed, &HashSet::new(), &|path| {
             recorded.contains(&path)
         });
@@ -249,6 +249,13 @@ mod tests {
         let mut bare = Tally::default();
         bare.file("a.mov");
         assert!(differing(&bare, &record, &[]).is_empty());
-        assert!(differing(&tally(&[("a.mov", b"2")], &[]), &Sealed::default(), &[]).is_empty());
+        assert!(
+            differing(
+                &tally(&[("a.mov", b"2")], &[]),
+                &DirectoryHashes::default(),
+                &[]
+            )
+            .is_empty()
+        );
     }
 }

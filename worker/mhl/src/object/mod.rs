@@ -7,6 +7,7 @@
 //!
 //! A listing is ordered by key, so all keys below a directory are adjacent. A tree is therefore walked page by page, and
 //! memory holds only the directories above the current key.
+mod generation;
 mod import;
 mod legacy;
 mod mirror;

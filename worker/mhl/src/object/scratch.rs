@@ -31,3 +31,8 @@ impl Drop for Scratch {
         }
     }
 }
+
+/// Replaces the path of the scratch copy in a message by the location of the tree.
+pub(super) fn at_place(problem: &str, scratch: &Path, place: &str) -> String {
+    problem.replace(&*scratch.to_string_lossy(), place)
+}

@@ -1,37 +1,31 @@
 //! Writes the next generation of a tree of objects. What is decided about each file is decided where it is for
 //! directories ([`Scope`]).
-use super::super::folder::Folder;
+use super::super::entry::{EntryAction, EntryOutcome, PendingEntry, ScannedFile};
 use super::super::frames::below;
-use super::super::history::History;
-use super::super::ignore::Ignore;
 use super::super::journal::{Copied, Record};
 use super::super::model::{MhlError, Reference};
-use super::super::scope::{Draft, Found, Recorded, Scope, Verdict};
 use super::super::seal::SealReport;
 use super::super::source::Source;
 use super::super::tree::{DirectoryHash, join};
-use super::super::{CHAIN_FILE, FOLDER, TOOL};
-use super::mirror::{Survey, mirror, put, survey, upload};
+use super::generation::{FinishedHistory, OpenHistory, last_name};
+use super::mirror::{Survey, survey};
 use super::records::{keep_refused, records, refused, some_at_once};
 use super::scratch::Scratch;
 use super::walk::{Visitor, walk};
-use super::{ObjectTree, blocking, hash};
+use super::{ObjectTree, hash};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use protocol::model::hash::HashAlgorithm;
 use protocol::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use storage::hash::Digest;
 use storage::retry::{RetryBudget, retry};
-use storage::{Body, ObjectState, Precondition, StorageError, Version};
+use storage::{ObjectState, StorageError};
 use tokio_util::sync::CancellationToken;
 
 /// Objects of one directory that wait to be read together.
 const BATCH_OBJECTS: usize = 64;
-/// File of the scratch directory that a generation is written to.
-const GENERATION: &str = "generation";
 
 /// Writes the generation of a tree for `job`, and removes the job's journal.
 pub async fn seal(
@@ -129,9 +123,9 @@ struct Sealer<'a> {
     /// Directories around the current object, the root first.
     open: Vec<Open>,
     /// Histories around it.
-    scopes: Vec<Continued>,
+    scopes: Vec<OpenHistory>,
     /// Objects of the current directory that must be read.
-    batch: Vec<(Draft, ObjectState, String)>,
+    batch: Vec<(PendingEntry, ObjectState, String)>,
     /// Copies that contradict the history of their source.
     refused: Vec<Copied>,
     begun: usize,
@@ -143,18 +137,6 @@ struct Open {
     path: String,
     hash: DirectoryHash,
     scoped: bool,
-}
-
-/// A history that is being continued.
-struct Continued {
-    scope: Scope,
-    ignore: Ignore,
-    /// The state its chain was read in; `None` when there was none.
-    chain: Option<Version>,
-    /// Generations of ours that no chain lists.
-    leftovers: Vec<String>,
-    /// Recorded directories without a recorded file: no object shows that they are there.
-    empty: Vec<String>,
 }
 
 #[async_trait]
@@ -202,7 +184,7 @@ impl Visitor for Sealer<'_> {
             modified(state.modified),
             Some(state.version.tag.clone()),
         );
-        let found = Found {
+        let found = ScannedFile {
             path: relative,
             bytes,
             modified,
@@ -213,15 +195,15 @@ impl Visitor for Sealer<'_> {
             .scope
             .consider(found, self.algorithm, &self.source.known(path))
         {
-            Verdict::Unchanged { digest, failed } => {
+            EntryAction::Unchanged { digest, failed } => {
                 let failed = failed.then(|| {
                     format!("{path}: failed in an earlier generation and was not restored")
                 });
                 self.report.failed.extend(failed);
                 self.count(path, &digest);
             }
-            Verdict::Record(draft) if draft.wanted.is_empty() => self.record(draft, path)?,
-            Verdict::Record(draft) => self.batch.push((draft, state, path.to_owned())),
+            EntryAction::Record(draft) if draft.wanted.is_empty() => self.record(draft, path)?,
+            EntryAction::Record(draft) => self.batch.push((draft, state, path.to_owned())),
         }
         if self.batch.len() >= BATCH_OBJECTS {
             self.read_batch().await
@@ -241,42 +223,39 @@ impl Visitor for Sealer<'_> {
         let Some(mut open) = self.open.pop() else {
             return Ok(());
         };
-        if let Some(Continued {
-            scope,
-            ignore,
-            empty,
-            ..
-        }) = self.scopes.last_mut()
-        {
-            let at = below(&scope.prefix, &open.path)
-                .unwrap_or_default()
-                .to_owned();
-            empty.retain(|directory| !ignore.covers(directory) && !ignore.matches(directory, true));
-            record_empty(scope, empty, &at, self.algorithm, &mut open.hash)?;
+        if let Some(history) = self.scopes.last_mut() {
+            history.record_empty(&open.path, self.algorithm, &mut open.hash)?;
         }
         let (content, structure) = open.hash.finish();
-        let nested = if open.scoped {
-            self.end(&open.path, &content, &structure).await?
-        } else {
-            None
+        let nested = match self.scopes.pop_if(|_| open.scoped) {
+            Some(history) => {
+                let (tree, scratch) = (self.tree, &self.scratch);
+                history.finish(tree, scratch, &content, &structure).await?
+            }
+            None => None,
         };
+        if open.path.is_empty() {
+            self.report.generation = nested.as_ref().and_then(|nested| nested.written.clone());
+        }
         let (Some(parent), Some(continued)) = (self.open.last_mut(), self.scopes.last_mut()) else {
             return Ok(());
         };
         let at = below(&continued.scope.prefix, &open.path)
             .unwrap_or(&open.path)
             .to_owned();
-        if let Some((reference, new)) = nested {
+        if let Some(FinishedHistory { reference, written }) = nested {
             // What lies below may be recorded here as well, from before it had a history of its own.
             continued.scope.history.see_below(&at);
-            continued.scope.news += u64::from(new);
+            continued.scope.news += u64::from(written.is_some());
             continued.scope.references.push(Reference {
                 path: join(&at, &reference.path),
                 ..reference
             });
         }
         continued.scope.directory(at, None, &content, &structure)?;
-        parent.hash.push(last(&open.path), &content, &structure);
+        parent
+            .hash
+            .push(last_name(&open.path), &content, &structure);
         Ok(())
     }
 }
@@ -285,120 +264,17 @@ impl Sealer<'_> {
     /// Takes the history of a directory up.
     async fn begin(&mut self, path: &str) -> Result<(), MhlError> {
         let files = self.histories.get(path).cloned().unwrap_or_default();
-        let root = mirror(self.tree, path, &files, &self.scratch, self.cancel).await?;
-        let cancel = self.cancel.clone();
-        let folder = root.join(FOLDER);
-        let history = blocking(move || History::load(&Folder::open(&root)?, &cancel)).await?;
-        let broken = |problem: String| MhlError::Broken {
-            folder: folder.clone(),
-            problem: at_place(&problem, &self.scratch, &self.tree.place()),
-        };
-        if let Some(problem) = history.problems.first() {
-            return Err(broken(problem.clone()));
-        }
-        let mut leftovers = Vec::new();
-        for (leftover, tool) in &history.unlisted {
-            let name = leftover
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if tool.as_deref() != Some(TOOL) {
-                return Err(broken(format!("{name} is not listed in {CHAIN_FILE}")));
-            }
-            leftovers.push(name);
-        }
-        let chain = files
-            .iter()
-            .find(|(name, _)| name == CHAIN_FILE)
-            .map(|(_, state)| state.version.clone());
-        let (ignore, empty) = (Ignore::new(&history.ignore), history.empty_directories());
         self.begun += 1;
-        let scope = Scope::new(
-            path.to_owned(),
-            history,
-            &Folder::open(&self.scratch)?,
-            self.begun,
-        )?;
-        self.scopes.push(Continued {
-            scope,
-            ignore,
-            chain,
-            leftovers,
-            empty,
-        });
+        let scratch = (self.scratch.as_path(), self.begun);
+        let history = OpenHistory::load(self.tree, path, &files, scratch, self.cancel).await?;
+        self.scopes.push(history);
         Ok(())
-    }
-
-    /// Writes the generation of a directory, when there is something new. Returns how to refer to its last one.
-    async fn end(
-        &mut self,
-        path: &str,
-        content: &Digest,
-        structure: &Digest,
-    ) -> Result<Option<(Reference, bool)>, MhlError> {
-        let Some(Continued {
-            scope,
-            chain,
-            leftovers,
-            ..
-        }) = self.scopes.pop()
-        else {
-            return Ok(None);
-        };
-        let last = scope.last_reference();
-        if !scope.has_news() {
-            return Ok(last.map(|last| (last, false)));
-        }
-        let (tree, name, scratch) = (self.tree, self.tree.name(path), self.scratch.clone());
-        let (content, structure) = (content.clone(), structure.clone());
-        let (written, file) = blocking(move || {
-            let folder = Folder::open(&scratch)?;
-            let written = scope.write(&name, &content, &structure, &folder, GENERATION)?;
-            Ok((
-                written,
-                (folder.open_file(GENERATION, false)?, folder.at(GENERATION)),
-            ))
-        })
-        .await?;
-        let inside = |name: &str| join(path, &join(FOLDER, name));
-        let overtaken = |error| match error {
-            MhlError::Storage(StorageError::Precondition { .. }) => {
-                MhlError::Busy(PathBuf::from(tree.place()))
-            }
-            error => error,
-        };
-        let generation = inside(&written.file);
-        upload(tree, &generation, file, &Precondition::IfAbsent)
-            .await
-            .map_err(overtaken)?;
-        let condition = chain.map_or(Precondition::IfAbsent, Precondition::IfMatch);
-        let body = Body::new(
-            vec![Bytes::from(written.chain)],
-            tree.storage.capabilities().checksum,
-        );
-        if let Err(error) = put(tree, &inside(CHAIN_FILE), &body, &condition).await {
-            if matches!(error, StorageError::Precondition { .. }) {
-                // Another writer continued the chain first, so no chain lists this generation.
-                tree.storage.delete(&tree.key(&generation), None).await?;
-            }
-            return Err(overtaken(error.into()));
-        }
-        // Only now: before the chain is in place, a concurrent writer may be about to list them.
-        for leftover in leftovers {
-            let key = tree.key(&inside(&leftover));
-            retry(RetryBudget::default(), || tree.storage.delete(&key, None)).await?;
-        }
-        if path.is_empty() {
-            self.report.generation = Some(PathBuf::from(format!("{}/{generation}", tree.place())));
-        }
-        Ok(Some((written.reference, true)))
     }
 
     /// Reads what must be read of the current directory, several objects at a time.
     async fn read_batch(&mut self) -> Result<(), MhlError> {
         let (tree, cancel) = (self.tree, self.cancel);
-        let read = |(mut draft, state, path): (Draft, ObjectState, String)| async move {
+        let read = |(mut draft, state, path): (PendingEntry, ObjectState, String)| async move {
             let hashed = hash(&tree.storage, &state, &draft.wanted, cancel).await?;
             draft.digests.extend(hashed);
             Ok::<_, MhlError>((draft, path))
@@ -412,14 +288,14 @@ impl Sealer<'_> {
         Ok(())
     }
 
-    fn record(&mut self, draft: Draft, path: &str) -> Result<(), MhlError> {
+    fn record(&mut self, draft: PendingEntry, path: &str) -> Result<(), MhlError> {
         let Some(continued) = self.scopes.last_mut() else {
             return Ok(());
         };
         let recorded = continued
             .scope
             .record(draft, self.algorithm, &self.source.known(path))?;
-        let Recorded {
+        let EntryOutcome {
             digest,
             failed,
             refused,
@@ -437,50 +313,9 @@ impl Sealer<'_> {
     /// Adds a file to the hashes of its directory.
     fn count(&mut self, path: &str, digest: &Digest) {
         if let Some(open) = self.open.last_mut() {
-            open.hash.push(last(path), digest, digest);
+            open.hash.push(last_name(path), digest, digest);
         }
     }
-}
-
-/// Replaces the path of the scratch copy in a message by the location of the tree.
-pub(super) fn at_place(problem: &str, scratch: &Path, place: &str) -> String {
-    problem.replace(&*scratch.to_string_lossy(), place)
-}
-
-/// Records the directories in `at` that hold nothing, as they were recorded before: a bucket cannot show them.
-fn record_empty(
-    scope: &mut Scope,
-    empty: &[String],
-    at: &str,
-    algorithm: HashAlgorithm,
-    hash: &mut DirectoryHash,
-) -> Result<(), MhlError> {
-    let parent = |path: &str| {
-        path.rsplit_once('/')
-            .map_or("", |(parent, _)| parent)
-            .to_owned()
-    };
-    for directory in empty.iter().filter(|directory| parent(directory) == at) {
-        if scope
-            .history
-            .directories
-            .get(directory)
-            .is_none_or(|seen| *seen)
-        {
-            continue;
-        }
-        let mut own = DirectoryHash::new(algorithm);
-        record_empty(scope, empty, directory, algorithm, &mut own)?;
-        let (content, structure) = own.finish();
-        scope.history.see(directory);
-        scope.directory(directory.clone(), None, &content, &structure)?;
-        hash.push(last(directory), &content, &structure);
-    }
-    Ok(())
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 fn modified(at: Option<Timestamp>) -> jiff::Timestamp {
