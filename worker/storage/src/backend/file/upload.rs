@@ -1,11 +1,12 @@
 //! Uploads in parts to a directory: a hidden file that parts are written into at their places, published in one step.
+use super::FileStorage;
 use super::blocking::errno;
 use super::content::{check_back, sum_of, write_pieces};
 use super::error_map::{directory_error, io_error};
 use super::hidden_names::Names;
 use super::ledger::{KIND, PARTS_MAX, Record, records};
 use super::part_writer::LocalPartWriter;
-use super::{FileStorage, publish};
+use super::put::publish;
 use crate::partial::UPLOAD_SUFFIX as CONTENT;
 use crate::{
     Body, Checksum, Directory, ObjectState, Part, Partial, Precondition, Slot, StorageError,

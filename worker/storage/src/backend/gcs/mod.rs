@@ -5,6 +5,7 @@
 //! uploads in parts are not.
 mod api;
 mod credentials;
+mod insert;
 mod port;
 mod upload;
 

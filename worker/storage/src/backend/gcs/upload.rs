@@ -1,17 +1,14 @@
-//! Content in one request, and in parts that are composed.
+//! Content in parts that are composed.
 use super::api::{self, Resource};
 use super::{GcsStorage, PARTS, state};
-use crate::body::Pieces;
 use crate::web::Effect;
 use crate::{
-    Attributes, BeginRequest, Body, Checksum, ChecksumKind, CompleteRequest, ListRequest,
-    ListStart, MultipartUploads, ObjectState, Part, Precondition, PutRequest, Slot, Storage,
-    StorageError, Upload,
+    Attributes, BeginRequest, Body, ChecksumKind, CompleteRequest, ListRequest, ListStart,
+    MultipartUploads, ObjectState, Part, Precondition, PutRequest, Slot, Storage, StorageError,
+    Upload,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -19,111 +16,8 @@ use std::collections::BTreeMap;
 const COMPOSE_MAX: usize = 32;
 /// The object that describes an upload. Its parts follow it in a listing.
 const MARK: &str = "upload";
-const BOUNDARY: &str = "showrunner-5f2c61d0a7";
-const MEDIA: &str = "application/octet-stream";
 
 impl GcsStorage {
-    /// Writes an object with its description in one request; the service compares the checksum before it shows it.
-    pub(super) async fn insert(
-        &self,
-        request: PutRequest<'_>,
-        class: Option<&String>,
-    ) -> Result<Resource, StorageError> {
-        let PutRequest {
-            key,
-            body,
-            attributes,
-            precondition,
-        } = request;
-        let location = self.at(key);
-        let sum = body.checksum();
-        let mut description = json!({ "name": key });
-        let mut set = |name: &str, value: serde_json::Value| description[name] = value;
-        match sum.kind() {
-            ChecksumKind::Crc32c => set("crc32c", sum.base64().into()),
-            ChecksumKind::Md5 => set("md5Hash", sum.base64().into()),
-            ChecksumKind::Crc64nvme => {
-                return Err(StorageError::invalid(
-                    location,
-                    "the service does not know crc64nvme",
-                ));
-            }
-        }
-        let media = attributes
-            .content_type
-            .clone()
-            .unwrap_or_else(|| MEDIA.to_owned());
-        set("contentType", media.clone().into());
-        if let Some(class) = class {
-            set("storageClass", class.clone().into());
-        }
-        if !attributes.metadata.is_empty() {
-            set("metadata", json!(attributes.metadata));
-        }
-        let head = format!(
-            "--{BOUNDARY}\r\ncontent-type: application/json\r\n\r\n{description}\r\n--{BOUNDARY}\r\ncontent-type: {media}\r\n\r\n"
-        );
-        let tail = format!("\r\n--{BOUNDARY}--\r\n");
-        let length = head.len() as u64 + body.bytes() + tail.len() as u64;
-        let pieces = std::iter::once(Bytes::from(head))
-            .chain(Pieces::from(body))
-            .chain([Bytes::from(tail)]);
-        let content = futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
-        let mut query = vec![("uploadType", "multipart".to_owned())];
-        query.extend(api::precondition(precondition));
-        let request = self.api.request(
-            Method::POST,
-            &format!("/upload/storage/v1/b/{}/o", self.bucket),
-            &query,
-        );
-        let request = request
-            .header(
-                CONTENT_TYPE,
-                format!("multipart/related; boundary={BOUNDARY}"),
-            )
-            .header(CONTENT_LENGTH, length)
-            .body(reqwest::Body::wrap_stream(content));
-        let stored: Resource = self.api.json(&location, Effect::Commit, request).await?;
-        self.proven(&location, &stored, Some(sum)).await?;
-        Ok(stored)
-    }
-
-    /// Compares the stored checksum with the sent one. The service refuses wrong content; a server that stores it must
-    /// not keep it under a valid name.
-    async fn proven(
-        &self,
-        location: &str,
-        stored: &Resource,
-        sent: Option<Checksum>,
-    ) -> Result<(), StorageError> {
-        let kept = stored
-            .crc32c
-            .as_deref()
-            .and_then(|text| Checksum::from_base64(ChecksumKind::Crc32c, text));
-        let (Some(sent), Some(kept)) = (sent, kept) else {
-            return Ok(());
-        };
-        if sent.kind() != kept.kind() || sent == kept {
-            return Ok(());
-        }
-        let query: Vec<_> = stored
-            .generation
-            .clone()
-            .map(|tag| ("ifGenerationMatch", tag))
-            .into_iter()
-            .collect();
-        let request = self
-            .api
-            .request(Method::DELETE, &self.object(&stored.name), &query);
-        if let Err(error) = self.api.send(location, Effect::Repeatable, request).await {
-            tracing::error!(%error, location, "an object with wrong content could not be removed");
-        }
-        Err(StorageError::corrupt(
-            location,
-            format!("sent {sent}, the server has {kept}; it was removed"),
-        ))
-    }
-
     async fn compose(
         &self,
         sources: &[(String, String)],
@@ -155,6 +49,67 @@ impl GcsStorage {
         match self.api.json(&self.at(key), effect, request).await {
             Err(StorageError::NotFound(location)) => Err(StorageError::UploadGone(location)),
             other => other,
+        }
+    }
+
+    /// Composes the parts of an upload, [`COMPOSE_MAX`] at a time, and the results again, until one request can compose
+    /// all that is left.
+    async fn compose_levels(
+        &self,
+        upload: &Upload,
+        mut sources: Vec<(String, String)>,
+    ) -> Result<Vec<(String, String)>, StorageError> {
+        let mut level = 0;
+        while sources.len() > COMPOSE_MAX {
+            let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
+            for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
+                let name = hidden(upload, &format!("level-{level}-{at:05}"));
+                let made = self
+                    .compose(
+                        group,
+                        &name,
+                        &json!({}),
+                        &Precondition::Unconditional,
+                        Effect::Repeatable,
+                    )
+                    .await?;
+                next.push((name, made.generation.unwrap_or_default()));
+            }
+            (sources, level) = (next, level + 1);
+        }
+        Ok(sources)
+    }
+
+    /// The request that makes the object. An object without parts is written empty.
+    async fn compose_object(
+        &self,
+        upload: &Upload,
+        mark: &Resource,
+        sources: &[(String, String)],
+        precondition: &Precondition,
+    ) -> Result<Resource, StorageError> {
+        if sources.is_empty() {
+            let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
+            let mut attributes = Attributes {
+                content_type: mark.content_type.clone(),
+                ..Attributes::default()
+            };
+            attributes.metadata = own_metadata(mark);
+            let put = PutRequest {
+                key: &upload.key,
+                body: &nothing,
+                attributes: &attributes,
+                precondition,
+            };
+            self.insert(put, class_of(mark)).await
+        } else {
+            let mut about =
+                json!({ "contentType": mark.content_type, "metadata": own_metadata(mark) });
+            if let Some(class) = class_of(mark) {
+                about["storageClass"] = class.clone().into();
+            }
+            self.compose(sources, &upload.key, &about, precondition, Effect::Commit)
+                .await
         }
     }
 
@@ -322,51 +277,13 @@ impl MultipartUploads for GcsStorage {
         let expected = whole
             .filter(|whole| whole.kind() == ChecksumKind::Crc32c)
             .or_else(|| Part::whole(parts));
-        let mut sources: Vec<(String, String)> = parts
+        let parts = parts
             .iter()
-            .map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone()))
-            .collect();
-        let mut level = 0;
-        while sources.len() > COMPOSE_MAX {
-            let mut next = Vec::with_capacity(sources.len().div_ceil(COMPOSE_MAX));
-            for (at, group) in sources.chunks(COMPOSE_MAX).enumerate() {
-                let name = hidden(upload, &format!("level-{level}-{at:05}"));
-                let made = self
-                    .compose(
-                        group,
-                        &name,
-                        &json!({}),
-                        &Precondition::Unconditional,
-                        Effect::Repeatable,
-                    )
-                    .await?;
-                next.push((name, made.generation.unwrap_or_default()));
-            }
-            (sources, level) = (next, level + 1);
-        }
-        let made = if sources.is_empty() {
-            let nothing = Body::new(Vec::new(), ChecksumKind::Crc32c);
-            let mut attributes = Attributes {
-                content_type: mark.content_type.clone(),
-                ..Attributes::default()
-            };
-            attributes.metadata = own_metadata(&mark);
-            let put = PutRequest {
-                key: &upload.key,
-                body: &nothing,
-                attributes: &attributes,
-                precondition,
-            };
-            self.insert(put, class_of(&mark)).await?
-        } else {
-            let mut about =
-                json!({ "contentType": mark.content_type, "metadata": own_metadata(&mark) });
-            if let Some(class) = class_of(&mark) {
-                about["storageClass"] = class.clone().into();
-            }
-            self.compose(&sources, &upload.key, &about, precondition, Effect::Commit)
-                .await?
-        };
+            .map(|part| (hidden(upload, &part_name(part.number)), part.tag.clone()));
+        let sources = self.compose_levels(upload, parts.collect()).await?;
+        let made = self
+            .compose_object(upload, &mark, &sources, precondition)
+            .await?;
         // Composing may not name the kept checksum in its answer.
         let made = if made.crc32c.is_some() {
             made

@@ -142,6 +142,7 @@ fn credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Credent
 /// Reads an answer that is an error.
 pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> StorageError {
     let said = answer.said();
+    let transient = transient(&said, answer);
     match (answer.code.as_str(), answer.status) {
         ("NoSuchUpload", _) => StorageError::UploadGone(location),
         ("NoSuchBucket", _) => StorageError::Invalid {
@@ -172,22 +173,9 @@ pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> Sto
         ("PreconditionFailed", _) | (_, 412) => StorageError::Precondition { location, said },
         // The object is shorter than it was.
         ("InvalidRange", _) | (_, 416) => StorageError::Precondition { location, said },
-        // Two commits met; AWS asks to look and try again.
-        ("ConditionalRequestConflict" | "OperationAborted", _) => {
-            StorageError::Unavailable { location, said }
-        }
-        ("RequestTimeout" | "IncompleteBody", _) | (_, 408) => {
-            StorageError::Unavailable { location, said }
-        }
-        ("RequestTimeTooSkewed" | "RequestExpired", _) => StorageError::Unavailable {
+        _ if transient.is_some() => StorageError::Unavailable {
             location,
-            said: format!("{said}; {}", clock(answer.date.as_deref())),
-        },
-        _ if answer.expired() => StorageError::Unavailable {
-            location,
-            said: format!(
-                "{said}; renew the credentials where they come from, they are read again at the next attempt"
-            ),
+            said: transient.unwrap_or(said),
         },
         ("QuotaExceeded" | "XMinioStorageFull" | "InsufficientCapacity", _) | (_, 507) => {
             StorageError::Full { location, said }
@@ -211,6 +199,22 @@ pub(super) fn answered(location: String, effect: Effect, answer: &Answer) -> Sto
         }
         ("InternalError", _) | (_, 500..=599) => StorageError::Unavailable { location, said },
         _ => StorageError::Invalid { location, said },
+    }
+}
+
+/// What is said of an answer that a later attempt need not get; nothing for other answers.
+fn transient(said: &str, answer: &Answer) -> Option<String> {
+    match (answer.code.as_str(), answer.status) {
+        // Two commits met; AWS asks to look and try again.
+        ("ConditionalRequestConflict" | "OperationAborted", _) => Some(said.to_owned()),
+        ("RequestTimeout" | "IncompleteBody", _) | (_, 408) => Some(said.to_owned()),
+        ("RequestTimeTooSkewed" | "RequestExpired", _) => {
+            Some(format!("{said}; {}", clock(answer.date.as_deref())))
+        }
+        _ if answer.expired() => Some(format!(
+            "{said}; renew the credentials where they come from, they are read again at the next attempt"
+        )),
+        _ => None,
     }
 }
 
