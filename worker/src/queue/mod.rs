@@ -2,6 +2,8 @@
 mod backlog;
 mod control;
 mod gate;
+mod held_entries;
+mod lane;
 pub mod local;
 mod message;
 mod park;

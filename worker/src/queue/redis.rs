@@ -6,26 +6,23 @@
 use super::backlog::Backlog;
 use super::control::ControlReader;
 use super::gate::Gate;
+use super::held_entries::HeldEntries;
+use super::lane::Lane;
 use super::message::{self, Message};
-use super::reply::Streams;
-use super::trust::{Trust, UNSIGNED};
-use super::unreadable::{self, Unreadable, field};
+use super::trust::Trust;
 use super::{QueueError, WorkQueue};
 use async_trait::async_trait;
-use foldhash::HashMap as IdMap;
-use parking_lot::Mutex;
-use protocol::id::{Execution, Kind, WorkerId};
-use protocol::wire::batch::UnitBatch;
+use protocol::id::{Kind, WorkerId};
 use protocol::wire::control::Control;
+use protocol::wire::keys;
 use protocol::wire::report::{Outcome, Report, UnitResult};
 use protocol::wire::unit::Unit;
-use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd, pipe};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
-use transport::server_run_id::{self, ServerRunId};
+use transport::server_run_id;
 use transport::{Connection, Server, SharedConnection};
 
 /// Longest wait for units in one read.
@@ -38,35 +35,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a page of a listing that waits for room looks at the backlog.
 const ROOM_EVERY: Duration = Duration::from_millis(5);
 
-/// One entry in hand.
-struct Held {
-    stream: String,
-    entry: String,
-    left: usize,
-}
-
-#[derive(Default)]
-struct Lane {
-    reader: Option<Connection>,
-    /// Run id of its server.
-    run: Option<ServerRunId>,
-    /// Units of entries that were added to an earlier run, until they are given back.
-    stale: Vec<Unit>,
-    /// Units read beyond the free slots, for the next call.
-    stash: VecDeque<Unit>,
-    /// Entries this build cannot read, until they are given back.
-    unreadable: Vec<Unreadable>,
-}
-
 /// The worker's connections.
 pub struct RedisQueue {
     server: Server,
     worker: WorkerId,
     short: SharedConnection,
     lanes: BTreeMap<Kind, AsyncMutex<Lane>>,
-    held: Mutex<IdMap<u64, Held>>,
-    holders: Mutex<IdMap<Execution, u64>>,
-    next: Mutex<u64>,
+    entries: HeldEntries,
     control: AsyncMutex<ControlReader>,
     reading: Alarm,
     report_alarm: Alarm,
@@ -88,9 +63,7 @@ impl RedisQueue {
                 .into_iter()
                 .map(|kind| (kind, AsyncMutex::default()))
                 .collect(),
-            held: Mutex::default(),
-            holders: Mutex::default(),
-            next: Mutex::new(0),
+            entries: HeldEntries::default(),
             control: AsyncMutex::default(),
             reading: Alarm::new("no units can be read; trying again"),
             report_alarm: Alarm::new("reports wait until the transport takes them"),
@@ -125,7 +98,7 @@ impl RedisQueue {
                 .read_command(room, None, &[keys::units(kind, class)])
                 .query_async(&mut reader)
                 .await?;
-            self.stash(reply, lane);
+            lane.take_in(reply, &self.trust, &self.entries);
         }
         if lane.stash.is_empty() && lane.stale.is_empty() {
             let streams = keys::CLASSES.map(|class| keys::units(kind, class));
@@ -133,7 +106,7 @@ impl RedisQueue {
                 .read_command(1, Some(BLOCK), &streams)
                 .query_async(&mut reader)
                 .await?;
-            self.stash(reply, lane);
+            lane.take_in(reply, &self.trust, &self.entries);
         }
         let unreadable = std::mem::take(&mut lane.unreadable);
         if !unreadable.is_empty() {
@@ -200,65 +173,6 @@ impl RedisQueue {
         read
     }
 
-    fn stash(&self, reply: Value, lane: &mut Lane) {
-        let parsed: Result<Streams, _> = redis::from_redis_value(reply);
-        for (stream, entries) in parsed.unwrap_or_default() {
-            for (entry, fields) in entries {
-                let fields = fields.unwrap_or_default();
-                let tries = unreadable::tries(&fields);
-                let run = field(&fields, keys::RUN).cloned();
-                let signature = field(&fields, keys::SIGNATURE).cloned();
-                let stale = run
-                    .as_deref()
-                    .zip(lane.run.as_deref())
-                    .is_some_and(|(of, now)| of != now.as_bytes());
-                let body = fields.into_iter().nth(1).unwrap_or_default();
-                let believed = self.trust.believes(&body, signature.as_ref());
-                let read = if believed {
-                    envelope::decode::<UnitBatch>(&body).map_err(|e| e.to_string())
-                } else {
-                    Err(UNSIGNED.into())
-                };
-                let units = match read {
-                    Ok(batch) => batch.unpack().collect::<Vec<_>>(),
-                    Err(why) => {
-                        let stream = stream.clone();
-                        lane.unreadable.push(Unreadable {
-                            stream,
-                            entry,
-                            body,
-                            run,
-                            signature,
-                            tries,
-                            why,
-                        });
-                        continue;
-                    }
-                };
-                let mut next = self.next.lock();
-                *next += 1;
-                self.held.lock().insert(
-                    *next,
-                    Held {
-                        stream: stream.clone(),
-                        entry,
-                        left: units.len(),
-                    },
-                );
-                self.holders.lock().extend(
-                    units
-                        .iter()
-                        .map(|unit| (unit.id.execution(unit.epoch), *next)),
-                );
-                if stale {
-                    lane.stale.extend(units);
-                } else {
-                    lane.stash.extend(units);
-                }
-            }
-        }
-    }
-
     async fn make_groups(&self, kind: Kind) -> Result<(), RedisError> {
         let mut short = self.short.clone();
         for class in keys::CLASSES {
@@ -281,7 +195,7 @@ impl RedisQueue {
 
     /// Sends a message, and acknowledges and deletes the entries of which it has the last end.
     fn sending(&self, message: &Message) -> redis::Pipeline {
-        let finished = self.finished(&message.reports);
+        let finished = self.entries.finish(&message.reports);
         let mut pipeline = pipe();
         pipeline
             .cmd("XADD")
@@ -304,30 +218,6 @@ impl RedisQueue {
             pipeline.cmd("XDEL").arg(stream).arg(&entries).ignore();
         }
         pipeline
-    }
-
-    /// Entries whose last unit is among these reports.
-    fn finished(&self, reports: &[Report]) -> Vec<(String, String)> {
-        let (mut held, mut holders) = (self.held.lock(), self.holders.lock());
-        let mut finished = Vec::new();
-        for report in reports {
-            let Report::Settled(outcome) = report else {
-                continue;
-            };
-            let Some(key) = holders.remove(&outcome.unit.execution(outcome.epoch)) else {
-                continue;
-            };
-            let Some(entry) = held.get_mut(&key) else {
-                continue;
-            };
-            entry.left = entry.left.saturating_sub(1);
-            if entry.left == 0
-                && let Some(done) = held.remove(&key)
-            {
-                finished.push((done.stream, done.entry));
-            }
-        }
-        finished
     }
 }
 
