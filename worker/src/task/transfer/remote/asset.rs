@@ -5,7 +5,7 @@ use super::multipart::{complete, open};
 use super::source::Source;
 use super::target::{Content, TargetObject};
 use super::work::Work;
-use super::{error_map, server_copy, upload};
+use super::{error_map, open_uploads, server_copy, upload};
 use crate::task::transfer::requirements::ContentRequirements;
 use ::mhl::journal::{self, Action, Record};
 use protocol::failure::Failure;
@@ -36,7 +36,7 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
     if let Some(begun) = begun.filter(|_| over)
         && let Ok((object, _)) = work.target.object(&work.task, &asset)
     {
-        upload::abort(&object, &open::upload_of(&begun.draft, &object)).await;
+        open_uploads::abort(&object, &open::upload_of(&begun.draft, &object)).await;
     }
     carried
 }

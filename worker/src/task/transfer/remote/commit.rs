@@ -54,12 +54,59 @@ pub(super) async fn commit<F>(
 where
     F: Future<Output = Result<ObjectState, StorageError>>,
 {
-    let (mut lost, mut replaced) = (0, 0);
-    while lost < LOST_ANSWERS_MAX {
+    let mut attempts = Attempts {
+        object,
+        ours,
+        cancel,
+        lost: 0,
+        replaced: 0,
+    };
+    while attempts.lost < LOST_ANSWERS_MAX {
         let error = match retry(RetryBudget::default(), || call(condition.clone())).await {
             Ok(state) => return Ok(Committed::New(state)),
             Err(error) => error,
         };
+        match attempts.resolve(error).await? {
+            Resolution::Committed(committed) => return Ok(committed),
+            Resolution::Repeat(changed) => condition = changed,
+            Resolution::Unknown => RetryBudget::default().wait(attempts.lost).await,
+        }
+    }
+    let said = format!(
+        "{} answers to the commit of {} were lost: it is tried again",
+        attempts.lost,
+        object.location()
+    );
+    Err(Uncommitted::Failed(Failure::transient(
+        "storage_unavailable",
+        said,
+    )))
+}
+
+/// What follows from a request that reported an error.
+enum Resolution {
+    /// The content is there.
+    Committed(Committed),
+    /// Other content is there: the request is repeated with this precondition.
+    Repeat(Precondition),
+    /// The reply was lost, and nothing shows whether the request was carried out.
+    Unknown,
+}
+
+/// The requests of one commit.
+struct Attempts<'a> {
+    object: &'a TargetObject,
+    ours: &'a Content,
+    cancel: &'a CancellationToken,
+    /// Requests whose reply was lost.
+    lost: u32,
+    /// How often other content was found.
+    replaced: u32,
+}
+
+impl Attempts<'_> {
+    /// Looks up what became of a request that reported an error.
+    async fn resolve(&mut self, error: StorageError) -> Result<Resolution, Uncommitted> {
         let unknown = matches!(error, StorageError::Unknown { .. });
         if !unknown
             && !matches!(
@@ -69,69 +116,68 @@ where
         {
             return Err(Uncommitted::Failed(error_map::destination(&error)));
         }
-        lost += u32::from(unknown);
-        let looked = match object.stat().await {
-            Err(failure) if failure.reason == DENIED => match error {
-                // The precondition of the next request finds out what the state cannot tell.
-                StorageError::Unknown { .. } => {
-                    RetryBudget::default().wait(lost).await;
-                    continue;
-                }
-                StorageError::UploadGone(location) if lost == 0 => {
-                    return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
-                }
-                _ => {
-                    return Err(Uncommitted::Failed(error_map::unseen(
-                        &object.location(),
-                        &failure.message,
-                    )));
-                }
-            },
+        self.lost += u32::from(unknown);
+        let looked = match self.object.stat().await {
+            Err(failure) if failure.reason == DENIED => return self.unseen(error, &failure),
             looked => looked?,
         };
         match (looked, error) {
-            (Some(found), error) => {
-                let Some(how) = object.differs(&found, ours, cancel).await? else {
-                    return Ok(if lost > 0 {
-                        Committed::New(found)
-                    } else {
-                        Committed::Found(found)
-                    });
-                };
-                replaced += 1;
-                condition = object.condition(Some((&found, how))).await?;
-                if let StorageError::UploadGone(location) = error {
-                    return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
-                }
-                if replaced > REPLACED_MAX {
-                    let said = format!(
-                        "{} is replaced by others again and again",
-                        object.location()
-                    );
-                    return Err(Failure::transient("destination_moving", said).into());
-                }
-            }
-            (None, StorageError::Unknown { .. }) => RetryBudget::default().wait(lost).await,
+            (Some(found), error) => self.compare(found, error).await,
+            (None, StorageError::Unknown { .. }) => Ok(Resolution::Unknown),
             (None, StorageError::UploadGone(location)) => {
-                return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
+                Err(Uncommitted::Gone(StorageError::UploadGone(location)))
             }
-            (None, error) => {
-                // The conflicting object has been removed since.
-                return Err(Uncommitted::Failed(Failure::transient(
-                    "destination_moving",
-                    error.to_string(),
-                )));
-            }
+            // The conflicting object has been removed since.
+            (None, error) => Err(Uncommitted::Failed(Failure::transient(
+                "destination_moving",
+                error.to_string(),
+            ))),
         }
     }
-    let said = format!(
-        "{lost} answers to the commit of {} were lost: it is tried again",
-        object.location()
-    );
-    Err(Uncommitted::Failed(Failure::transient(
-        "storage_unavailable",
-        said,
-    )))
+
+    /// Without the right to read the state of the destination.
+    fn unseen(&self, error: StorageError, denied: &Failure) -> Result<Resolution, Uncommitted> {
+        match error {
+            // The precondition of the next request finds out what the state cannot tell.
+            StorageError::Unknown { .. } => Ok(Resolution::Unknown),
+            StorageError::UploadGone(location) if self.lost == 0 => {
+                Err(Uncommitted::Gone(StorageError::UploadGone(location)))
+            }
+            _ => Err(Uncommitted::Failed(error_map::unseen(
+                &self.object.location(),
+                &denied.message,
+            ))),
+        }
+    }
+
+    /// Compares the content that was found with ours.
+    async fn compare(
+        &mut self,
+        found: ObjectState,
+        error: StorageError,
+    ) -> Result<Resolution, Uncommitted> {
+        let differs = self.object.differs(&found, self.ours, self.cancel).await?;
+        let Some(how) = differs else {
+            return Ok(Resolution::Committed(if self.lost > 0 {
+                Committed::New(found)
+            } else {
+                Committed::Found(found)
+            }));
+        };
+        self.replaced += 1;
+        let condition = self.object.condition(Some((&found, how))).await?;
+        if let StorageError::UploadGone(location) = error {
+            return Err(Uncommitted::Gone(StorageError::UploadGone(location)));
+        }
+        if self.replaced > REPLACED_MAX {
+            let said = format!(
+                "{} is replaced by others again and again",
+                self.object.location()
+            );
+            return Err(Failure::transient("destination_moving", said).into());
+        }
+        Ok(Resolution::Repeat(condition))
+    }
 }
 
 /// Reads back content that is not verified otherwise, and removes a wrong copy.

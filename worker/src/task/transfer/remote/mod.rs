@@ -18,6 +18,7 @@ mod local_parts;
 mod measures;
 pub(super) mod multipart;
 mod on_conflict;
+mod open_uploads;
 mod server_copy;
 mod source;
 mod target;

@@ -2,9 +2,10 @@
 //! the server keeps a checksum.
 use super::commit::{Committed, commit, prove};
 use super::error_map;
+use super::open_uploads;
 use super::source::Source;
 use super::target::{Content, TargetObject};
-use super::upload::{self, stretch};
+use super::upload::stretch;
 use super::work::Work;
 use crate::task::transfer::requirements::ContentRequirements;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -34,33 +35,7 @@ pub(super) async fn copy(
     let (Some(from), Some(copies)) = (possible(source, object), able.server_copy) else {
         return Ok(None);
     };
-    let vouched = source
-        .state
-        .checksum
-        .filter(|sum| requirements.algorithms.is_empty() && sum.kind() == able.checksum);
-    let ours = match vouched {
-        Some(sum) => Content {
-            bytes: from.bytes,
-            digests: Vec::new(),
-            checksum: Some(sum),
-        },
-        None => {
-            let stretch = stretch(object, from.bytes)?;
-            let measured = source
-                .measure(
-                    &requirements.algorithms,
-                    able.checksum,
-                    stretch,
-                    &work.context,
-                )
-                .await?;
-            Content {
-                bytes: from.bytes,
-                digests: measured.digests,
-                checksum: measured.checksum,
-            }
-        }
-    };
+    let ours = content_of(work, requirements, source, object).await?;
     requirements.check_declared(&ours.digests)?;
     let from = CopySource {
         checksum: ours.checksum,
@@ -98,19 +73,62 @@ pub(super) async fn copy(
         },
     };
     if let Committed::New(state) = &committed {
-        let stored = state
-            .checksum
-            .filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
-        let stored = match stored {
-            Some(sum) => Some(sum),
-            None => object.stat().await?.and_then(|state| state.checksum),
-        };
-        // An equal checksum is proof. Otherwise the copy is read back.
-        if (stored.is_none() || stored != ours.checksum) && !same_md5(&from, state) {
-            prove(object, state, &ours, cancel).await?;
-        }
+        verify(object, &from, state, &ours, cancel).await?;
     }
     Ok(Some((committed, ours)))
+}
+
+/// The content of a source: by the checksum that the server keeps, where no hash is required, else by reading it.
+async fn content_of(
+    work: &Work,
+    requirements: &ContentRequirements,
+    source: &Source,
+    object: &TargetObject,
+) -> Result<Content, Failure> {
+    let kind = object.storage.capabilities().checksum;
+    let bytes = source.state.bytes;
+    let vouched = source
+        .state
+        .checksum
+        .filter(|sum| requirements.algorithms.is_empty() && sum.kind() == kind);
+    if let Some(sum) = vouched {
+        return Ok(Content {
+            bytes,
+            digests: Vec::new(),
+            checksum: Some(sum),
+        });
+    }
+    let stretch = stretch(object, bytes)?;
+    let measured = source
+        .measure(&requirements.algorithms, kind, stretch, &work.context)
+        .await?;
+    Ok(Content {
+        bytes,
+        digests: measured.digests,
+        checksum: measured.checksum,
+    })
+}
+
+/// Verifies a new copy. An equal checksum is proof, and so is the tag of the source in the form of an MD5; otherwise the
+/// copy is read back.
+async fn verify(
+    object: &TargetObject,
+    from: &CopySource,
+    state: &ObjectState,
+    ours: &Content,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let stored = state
+        .checksum
+        .filter(|sum| Some(sum.kind()) == ours.checksum.map(|sum| sum.kind()));
+    let stored = match stored {
+        Some(sum) => Some(sum),
+        None => object.stat().await?.and_then(|state| state.checksum),
+    };
+    if (stored.is_some() && stored == ours.checksum) || same_md5(from, state) {
+        return Ok(());
+    }
+    prove(object, state, ours, cancel).await
 }
 
 /// The source of a copy that the server can make.
@@ -146,7 +164,7 @@ async fn in_parts(
     ours: &Content,
     precondition: &Precondition,
 ) -> Result<Option<Committed>, Failure> {
-    let upload = upload::begin(object).await?;
+    let upload = open_uploads::begin(object).await?;
     work.opened(&object.storage, &upload);
     let copied = parts_of(
         object,
@@ -160,17 +178,18 @@ async fn in_parts(
     work.closed(&upload);
     let landed = matches!(copied, Ok(Some(Committed::New(_))));
     if !landed {
-        upload::abort(object, &upload).await;
+        open_uploads::abort(object, &upload).await;
     }
     if matches!(copied, Ok(Some(_))) {
         // The key is taken: other uploads to it can no longer complete.
-        for stale in upload::begun(object).await? {
-            upload::abort(object, &stale).await;
+        for stale in open_uploads::begun(object).await? {
+            open_uploads::abort(object, &stale).await;
         }
     }
     copied
 }
 
+/// Copies the parts, compares their checksum with that of the source, and completes the upload.
 async fn parts_of(
     object: &TargetObject,
     from: &CopySource,
@@ -179,6 +198,47 @@ async fn parts_of(
     precondition: &Precondition,
     cancel: &CancellationToken,
 ) -> Result<Option<Committed>, Failure> {
+    let able = object.storage.capabilities();
+    let Some(parts) = copy_parts(object, from, upload).await? else {
+        return Ok(None);
+    };
+    let made =
+        Part::whole(&parts).filter(|made| Some(made.kind()) == ours.checksum.map(|sum| sum.kind()));
+    if let (Some(made), Some(sum)) = (made, ours.checksum)
+        && made != sum
+    {
+        return Err(error_map::unproven(
+            &object.location(),
+            &sum.to_string(),
+            &made.to_string(),
+        ));
+    }
+    let (whole, uploads) = (
+        ours.checksum.filter(|_| able.whole_checksum),
+        object.uploads()?,
+    );
+    let complete = |condition: Precondition| {
+        let parts = &parts;
+        async move {
+            let request = CompleteRequest {
+                upload,
+                parts,
+                whole,
+                precondition: &condition,
+            };
+            uploads.complete(request).await
+        }
+    };
+    let committed = commit(object, ours, cancel, precondition.clone(), complete).await;
+    committed.map(Some).map_err(Failure::from)
+}
+
+/// Copies all parts, several at a time. `None` when the server refuses.
+async fn copy_parts(
+    object: &TargetObject,
+    from: &CopySource,
+    upload: &Upload,
+) -> Result<Option<Vec<Part>>, Failure> {
     let able = object.storage.capabilities();
     let (Some(multipart), Some(copies)) = (able.multipart, able.server_copy) else {
         return Ok(None);
@@ -208,39 +268,11 @@ async fn parts_of(
         },
     );
     let parts: Result<Vec<Part>, StorageError> = parts.buffered(COPIED_AT_ONCE).try_collect().await;
-    let parts = match parts {
-        Ok(parts) => parts,
-        Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => return Ok(None),
-        Err(error) => return Err(error.failure()),
-    };
-    let made =
-        Part::whole(&parts).filter(|made| Some(made.kind()) == ours.checksum.map(|sum| sum.kind()));
-    if let (Some(made), Some(sum)) = (made, ours.checksum)
-        && made != sum
-    {
-        return Err(error_map::unproven(
-            &object.location(),
-            &sum.to_string(),
-            &made.to_string(),
-        ));
+    match parts {
+        Ok(parts) => Ok(Some(parts)),
+        Err(StorageError::Denied { .. } | StorageError::Unsupported { .. }) => Ok(None),
+        Err(error) => Err(error.failure()),
     }
-    let whole = ours.checksum.filter(|_| able.whole_checksum);
-    let complete = |condition: Precondition| {
-        let parts = &parts;
-        async move {
-            multipart
-                .uploads
-                .complete(CompleteRequest {
-                    upload,
-                    parts,
-                    whole,
-                    precondition: &condition,
-                })
-                .await
-        }
-    };
-    let committed = commit(object, ours, cancel, precondition.clone(), complete).await;
-    committed.map(Some).map_err(Failure::from)
 }
 
 #[cfg(test)]

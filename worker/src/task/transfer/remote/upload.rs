@@ -4,6 +4,7 @@ use super::commit::{Committed, Uncommitted, commit, prove};
 use super::error_map;
 use super::fetch::{Known, Stretch};
 use super::measures::{Measured, Measures, off_thread};
+use super::open_uploads::{Resumed, abort, begin_from, resume};
 use super::source::Source;
 use super::target::{Content, TargetObject};
 use super::uploaded_parts::{UploadedParts, has_content, multipart_tag};
@@ -16,8 +17,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use storage::retry::{RetryBudget, retry};
 use storage::{
-    Attributes, BeginRequest, Body, CompleteRequest, MEMORY_BYTES, MemoryPermit, Part,
-    Precondition, Slot, StorageError, Upload,
+    Body, CompleteRequest, MEMORY_BYTES, MemoryPermit, Part, Precondition, Slot, StorageError,
+    Upload,
 };
 use tokio::task::JoinSet;
 
@@ -57,12 +58,7 @@ pub(super) async fn upload(
     precondition: &Precondition,
 ) -> Result<(Committed, Content), Failure> {
     let identity = source.identity();
-    let in_place = object
-        .storage
-        .capabilities()
-        .multipart
-        .and_then(|multipart| multipart.in_place);
-    let expected = in_place.and_then(|in_place| in_place.upload_of(&object.key, &identity));
+    let expected = upload_named_by(object, &identity);
     let Resumed {
         mut upload,
         mut arrived,
@@ -106,11 +102,7 @@ pub(super) async fn upload(
             Err(Uncommitted::Gone(_)) if beginning < BEGINNINGS_MAX => {}
             Err(uncommitted) => {
                 let failure = Failure::from(uncommitted);
-                // A retryable failure keeps the parts for the next attempt. Exceptions: damaged parts, an upload that
-                // the next attempt cannot list, and a full disk, which the parts keep full.
-                let useless =
-                    [error_map::DAMAGED, error_map::FULL].contains(&failure.reason.as_str());
-                if !listed || useless || !failure.class.retryable() {
+                if !listed || !keeps_parts(&failure) {
                     for upload in stale.iter().chain([&going]) {
                         abort(object, upload).await;
                     }
@@ -125,102 +117,16 @@ pub(super) async fn upload(
     ))
 }
 
-/// Begins an upload whose parts several workers send.
-pub(super) async fn begin(object: &TargetObject) -> Result<Upload, Failure> {
-    begin_from(object, None).await
+/// The upload that a storage names after its source.
+fn upload_named_by(object: &TargetObject, identity: &str) -> Option<Upload> {
+    let multipart = object.storage.capabilities().multipart?;
+    multipart.in_place?.upload_of(&object.key, identity)
 }
 
-/// Begins an upload whose parts all come from one source, when there is a source.
-async fn begin_from(object: &TargetObject, source: Option<&str>) -> Result<Upload, Failure> {
-    let (uploads, attributes) = (object.uploads()?, Attributes::default());
-    let request = BeginRequest {
-        key: &object.key,
-        attributes: &attributes,
-        source,
-    };
-    let begun = retry(RetryBudget::default(), || uploads.begin(request)).await;
-    begun.map_err(|error| error_map::destination(&error))
-}
-
-pub(super) async fn abort(object: &TargetObject, upload: &Upload) {
-    let Ok(uploads) = object.uploads() else {
-        return;
-    };
-    if let Err(error) = retry(RetryBudget::default(), || uploads.abort(upload)).await {
-        tracing::warn!(%error, location = object.location(), "an upload could not be aborted");
-    }
-}
-
-/// State of earlier attempts.
-struct Resumed {
-    /// The upload to resume.
-    upload: Option<Upload>,
-    /// Parts that it holds.
-    arrived: UploadedParts,
-    /// Other uploads to the same key.
-    stale: Vec<Upload>,
-    /// Whether uploads may be listed.
-    listed: bool,
-}
-
-async fn resume(object: &TargetObject, expected: Option<&Upload>) -> Result<Resumed, Failure> {
-    let Some(mut uploads) = begun_where_allowed(object).await? else {
-        return Ok(Resumed {
-            upload: None,
-            arrived: UploadedParts::new(),
-            stale: Vec::new(),
-            listed: false,
-        });
-    };
-    // An upload of the same source comes first: its parts need not be read from the source.
-    uploads.sort_by_key(|upload| Some(upload) != expected);
-    let port = object.uploads()?;
-    while !uploads.is_empty() {
-        let upload = uploads.remove(0);
-        match retry(RetryBudget::default(), || port.parts(&upload)).await {
-            Ok(parts) => {
-                let arrived = parts.into_iter().map(|part| (part.number, part)).collect();
-                return Ok(Resumed {
-                    upload: Some(upload),
-                    arrived,
-                    stale: uploads,
-                    listed: true,
-                });
-            }
-            Err(
-                StorageError::UploadGone(_)
-                | StorageError::NotFound(_)
-                | StorageError::Denied { .. },
-            ) => {}
-            Err(error) => return Err(error_map::destination(&error)),
-        }
-    }
-    Ok(Resumed {
-        upload: None,
-        arrived: UploadedParts::new(),
-        stale: Vec::new(),
-        listed: true,
-    })
-}
-
-/// Open uploads to an object, in the same order for every worker.
-pub(super) async fn begun(object: &TargetObject) -> Result<Vec<Upload>, Failure> {
-    begun_where_allowed(object)
-        .await
-        .map(Option::unwrap_or_default)
-}
-
-/// Open uploads to an object; `None` where they may not be listed.
-async fn begun_where_allowed(object: &TargetObject) -> Result<Option<Vec<Upload>>, Failure> {
-    let port = object.uploads()?;
-    let mut uploads = match retry(RetryBudget::default(), || port.uploads(&object.key)).await {
-        Ok(uploads) => uploads,
-        Err(StorageError::Denied { .. }) => return Ok(None),
-        Err(error) => return Err(error_map::destination(&error)),
-    };
-    uploads.retain(|upload| upload.key == object.key);
-    uploads.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Some(uploads))
+/// Whether parts are kept for the next attempt: after a retryable failure, unless they are damaged or keep a disk full.
+fn keeps_parts(failure: &Failure) -> bool {
+    let useless = [error_map::DAMAGED, error_map::FULL].contains(&failure.reason.as_str());
+    failure.class.retryable() && !useless
 }
 
 /// Sends parts of a source to an upload.

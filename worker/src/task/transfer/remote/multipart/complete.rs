@@ -1,9 +1,9 @@
 //! Completes the multipart upload of a large asset: verifies the whole, then makes it visible in one step. When the
 //! slices do not fit together, this worker sends the asset again and keeps the valid parts.
 use super::super::commit::{Committed, Uncommitted, commit, prove};
+use super::super::open_uploads::{abort, begun};
 use super::super::source::Source;
 use super::super::target::{Content, TargetObject};
-use super::super::upload::{abort, begun};
 use super::super::uploaded_parts::multipart_tag;
 use super::super::work::Work;
 use super::open::upload_of;

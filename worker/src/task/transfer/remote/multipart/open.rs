@@ -1,10 +1,11 @@
 //! Opens multipart uploads for the large assets of a unit. An asset that cannot be divided is no failure here: one
 //! worker sends it whole and reports its failure.
 use super::super::on_conflict::OnConflict;
+use super::super::open_uploads::{abort, begin as begin_upload, begun};
 use super::super::server_copy;
 use super::super::source::Source;
 use super::super::target::TargetObject;
-use super::super::upload::{abort, begin as begin_upload, begun, stretch};
+use super::super::upload::stretch;
 use super::super::work::Work;
 use crate::task::TaskContext;
 use crate::task::transfer::requirements::ContentRequirements;
