@@ -260,22 +260,11 @@ async fn gather(
     }
     let (mut looked_for, mut decoded) = (Needs::default(), false);
     if role.is_timed_media() {
-        facts.structure = blocking(media, structure::inspect).await?;
         looked_for = needs(spec, role, probe.video.is_some());
         if let Some(before) = known.and_then(|sheet| sheet.looked_for(role)) {
             looked_for = looked_for.with(before);
         }
-        if probe.video.is_some() || !probe.audio.is_empty() {
-            facts.pass = Some(pass::run(media, &probe, &looked_for, tools, cancel).await?);
-            decoded = true;
-        }
-        if looked_for.mediainfo {
-            facts.mediainfo = Some(external_tools::mediainfo(media, tools, cancel).await?);
-        }
-        if let Some(policy) = &looked_for.mediaconch {
-            facts.mediaconch =
-                Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
-        }
+        decoded = measure_timed(media, &probe, &looked_for, tools, &mut facts, cancel).await?;
     }
     note_probe(&mut facts, probe);
     Ok(Gathered {
@@ -284,6 +273,29 @@ async fn gather(
         looked_for,
         decoded,
     })
+}
+
+/// Measures the structure, the streams and the metadata of timed media. Returns whether streams were decoded.
+async fn measure_timed(
+    media: &Arc<Media>,
+    probe: &Probe,
+    looked_for: &Needs,
+    tools: &Tools,
+    facts: &mut FactSheet,
+    cancel: &CancellationToken,
+) -> Result<bool, Failure> {
+    facts.structure = blocking(media, structure::inspect).await?;
+    let decodes = probe.video.is_some() || !probe.audio.is_empty();
+    if decodes {
+        facts.pass = Some(pass::run(media, probe, looked_for, tools, cancel).await?);
+    }
+    if looked_for.mediainfo {
+        facts.mediainfo = Some(external_tools::mediainfo(media, tools, cancel).await?);
+    }
+    if let Some(policy) = &looked_for.mediaconch {
+        facts.mediaconch = Some(external_tools::mediaconch(media, policy, tools, cancel).await?);
+    }
+    Ok(decodes)
 }
 
 /// Adds what the probe knows, and the versions of the programs.

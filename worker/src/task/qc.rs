@@ -37,65 +37,96 @@ pub async fn run(
             return UnitResult::Failed(Failure::permanent("policy_unreadable", message));
         }
     };
-    let (mut facts, mut failures) = (Vec::new(), Vec::new());
-    let (mut room, mut left) = (SHEETS_BYTES_MAX, REPORT_BYTES_MAX);
+    let mut report = UnitReport::new();
     for asset in &unit.assets {
         if context.cancel.is_cancelled() {
             return UnitResult::Cancelled;
         }
         match judge(asset, &spec, known, context).await {
-            Ok((
-                media,
-                Appraised {
-                    report,
-                    sheet,
-                    decoded,
-                },
-            )) => {
-                let sheet = sheet.filter(|sheet| sheet.len() <= room);
-                room -= sheet.as_ref().map_or(0, String::len);
-                context.bytes.fetch_add(report.bytes, Ordering::Relaxed);
-                let mut pictures = pictures_of(&media, &report, context).await;
+            Ok((media, appraised)) => {
+                context
+                    .bytes
+                    .fetch_add(appraised.report.bytes, Ordering::Relaxed);
+                let pictures = pictures_of(&media, &appraised.report, context).await;
                 if context.cancel.is_cancelled() {
                     return UnitResult::Cancelled;
                 }
-                pictures.retain(|picture| match room.checked_sub(picture.image.len()) {
-                    Some(rest) => {
-                        room = rest;
-                        true
-                    }
-                    None => false,
-                });
-                let failure = failure_of(&report);
-                let fact = fact_of(
-                    asset,
-                    &report,
-                    Extras {
-                        sheet,
-                        decoded,
-                        pictures,
-                    },
-                );
-                let size =
-                    asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
-                let Some(rest) = left.checked_sub(size) else {
-                    failures.push((asset.id.clone(), too_long()));
-                    continue;
-                };
-                left = rest;
-                failures.extend(failure.map(|failure| (asset.id.clone(), failure)));
-                facts.push(fact);
+                report.add_judged(asset, appraised, pictures);
             }
             Err(_) if context.cancel.is_cancelled() => return UnitResult::Cancelled,
             // Without its program no asset of this worker can be judged.
             Err(failure) if failure.reason == "tool_missing" => return UnitResult::Failed(failure),
-            Err(failure) => {
-                left = left.saturating_sub(asset.id.len() + failure_bytes(&failure));
-                failures.push((asset.id.clone(), failure));
-            }
+            Err(failure) => report.add_failed(asset, failure),
         }
     }
+    let UnitReport {
+        facts, failures, ..
+    } = report;
     UnitResult::Finished { facts, failures }
+}
+
+/// What a unit reports, and how much more fits into its message.
+struct UnitReport {
+    facts: Vec<AssetFact>,
+    failures: Vec<(String, Failure)>,
+    /// Bytes left for fact sheets and pictures.
+    sheets_left: usize,
+    /// Bytes left for everything else.
+    bytes_left: usize,
+}
+
+impl UnitReport {
+    fn new() -> UnitReport {
+        UnitReport {
+            facts: Vec::new(),
+            failures: Vec::new(),
+            sheets_left: SHEETS_BYTES_MAX,
+            bytes_left: REPORT_BYTES_MAX,
+        }
+    }
+
+    /// Adds an asset that was judged, without the fact sheet and the pictures that do not fit.
+    fn add_judged(&mut self, asset: &Asset, appraised: Appraised, mut pictures: Vec<Picture>) {
+        let Appraised {
+            report,
+            sheet,
+            decoded,
+        } = appraised;
+        let sheet = sheet.filter(|sheet| sheet.len() <= self.sheets_left);
+        self.sheets_left -= sheet.as_ref().map_or(0, String::len);
+        pictures.retain(
+            |picture| match self.sheets_left.checked_sub(picture.image.len()) {
+                Some(rest) => {
+                    self.sheets_left = rest;
+                    true
+                }
+                None => false,
+            },
+        );
+        let failure = failure_of(&report);
+        let extras = Extras {
+            sheet,
+            decoded,
+            pictures,
+        };
+        let fact = fact_of(asset, &report, extras);
+        let size = asset.id.len() + fact_bytes(&fact) + failure.as_ref().map_or(0, failure_bytes);
+        let Some(rest) = self.bytes_left.checked_sub(size) else {
+            self.failures.push((asset.id.clone(), too_long()));
+            return;
+        };
+        self.bytes_left = rest;
+        self.failures
+            .extend(failure.map(|failure| (asset.id.clone(), failure)));
+        self.facts.push(fact);
+    }
+
+    /// Adds an asset that could not be judged.
+    fn add_failed(&mut self, asset: &Asset, failure: Failure) {
+        let size = asset.id.len() + failure_bytes(&failure);
+        self.bytes_left = self.bytes_left.saturating_sub(size);
+        self.failures.push((asset.id.clone(), failure));
+    }
 }
 
 /// The failure of an asset whose report does not fit into one message with the rest of its unit.

@@ -71,6 +71,19 @@ struct Record {
     fault: Option<Fault>,
 }
 
+impl Record {
+    /// A record of which nothing has been read.
+    fn begin(place: RowPosition) -> Record {
+        Record {
+            place,
+            last_line: place.line,
+            length: 0,
+            fields: 0,
+            fault: None,
+        }
+    }
+}
+
 enum Fault {
     /// It is longer than [`ROW_MAX`]; its text is gone.
     TooLong,
@@ -133,14 +146,7 @@ impl Rows {
 
     fn next(&mut self) -> Result<Option<Record>, Stop> {
         self.skip_line_ends()?;
-        let place = self.place();
-        let mut record = Record {
-            place,
-            last_line: place.line,
-            length: 0,
-            fields: 0,
-            fault: None,
-        };
+        let mut record = Record::begin(self.place());
         let mut taken = 0;
         let mut spare = [0; 64];
         let Rows {

@@ -105,6 +105,14 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
+/// A value of a line with its key, and the column that the key names.
+struct Member<'a> {
+    column: Option<Column>,
+    key: &'a str,
+    value: String,
+}
+
+/// Makes an asset of a line.
 fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
     let fail = |column: Option<String>, cells: Option<&Cells<'_>>, message| {
         let (asset, title) = cells.map_or((None, None), |cells| (cells.id(), cells.title()));
@@ -136,7 +144,35 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
             );
         }
     };
-    let mut values: Vec<(Option<Column>, &str, String)> = Vec::with_capacity(pairs.len());
+    let (members, wrong) = members(&pairs);
+    let mut cells = Cells::default();
+    for Member { column, key, value } in &members {
+        match column {
+            Some(column) => cells.set(*column, value),
+            None => cells.meta.push((key, value)),
+        }
+    }
+    // A line that lacks a column may be of any file: nothing of it is quoted.
+    if let Some(missing) = Column::REQUIRED
+        .into_iter()
+        .find(|column| !members.iter().any(|member| member.column == Some(*column)))
+    {
+        let name = missing.as_str();
+        return fail(
+            Some(name.to_owned()),
+            Some(&cells),
+            missing_key(name, &cells),
+        );
+    }
+    if let Some((name, message)) = wrong {
+        return fail(Some(cut(name)), Some(&cells), message);
+    }
+    row::asset(&cells, line, |written| root.resolve(written))
+}
+
+/// The members of an object as text, and the first problem of a key or value, with the key.
+fn members(pairs: &[(String, Value)]) -> (Vec<Member<'_>>, Option<(&str, String)>) {
+    let mut members: Vec<Member<'_>> = Vec::with_capacity(pairs.len());
     let mut wrong = None;
     for (index, (name, value)) in pairs.iter().enumerate() {
         let column = Column::parse(name.trim());
@@ -144,69 +180,48 @@ fn make(text: &[u8], line: u64, root: &Root) -> Result<Asset, RowError> {
             .iter()
             .any(|(earlier, _)| earlier.trim().eq_ignore_ascii_case(name.trim()));
         if twice {
-            wrong = wrong.or(Some((
-                name,
-                format!("key {} occurs twice: remove one", quote(name)),
-            )));
+            let message = format!("key {} occurs twice: remove one", quote(name));
+            wrong = wrong.or(Some((name.as_str(), message)));
         }
         if name.chars().any(char::is_control) {
-            wrong = wrong.or(Some((
-                name,
-                format!("key {} holds a control character", quote(name)),
-            )));
+            let message = format!("key {} holds a control character", quote(name));
+            wrong = wrong.or(Some((name.as_str(), message)));
         }
         let value = match value {
             Value::Null => String::new(),
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) if column.is_some() => {
-                wrong = wrong.or(Some((
-                    name,
-                    format!(
-                        "{name} must be text or a number, not {}",
-                        quote(&value.to_string())
-                    ),
-                )));
+                let found = quote(&value.to_string());
+                let message = format!("{name} must be text or a number, not {found}");
+                wrong = wrong.or(Some((name.as_str(), message)));
                 String::new()
             }
             other => other.to_string(),
         };
-        values.push((column, name.trim(), value));
+        members.push(Member {
+            column,
+            key: name.trim(),
+            value,
+        });
     }
-    let mut cells = Cells::default();
-    for (column, name, value) in &values {
-        match column {
-            Some(column) => cells.set(*column, value),
-            None => cells.meta.push((name, value)),
-        }
-    }
-    // A line that lacks a column may be of any file: nothing of it is quoted.
-    if let Some(missing) = Column::REQUIRED
-        .into_iter()
-        .find(|column| !values.iter().any(|(c, ..)| *c == Some(*column)))
-    {
-        let name = missing.as_str();
-        let unknown: Vec<&str> = cells
-            .meta
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|n| n.len() <= 80)
-            .take(50)
-            .collect();
-        let hint = match nearest(name, &unknown) {
-            Some(similar) => format!("is {similar:?} meant?"),
-            None => "every row needs one".to_owned(),
-        };
-        return fail(
-            Some(name.to_owned()),
-            Some(&cells),
-            format!("the key {name:?} is missing; {hint}"),
-        );
-    }
-    if let Some((name, message)) = wrong {
-        return fail(Some(cut(name)), Some(&cells), message);
-    }
-    row::asset(&cells, line, |written| root.resolve(written))
+    (members, wrong)
+}
+
+/// Says that a key is missing, with the key that may be meant.
+fn missing_key(name: &str, cells: &Cells<'_>) -> String {
+    let unknown: Vec<&str> = cells
+        .meta
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| name.len() <= 80)
+        .take(50)
+        .collect();
+    let hint = match nearest(name, &unknown) {
+        Some(similar) => format!("is {similar:?} meant?"),
+        None => "every row needs one".to_owned(),
+    };
+    format!("the key {name:?} is missing; {hint}")
 }
 
 /// What is wrong with a line, without its text: a wrong path must not show what another file holds.
