@@ -1,8 +1,11 @@
 //! Tasks: decisions that people must take, the units that wait for them, and their histories.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
+mod dialect;
+mod list;
 mod memory;
 mod postgres;
+mod row;
 mod sql;
 mod sqlite;
 

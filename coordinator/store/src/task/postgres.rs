@@ -1,5 +1,6 @@
 //! Tasks in PostgreSQL: one statement over arrays of keys.
-use super::sql::{COLUMNS, Dialect, read_task};
+use super::dialect::Dialect;
+use super::row::{COLUMNS, read_task};
 use super::{TaskEventRow, TaskRow};
 use crate::error::StoreResult;
 use crate::postgres::tx::{PostgresTx, column, printable};

@@ -1,5 +1,6 @@
 //! Tasks in SQLite: one statement for each key.
-use super::sql::{COLUMNS, Dialect, read_task};
+use super::dialect::Dialect;
+use super::row::{COLUMNS, read_task};
 use super::{TaskEventRow, TaskRow, TaskTx as _};
 use crate::error::StoreResult;
 use crate::sql::{Sql, values};

@@ -25,6 +25,20 @@ pub(crate) fn in_state(state: UnitState, place: usize) -> String {
     }
 }
 
+/// Columns of a unit that a transaction remembers.
+const UNIT_COLUMNS: &str = "part, state, epoch, attempt, due_at, duration_us";
+
+/// The row of a unit, or the first row of a run with the last partition of the run.
+type RowOrRun = (PartNo, UnitRow, Option<PartNo>);
+
+fn read_row_or_run(row: &tokio_postgres::Row) -> StoreResult<RowOrRun> {
+    Ok((
+        column::<PartNo>(row, 0)?,
+        read_unit(Row::new(row), 1)?,
+        column::<Option<PartNo>>(row, 6)?,
+    ))
+}
+
 impl PostgresTx<'_> {
     /// Writes the units that wait: new rows by COPY, others by one upsert in key order.
     pub(crate) fn flush_units(&mut self) -> StoreResult<()> {
@@ -130,6 +144,44 @@ impl PostgresTx<'_> {
         )
     }
 
+    /// Rows and runs of a range of partitions.
+    fn units_between(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        first: PartNo,
+        last: PartNo,
+    ) -> StoreResult<Vec<RowOrRun>> {
+        let sql = format!(
+            "SELECT {UNIT_COLUMNS}, NULL::BIGINT FROM unit WHERE job = ?1 AND step = ?2 AND part BETWEEN ?3 AND ?4
+                 UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
+                 WHERE job = ?1 AND step = ?2 AND first <= ?4 AND last >= ?3 AND first >=
+                   COALESCE((SELECT s.first FROM streak s WHERE s.job = ?1 AND s.step = ?2 AND s.first <= ?3
+                             ORDER BY s.first DESC LIMIT 1), ?3)"
+        );
+        let step = i64::from(step.0);
+        self.all(&sql, &[&job.0, &step, &first, &last], read_row_or_run)
+    }
+
+    /// Rows and runs of single partitions. Each look-up is by a whole key, also in a table without statistics (OFFSET 0).
+    fn units_of(
+        &mut self,
+        job: JobNo,
+        step: StepNo,
+        parts: &[PartNo],
+    ) -> StoreResult<Vec<RowOrRun>> {
+        let sql = format!(
+            "SELECT u.*, NULL::BIGINT FROM unnest(?3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
+                   (SELECT {UNIT_COLUMNS} FROM unit WHERE job = ?1 AND step = ?2 AND part = wanted.part OFFSET 0) AS u
+                 UNION ALL SELECT DISTINCT s.first, 'succeeded', 1, 0, NULL::BIGINT, s.busy_us, s.last
+                 FROM unnest(?3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
+                   (SELECT first, last, busy_us FROM streak WHERE job = ?1 AND step = ?2 AND first <= wanted.part
+                    ORDER BY first DESC LIMIT 1) AS s WHERE s.last >= wanted.part"
+        );
+        let step = i64::from(step.0);
+        self.all(&sql, &[&job.0, &step, &parts], read_row_or_run)
+    }
+
     /// Reads units that this transaction has not seen.
     pub(crate) fn look_up_units(
         &mut self,
@@ -146,7 +198,6 @@ impl PostgresTx<'_> {
         let (Some(&first), Some(&last)) = (unseen.iter().min(), unseen.iter().max()) else {
             return Ok(());
         };
-        let step_no = i64::from(step.0);
         // Batches are mostly runs of neighbours: one walk over the run instead of one look-up a unit.
         let ahead = if parts.len() == 1 {
             self.seen.walks.units.ahead(first)
@@ -155,34 +206,9 @@ impl PostgresTx<'_> {
         };
         let until = last + ahead - 1;
         let dense = until - first < unseen.len() as i64 * 4 || ahead > 1;
-        let columns = "part, state, epoch, attempt, due_at, duration_us";
-        let read = |row: &tokio_postgres::Row| {
-            Ok((
-                column::<PartNo>(row, 0)?,
-                read_unit(Row::new(row), 1)?,
-                column::<Option<PartNo>>(row, 6)?,
-            ))
-        };
-        let rows = if dense {
-            let sql = format!(
-                "SELECT {columns}, NULL::BIGINT FROM unit WHERE job = ?1 AND step = ?2 AND part BETWEEN ?3 AND ?4
-                 UNION ALL SELECT first, 'succeeded', 1, 0, NULL, busy_us, last FROM streak
-                 WHERE job = ?1 AND step = ?2 AND first <= ?4 AND last >= ?3 AND first >=
-                   COALESCE((SELECT s.first FROM streak s WHERE s.job = ?1 AND s.step = ?2 AND s.first <= ?3
-                             ORDER BY s.first DESC LIMIT 1), ?3)"
-            );
-            self.all(&sql, &[&job.0, &step_no, &first, &until], read)?
-        } else {
-            // Each look-up is by a whole key, also in a table without statistics (OFFSET 0).
-            let sql = format!(
-                "SELECT u.*, NULL::BIGINT FROM unnest(?3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
-                   (SELECT {columns} FROM unit WHERE job = ?1 AND step = ?2 AND part = wanted.part OFFSET 0) AS u
-                 UNION ALL SELECT DISTINCT s.first, 'succeeded', 1, 0, NULL::BIGINT, s.busy_us, s.last
-                 FROM unnest(?3::BIGINT[]) AS wanted (part) CROSS JOIN LATERAL
-                   (SELECT first, last, busy_us FROM streak WHERE job = ?1 AND step = ?2 AND first <= wanted.part
-                    ORDER BY first DESC LIMIT 1) AS s WHERE s.last >= wanted.part"
-            );
-            self.all(&sql, &[&job.0, &step_no, &unseen], read)?
+        let rows = match dense {
+            true => self.units_between(job, step, first, until)?,
+            false => self.units_of(job, step, &unseen)?,
         };
         let mut runs = Vec::new();
         for (part, row, last) in rows {

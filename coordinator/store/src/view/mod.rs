@@ -137,6 +137,9 @@ impl Outline {
     }
 }
 
+/// A step of a list, with what its units without a history are.
+type ListedStep<'a> = (StepNo, &'a Step, Outline);
+
 /// Units of a job by partition and step.
 pub(crate) fn list<T>(tx: &mut T, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>
 where
@@ -152,7 +155,7 @@ where
     let (state, workflow, counters) = (state.flatten(), tx.workflow(row.no)?, tx.steps(row.no)?);
     let chosen = workflow.numbered().filter(|(_, step)| step.has_units());
     let chosen = chosen.filter(|(_, step)| filter.step.as_ref().is_none_or(|id| *id == step.id));
-    let steps: Vec<(StepNo, &Step, Outline)> = chosen
+    let steps: Vec<ListedStep<'_>> = chosen
         .map(|(no, step)| {
             let counter = counters.iter().find(|counter| counter.step == no).copied();
             let cursor = counter.map_or(0, |counter| counter.cursor);
@@ -168,30 +171,7 @@ where
             )
         })
         .collect();
-    let mut found: BTreeSet<(PartNo, StepNo)> = BTreeSet::new();
-    for (no, _, outline) in &steps {
-        let parts = match (filter.part, state) {
-            (Some(part), _) => tx
-                .parts_from(row.no, part, 1)?
-                .into_iter()
-                .filter(|found| *found == part)
-                .collect(),
-            (None, None) => tx.parts_from(row.no, first_of(filter, *no), filter.limit)?,
-            (None, Some(state)) => in_state(tx, &row, *no, *outline, state, filter)?,
-        };
-        found.extend(
-            parts
-                .into_iter()
-                .map(|part| (part, *no))
-                .filter(|key| filter.after.is_none_or(|a| *key > a)),
-        );
-    }
-    let page = if filter.part.is_some() {
-        found.len()
-    } else {
-        filter.limit as usize
-    };
-    let page: Vec<(PartNo, StepNo)> = found.into_iter().take(page).collect();
+    let page = page_of(tx, &row, &steps, state, filter)?;
     let mut parts: Vec<PartNo> = page.iter().map(|(part, _)| *part).collect();
     parts.dedup();
     let partitions: BTreeMap<PartNo, Partition> = tx
@@ -217,6 +197,40 @@ where
         }
     }
     Ok(views.into_values().take(filter.limit as usize).collect())
+}
+
+/// The units on a page, in the order of the list.
+fn page_of<T: PartitionTx + UnitTx + Candidates + Sql>(
+    tx: &mut T,
+    row: &JobRow,
+    steps: &[ListedStep<'_>],
+    state: Option<UnitState>,
+    filter: &UnitFilter,
+) -> StoreResult<Vec<(PartNo, StepNo)>> {
+    let mut found: BTreeSet<(PartNo, StepNo)> = BTreeSet::new();
+    for (no, _, outline) in steps {
+        let parts = match (filter.part, state) {
+            (Some(part), _) => tx
+                .parts_from(row.no, part, 1)?
+                .into_iter()
+                .filter(|found| *found == part)
+                .collect(),
+            (None, None) => tx.parts_from(row.no, first_of(filter, *no), filter.limit)?,
+            (None, Some(state)) => in_state(tx, row, *no, *outline, state, filter)?,
+        };
+        found.extend(
+            parts
+                .into_iter()
+                .map(|part| (part, *no))
+                .filter(|key| filter.after.is_none_or(|a| *key > a)),
+        );
+    }
+    let page = if filter.part.is_some() {
+        found.len()
+    } else {
+        filter.limit as usize
+    };
+    Ok(found.into_iter().take(page).collect())
 }
 
 fn view(
