@@ -307,14 +307,13 @@ fn hashes_of_judged(tx: &mut dyn Tx, rows: &[FailureRow]) -> StoreResult<HashMap
     Ok(hashes)
 }
 
-/// Failed assets, and assets that failed QC checks while their unit succeeded: waived, or under `on_failure: continue`.
-fn failures(
+/// Rows of the source that became no asset.
+fn rejected_rows(
     tx: &mut dyn Tx,
     workflow: &Workflow,
     job: &JobRow,
-    now: Timestamp,
-) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
-    let (mut list, mut let_stand, mut waivers) = (Vec::new(), Vec::new(), Waivers::default());
+) -> StoreResult<Vec<FailureSummary>> {
+    let mut rejected = Vec::new();
     for error in tx.row_errors(job.no, FAILURES_MAX)? {
         let column = error
             .column
@@ -326,7 +325,7 @@ fn failures(
         } else {
             String::new()
         };
-        list.push(FailureSummary {
+        rejected.push(FailureSummary {
             asset: error.asset.unwrap_or_default(),
             title: error.title.unwrap_or_default(),
             step: "scan".into(),
@@ -337,6 +336,18 @@ fn failures(
             waived: Vec::new(),
         });
     }
+    Ok(rejected)
+}
+
+/// Failed assets, and assets that failed QC checks while their unit succeeded: waived, or under `on_failure: continue`.
+fn failures(
+    tx: &mut dyn Tx,
+    workflow: &Workflow,
+    job: &JobRow,
+    now: Timestamp,
+) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
+    let (mut list, mut let_stand) = (rejected_rows(tx, workflow, job)?, Vec::new());
+    let mut waivers = Waivers::default();
     let rows = tx.failures(job.no, FAILURES_MAX)?;
     let hashes = hashes_of_judged(tx, &rows)?;
     let policy_of = |row: &FailureRow| {

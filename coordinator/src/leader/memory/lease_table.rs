@@ -1,5 +1,5 @@
 //! In-memory lease table. Rebuilt after a restart from cursors, leased rows and heartbeats.
-use crate::dispatch::endpoints::{Endpoints, Sign, of_unit};
+use crate::dispatch::endpoints::{Endpoints, of_unit};
 use crate::dispatch::fleet::WorkerSeen;
 use crate::dispatch::load::Experience;
 use crate::dispatch::scan::scan_unit;
@@ -8,20 +8,19 @@ use crate::leader::memory::usage::Usage;
 use crate::leader::memory::worker_registry::WorkerRegistry;
 use crate::reconcile::rescuer::LostWith;
 use foldhash::HashMap as IdMap;
-use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{Execution, JobNo, Kind, StepNo, UnitId, WorkerId};
 use protocol::rules::schedule::cost::bucket;
 use protocol::rules::schedule::endpoint::EndpointLimit;
 use protocol::rules::unit::lease::{Lease, LeaseLimits, heard_until};
 use protocol::time::Timestamp;
-use protocol::wire::report::{Outcome, UnitResult};
+use protocol::wire::report::Outcome;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::unit::Unit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 mod call_back;
+mod ends;
 mod lapse;
 mod load;
 mod missing;
@@ -185,72 +184,6 @@ impl Leases {
         self.take(unit, epoch).map(|gone| gone.kind)
     }
 
-    /// Notes that an execution has reported its end: learns from it, and gives up any other execution of a unit it ended.
-    /// Returns its kind and how long it waited for its start, when it was out.
-    pub fn reported(&mut self, outcome: &Outcome, now: Timestamp) -> Option<(Kind, Duration)> {
-        let out = self.take(outcome.unit, outcome.epoch)?;
-        let waited = now
-            .since(out.lease.published_at)
-            .saturating_sub(Duration::from_micros(outcome.duration_us));
-        let known = (out.kind, waited);
-        self.learn(out, outcome, now);
-        Some(known)
-    }
-
-    fn learn(&mut self, out: Out, outcome: &Outcome, now: Timestamp) {
-        let failures = match &outcome.result {
-            UnitResult::Finished { failures, .. } => failures.as_slice(),
-            UnitResult::Cut(_) | UnitResult::Sliced(_) => &[],
-            UnitResult::Failed(failure) => {
-                self.experience.sign(&out.endpoints, sign([failure]));
-                return;
-            }
-            _ => return,
-        };
-        self.experience.sign(
-            &out.endpoints,
-            sign(failures.iter().map(|(_, failure)| failure)),
-        );
-        // The duration of a transfer that several workers shared says nothing of one worker.
-        if failures.is_empty() && matches!(outcome.result, UnitResult::Finished { .. }) {
-            // A worker's clock may be wrong; a unit cannot have run before it was published.
-            let most =
-                u64::try_from(now.since(out.lease.published_at).as_micros()).unwrap_or(u64::MAX);
-            self.experience
-                .took(out.kind, out.size, outcome.duration_us.min(most));
-        }
-        while let Some(other) = self.out.get(&outcome.unit).map(|other| other.lease.epoch) {
-            self.take(outcome.unit, other);
-            self.obsolete.push(outcome.unit.execution(other));
-        }
-    }
-
-    /// An execution has reported its end, which is not stored yet: its worker had it, and the transport need not hold it.
-    /// False when another worker than the one that reports it is known to hold it: the end is not believed, and nothing is
-    /// noted.
-    pub fn ends(&mut self, outcome: &Outcome, now: Timestamp) -> bool {
-        for list in [&mut self.out, &mut self.older] {
-            let Some(out) = list
-                .get_mut(&outcome.unit)
-                .filter(|out| out.lease.epoch == outcome.epoch)
-            else {
-                continue;
-            };
-            return match &mut out.lease.held {
-                Some((worker, heard_at)) if *worker == outcome.worker => {
-                    *heard_at = now;
-                    true
-                }
-                Some(_) => false,
-                held @ None => {
-                    *held = Some((outcome.worker.clone(), now));
-                    true
-                }
-            };
-        }
-        true
-    }
-
     /// Whether a unit is out.
     pub fn is_out(&self, unit: UnitId) -> bool {
         self.out.contains_key(&unit)
@@ -395,17 +328,4 @@ impl Leases {
     pub fn workers(&self) -> &BTreeMap<WorkerId, WorkerSeen> {
         self.workers.all()
     }
-}
-
-/// The sign that failures give of their endpoints.
-fn sign<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Sign {
-    let pauses = failures
-        .into_iter()
-        .filter_map(|failure| match failure.class {
-            ErrorClass::Throttled { retry_after_ms } => {
-                Some(retry_after_ms.map(Duration::from_millis))
-            }
-            _ => None,
-        });
-    pauses.max().map_or(Sign::Served, Sign::Throttled)
 }

@@ -2,8 +2,10 @@ use super::*;
 use crate::queue::Lost;
 use protocol::model::slot_count::SlotCount;
 use protocol::wire::report::Heartbeat;
+use protocol::wire::report::UnitResult;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::step::noop::NoopTask;
+use std::time::Duration;
 
 fn published(part: i64) -> Unit {
     let task = TaskSpec::Noop(NoopTask {
