@@ -75,7 +75,7 @@ fn worker() -> Registry {
         running: Default::default(),
         slots: BTreeMap::from(slots),
         draining: Default::default(),
-        departure: Default::default(),
+        drain_deadline: Default::default(),
     };
     let metrics = WorkerMetrics::new().expect("names are sound");
     metrics

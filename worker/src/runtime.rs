@@ -1,5 +1,5 @@
 //! The worker as a part of a process: actors on the main thread, units on the multi-thread runtime.
-use crate::actor::departure::Departure;
+use crate::actor::drain_deadline::DrainDeadline;
 use crate::actor::executor::Execution;
 use crate::actor::heartbeat::Pulse;
 use crate::actor::running::Running;
@@ -79,7 +79,7 @@ impl Worker {
         });
         let outbox = Outbox::start(Arc::clone(&queue), &runtime);
         let running = Running::default();
-        let departure = Arc::new(Departure::default());
+        let drain_deadline = Arc::new(DrainDeadline::default());
         let slots = config
             .slots
             .iter()
@@ -91,7 +91,7 @@ impl Worker {
             running: running.clone(),
             slots,
             draining: Arc::new(AtomicBool::new(false)),
-            departure: Arc::clone(&departure),
+            drain_deadline: Arc::clone(&drain_deadline),
         };
         let execution = Execution {
             worker: config.worker,
@@ -103,7 +103,7 @@ impl Worker {
             tools: Arc::new(config.tools),
             rehearsal: Arc::new(config.rehearsal),
             storage: config.storage,
-            departure,
+            drain_deadline,
             turns: Arc::default(),
             metrics,
         };

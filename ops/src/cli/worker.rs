@@ -9,7 +9,7 @@ use crate::storage::{self, Part};
 use crate::submit::now;
 use ::coordinator::http::Served;
 use ::coordinator::metrics::register_process;
-use ::worker::actor::departure::Departure;
+use ::worker::actor::drain_deadline::DrainDeadline;
 use ::worker::actor::heartbeat::Pulse;
 use ::worker::metrics::WorkerMetrics;
 use ::worker::queue::redis::RedisQueue;
@@ -94,17 +94,17 @@ fn config_of(context: &Context, args: &Args) -> CliResult<WorkerConfig> {
 }
 
 /// Announces when the machine ends: at the time of the flag, and at the time that the notice file names once it is there.
-fn announce_departure(args: &Args, worker: &Worker) -> CliResult<()> {
-    let departure = Arc::clone(&worker.vitals().departure);
+fn announce_drain_deadline(args: &Args, worker: &Worker) -> CliResult<()> {
+    let drain_deadline = Arc::clone(&worker.vitals().drain_deadline);
     if let Some(text) = &args.leaves_at {
         let at = Timestamp::parse(text);
         let at = at.ok_or_else(|| {
             CliError::usage(format!("--leaves-at {text:?} is no RFC 3339 moment"))
         })?;
-        departure.announce(at, now());
+        drain_deadline.announce(at, now());
     }
     if let Some(notice) = args.notice.clone() {
-        tokio::spawn(watch_notice(notice, departure));
+        tokio::spawn(watch_notice(notice, drain_deadline));
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     );
     counted(metrics.register(&registry, worker.vitals().clone()))?;
     counted(register_process(&registry, "worker"))?;
-    announce_departure(&args, &worker)?;
+    announce_drain_deadline(&args, &worker)?;
     let served = match &args.listen {
         None => None,
         Some(listen) => Some(serve_health(listen, registry, &worker)?),
@@ -220,13 +220,13 @@ impl Drop for Beating {
 }
 
 /// Announces the moment that a file holds, as soon as it does.
-async fn watch_notice(file: PathBuf, departure: Arc<Departure>) {
+async fn watch_notice(file: PathBuf, drain_deadline: Arc<DrainDeadline>) {
     loop {
         // No file, or one that is being written: there is no notice yet.
         let text = tokio::fs::read_to_string(&file).await.unwrap_or_default();
         if let Some(at) = Timestamp::parse(&text) {
             tracing::warn!(%at, "this worker leaves: it takes only what ends before");
-            return departure.announce(at, now());
+            return drain_deadline.announce(at, now());
         }
         tokio::time::sleep(NOTICE_EVERY).await;
     }

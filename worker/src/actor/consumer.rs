@@ -1,7 +1,7 @@
 //! Pulls units of one kind. Reserves slots *before* it asks and asks for exactly as many units, so every fetched unit can
 //! start at once. While its worker drains it asks for nothing but keeps running, because a release ends the drain.
 //! Receives `Pull` (from itself) and `Resume`; sends `Execute`.
-use super::departure::Departure;
+use super::drain_deadline::DrainDeadline;
 use super::executor::{Execute, Executor};
 use super::exit::ExitGuard;
 use super::slots::Slots;
@@ -19,7 +19,7 @@ pub struct Consumer {
     slots: Slots,
     queue: Arc<dyn WorkQueue>,
     executor: Addr<Executor>,
-    departure: Arc<Departure>,
+    drain_deadline: Arc<DrainDeadline>,
     /// Whether its worker takes no more work.
     draining: Arc<AtomicBool>,
     pulling: bool,
@@ -33,7 +33,7 @@ impl Consumer {
         slots: Slots,
         queue: Arc<dyn WorkQueue>,
         executor: Addr<Executor>,
-        departure: Arc<Departure>,
+        drain_deadline: Arc<DrainDeadline>,
         draining: Arc<AtomicBool>,
         exit: ExitGuard,
     ) -> Consumer {
@@ -42,7 +42,7 @@ impl Consumer {
             slots,
             queue,
             executor,
-            departure,
+            drain_deadline,
             draining,
             pulling: false,
             _exit: exit,
@@ -69,7 +69,7 @@ impl Handler<Pull> for Consumer {
     fn handle(&mut self, _: Pull, ctx: &mut Context<Self>) {
         if self.pulling
             || self.draining.load(Ordering::Relaxed)
-            || !self.departure.allows_some(self.kind)
+            || !self.drain_deadline.allows_some(self.kind)
         {
             return;
         }

@@ -1,6 +1,6 @@
 //! Owns the running units. Receives `Execute` and `Revoke`; each unit becomes a task on the multi-thread runtime, so a
 //! panic fails one unit, and a busy unit delays no heartbeat.
-use super::departure::Departure;
+use super::drain_deadline::DrainDeadline;
 use super::exit::ExitGuard;
 use super::running::{Begun, Running};
 use crate::metrics::WorkerMetrics;
@@ -46,7 +46,7 @@ pub struct Execution {
     /// Storage of every kind.
     pub storage: Arc<Registry>,
     /// When the worker must be gone.
-    pub departure: Arc<Departure>,
+    pub drain_deadline: Arc<DrainDeadline>,
     /// Held by every execution; alone by one that runs alone.
     pub turns: Arc<RwLock<()>>,
     /// What is counted.
@@ -204,7 +204,7 @@ async fn execute(
         storage: Arc::clone(&execution.storage),
     };
     // What would not end before this worker is gone goes back at once, without using an attempt.
-    let allowed = execution.departure.allows(&unit);
+    let allowed = execution.drain_deadline.allows(&unit);
     let result = if allowed {
         run_caught(&unit, &context).await
     } else {
@@ -218,7 +218,7 @@ async fn execute(
         duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     if matches!(outcome.result, UnitResult::Finished { .. }) {
-        execution.departure.took(&unit, outcome.duration_us);
+        execution.drain_deadline.record_duration(&unit, outcome.duration_us);
     }
     drop(turn);
     execution

@@ -150,7 +150,7 @@ mod tests {
             running: Running::default(),
             slots: BTreeMap::from([(Kind::Noop, Slots::new(1))]),
             draining: Arc::default(),
-            departure: Arc::default(),
+            drain_deadline: Arc::default(),
         }
     }
 

@@ -2,12 +2,12 @@
 //!
 //! | actor | owns | receives | arbiter |
 //! |---|---|---|---|
-//! | [`supervisor::WorkerSupervisor`] | factories of its children, their crashes | `ChildExited`, `StopTaking`, `TakeAgain`, `Shutdown` | main |
+//! | [`supervisor::WorkerSupervisor`] | factories of its children, their crashes | `ChildExited`, `StopConsuming`, `ResumeConsuming`, `Shutdown` | main |
 //! | [`consumer::Consumer`], one a kind | the pull loop | `Pull`, `Resume` | main |
 //! | [`executor::Executor`] | what runs | `Execute`, `Revoke` | main |
 //! | [`heartbeat::Heartbeat`] | the beat that is under way | – | its own |
 pub mod consumer;
-pub mod departure;
+pub mod drain_deadline;
 pub mod executor;
 pub mod exit;
 pub mod heartbeat;

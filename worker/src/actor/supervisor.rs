@@ -83,14 +83,14 @@ impl WorkerSupervisor {
                     return;
                 };
                 let (queue, vitals) = (Arc::clone(&self.parts.queue), &self.parts.vitals);
-                let (departure, draining) =
-                    (Arc::clone(&vitals.departure), Arc::clone(&vitals.draining));
+                let (drain_deadline, draining) =
+                    (Arc::clone(&vitals.drain_deadline), Arc::clone(&vitals.draining));
                 let consumer = Consumer::new(
                     kind,
                     slots.clone(),
                     queue,
                     executor,
-                    departure,
+                    drain_deadline,
                     draining,
                     exit,
                 );
@@ -138,18 +138,18 @@ impl Actor for WorkerSupervisor {
                         }
                     }
                     Control::Drain(whom) if whom == worker => {
-                        if me.send(StopTaking).await.is_err() {
+                        if me.send(StopConsuming).await.is_err() {
                             return;
                         }
                         leave.cancel();
                     }
                     Control::Hold(whom) if whom == worker => {
-                        if me.send(StopTaking).await.is_err() {
+                        if me.send(StopConsuming).await.is_err() {
                             return;
                         }
                     }
                     Control::Release(whom) if whom == worker => {
-                        if me.send(TakeAgain).await.is_err() {
+                        if me.send(ResumeConsuming).await.is_err() {
                             return;
                         }
                     }
@@ -215,18 +215,18 @@ impl Handler<Revoke> for WorkerSupervisor {
 /// reports are in the outbox.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct StopTaking;
+pub struct StopConsuming;
 
-impl Handler<StopTaking> for WorkerSupervisor {
+impl Handler<StopConsuming> for WorkerSupervisor {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: StopTaking, _: &mut Context<Self>) -> ResponseFuture<()> {
-        Box::pin(self.stop_taking())
+    fn handle(&mut self, _: StopConsuming, _: &mut Context<Self>) -> ResponseFuture<()> {
+        Box::pin(self.stop_consuming())
     }
 }
 
 impl WorkerSupervisor {
-    fn stop_taking(&mut self) -> impl Future<Output = ()> + use<> {
+    fn stop_consuming(&mut self) -> impl Future<Output = ()> + use<> {
         self.draining = true;
         self.parts.vitals.draining.store(true, Ordering::Relaxed);
         // Before anything can ask it to take units again.
@@ -256,12 +256,12 @@ impl WorkerSupervisor {
 /// Take units again.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct TakeAgain;
+pub struct ResumeConsuming;
 
-impl Handler<TakeAgain> for WorkerSupervisor {
+impl Handler<ResumeConsuming> for WorkerSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: TakeAgain, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: ResumeConsuming, ctx: &mut Context<Self>) {
         // A worker that is leaving does not come back.
         if self.stopping {
             return;
@@ -301,7 +301,7 @@ impl Handler<Shutdown> for WorkerSupervisor {
         _: &mut Context<Self>,
     ) -> ResponseFuture<()> {
         self.stopping = true;
-        let returned = self.stop_taking();
+        let returned = self.stop_consuming();
         let running = self.parts.execution.running.clone();
         Box::pin(async move {
             let poll = Duration::from_millis(20);

@@ -1,5 +1,5 @@
 //! Collects the values of a heartbeat.
-use super::departure::Departure;
+use super::drain_deadline::DrainDeadline;
 use super::running::Running;
 use super::slots::Slots;
 use protocol::id::{Kind, WorkerId};
@@ -21,7 +21,7 @@ pub struct Vitals {
     /// Whether it takes no more work.
     pub draining: Arc<AtomicBool>,
     /// When it must be gone.
-    pub departure: Arc<Departure>,
+    pub drain_deadline: Arc<DrainDeadline>,
 }
 
 impl Vitals {
@@ -41,7 +41,7 @@ impl Vitals {
                 .collect(),
             draining: self.draining.load(Ordering::Relaxed),
             bytes: self.running.bytes(),
-            leaves_at: self.departure.at(),
+            leaves_at: self.drain_deadline.at(),
         }
     }
 

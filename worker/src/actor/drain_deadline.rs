@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// The announced end of the worker, and the durations of its own units.
 #[derive(Debug, Default)]
-pub struct Departure {
+pub struct DrainDeadline {
     at: Mutex<Option<(Instant, Timestamp)>>,
     learned: Mutex<BTreeMap<(Kind, u8), Sketch>>,
     /// Kinds of which a unit has been handed back: asked for again, it might come again and again.
@@ -22,7 +22,7 @@ fn size(unit: &Unit) -> u8 {
     bucket(bytes, u32::try_from(unit.assets.len()).unwrap_or(u32::MAX))
 }
 
-impl Departure {
+impl DrainDeadline {
     /// The worker will be gone at `at`; `now` is the same clock's present. The earliest announcement counts.
     pub fn announce(&self, at: Timestamp, now: Timestamp) {
         let mut announced = self.at.lock();
@@ -42,8 +42,8 @@ impl Departure {
             .map(|(at, _)| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Notes how long a unit took.
-    pub fn took(&self, unit: &Unit, us: u64) {
+    /// Records the duration of a unit.
+    pub fn record_duration(&self, unit: &Unit, us: u64) {
         self.learned
             .lock()
             .entry((unit.kind, size(unit)))
@@ -111,18 +111,18 @@ mod tests {
     /// Case 56: two minutes before the end nothing longer is taken, nor anything of unknown length.
     #[test]
     fn two_minutes_before_the_end_only_what_fits_is_taken() {
-        let departure = Departure::default();
+        let drain_deadline = DrainDeadline::default();
         let (minute, long) = (60_000_000, unit(Kind::Qc));
-        (0..9).for_each(|_| departure.took(&long, 3 * minute));
-        (0..9).for_each(|_| departure.took(&unit(Kind::Transfer), minute));
-        assert!(departure.allows(&long) && departure.allows(&unit(Kind::Sync)));
-        departure.announce(Timestamp(2 * minute as i64), Timestamp(0));
-        assert_eq!(departure.at(), Some(Timestamp(2 * minute as i64)));
-        assert!(!departure.allows(&long) && !departure.allows_some(Kind::Qc));
-        assert!(departure.allows(&unit(Kind::Transfer)) && departure.allows_some(Kind::Transfer));
-        assert!(!departure.allows(&unit(Kind::Sync)) && !departure.allows_some(Kind::Sync));
+        (0..9).for_each(|_| drain_deadline.record_duration(&long, 3 * minute));
+        (0..9).for_each(|_| drain_deadline.record_duration(&unit(Kind::Transfer), minute));
+        assert!(drain_deadline.allows(&long) && drain_deadline.allows(&unit(Kind::Sync)));
+        drain_deadline.announce(Timestamp(2 * minute as i64), Timestamp(0));
+        assert_eq!(drain_deadline.at(), Some(Timestamp(2 * minute as i64)));
+        assert!(!drain_deadline.allows(&long) && !drain_deadline.allows_some(Kind::Qc));
+        assert!(drain_deadline.allows(&unit(Kind::Transfer)) && drain_deadline.allows_some(Kind::Transfer));
+        assert!(!drain_deadline.allows(&unit(Kind::Sync)) && !drain_deadline.allows_some(Kind::Sync));
         // A later announcement does not make it stay longer.
-        departure.announce(Timestamp(9 * minute as i64), Timestamp(0));
-        assert!(!departure.allows(&long));
+        drain_deadline.announce(Timestamp(9 * minute as i64), Timestamp(0));
+        assert!(!drain_deadline.allows(&long));
     }
 }
