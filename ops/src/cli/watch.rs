@@ -28,7 +28,7 @@ pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliRe
     let signal = super::stop_signal();
     tokio::pin!(signal);
     loop {
-        let (row, steps) = look(embedded, job).await?;
+        let (row, steps) = progress_of(embedded, job).await?;
         rate.note(embedded.bytes(), now());
         draw(&bar, &row, &steps, rate);
         if row.state.has_ended() {
@@ -53,15 +53,15 @@ pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliRe
     }
 }
 
-async fn look(embedded: &Embedded, job: JobNo) -> CliResult<(JobRow, Vec<StepRow>)> {
-    let looked = embedded
+async fn progress_of(embedded: &Embedded, job: JobNo) -> CliResult<(JobRow, Vec<StepRow>)> {
+    let progress = embedded
         .store
         .write(move |tx| Ok((tx.job(job)?, tx.steps(job)?)))
         .await?;
-    let row = looked
+    let row = progress
         .0
         .ok_or_else(|| CliError::failed("the job is no longer in the database"))?;
-    Ok((row, looked.1))
+    Ok((row, progress.1))
 }
 
 fn bar(quiet: bool) -> ProgressBar {

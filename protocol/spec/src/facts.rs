@@ -96,7 +96,8 @@ pub enum Structure {
     /// The file ends where it declares.
     Whole,
     /// The file ends too early; the text names what is missing.
-    Cut(String),
+    #[serde(rename = "cut")]
+    Truncated(String),
 }
 
 /// What one decode of the whole file found. `None` means not measured, by choice or by accident.

@@ -463,7 +463,7 @@ qc:
         ("av_length", |f| heard(f).end = 8.0),
         ("decode", |f| f.pass.as_mut().expect("there").errors = 1),
         ("truncated", |f| {
-            f.structure = Structure::Cut("no footer".into())
+            f.structure = Structure::Truncated("no footer".into())
         }),
         ("black", |f| seen(f).black = stretch(1.0, 1.6)),
         ("freeze", |f| seen(f).freeze = stretch(1.0, 2.2)),

@@ -135,7 +135,7 @@ impl Scope {
     /// source is not recorded: it would be an original.
     pub(super) fn record(
         &mut self,
-        draft: PendingEntry,
+        pending: PendingEntry,
         algorithm: HashAlgorithm,
         sources: &[&FileHistory],
     ) -> Result<EntryOutcome, MhlError> {
@@ -147,7 +147,7 @@ impl Scope {
             digests,
             date,
             ..
-        } = draft;
+        } = pending;
         let digest = digests
             .iter()
             .find(|digest| digest.algorithm == algorithm)

@@ -278,7 +278,7 @@ impl Sealer<'_> {
             record,
         };
         let source = self.source.known(&from_root);
-        let mut draft = match scope.consider(found, self.algorithm, &source) {
+        let mut pending = match scope.consider(found, self.algorithm, &source) {
             EntryAction::Unchanged { digest, failed } => {
                 let failed = failed.then(|| {
                     format!("{from_root}: failed in an earlier generation and was not restored")
@@ -286,18 +286,18 @@ impl Sealer<'_> {
                 self.report.failed.extend(failed);
                 return Ok(digest);
             }
-            EntryAction::Record(draft) => draft,
+            EntryAction::Record(pending) => pending,
         };
-        if !draft.wanted.is_empty() {
-            let hashed = self.hash(directory, child, &draft.wanted, &mut state)?;
-            draft.digests.extend(hashed);
-            (draft.bytes, draft.modified) = (state.bytes, state.modified());
+        if !pending.wanted.is_empty() {
+            let hashed = self.hash(directory, child, &pending.wanted, &mut state)?;
+            pending.digests.extend(hashed);
+            (pending.bytes, pending.modified) = (state.bytes, state.modified());
         }
         let EntryOutcome {
             digest,
             failed,
             refused,
-        } = scope.record(draft, self.algorithm, &source)?;
+        } = scope.record(pending, self.algorithm, &source)?;
         self.report
             .failed
             .extend(failed.iter().map(|what| format!("{from_root}: {what}")));

@@ -348,7 +348,7 @@ async fn probed(
             let structure = blocking(media, structure::inspect)
                 .await
                 .map_err(Unprobed::Failed)?;
-            let cut = if let Structure::Cut(why) = structure {
+            let cut = if let Structure::Truncated(why) = structure {
                 format!(" ({why})")
             } else {
                 String::new()

@@ -38,7 +38,7 @@ pub struct SpecFile {
 
 /// What a spec will hold.
 #[derive(Debug, Default)]
-struct Draft {
+struct SpecDraft {
     video: Map<String, Value>,
     audio: Map<String, Value>,
     qc: Map<String, Value>,
@@ -142,7 +142,7 @@ fn map(document: &Value, id: &str) -> (Map<String, Value>, Vec<Unmapped>) {
     ] {
         reader.get(named);
     }
-    let mut draft = Draft::default();
+    let mut draft = SpecDraft::default();
     picture::map(&reader, &mut draft);
     sound::map(&reader, &mut draft);
     let mut component = Map::from_iter([("role".to_owned(), json!("master"))]);

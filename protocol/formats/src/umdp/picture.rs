@@ -1,12 +1,12 @@
 //! `assets.video` and what `constraints` say of the picture.
 use super::reader::Reader;
-use super::{Draft, words};
+use super::{SpecDraft, words};
 use serde_json::{Value, json};
 
 /// What EBU R 103 allows luma and RGB, in 8 and 10 bits: what `levels` and `gamut` look for.
 const R103: [(f64, f64); 2] = [(5.0, 246.0), (20.0, 984.0)];
 
-pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
+pub(super) fn map(reader: &Reader<'_>, draft: &mut SpecDraft) {
     codec(reader, draft);
     container(reader, draft);
     size(reader, draft);
@@ -34,7 +34,7 @@ pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
     }
 }
 
-fn codec(reader: &Reader<'_>, draft: &mut Draft) {
+fn codec(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.video.codec.allowed";
     let disallowed = "assets.video.codec.disallowed";
     let Some(named) = reader.words(path) else {
@@ -79,7 +79,7 @@ pub(super) fn implied(reader: &Reader<'_>, disallowed: &str, allowed: &[String])
     }
 }
 
-fn container(reader: &Reader<'_>, draft: &mut Draft) {
+fn container(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.video.container.allowed";
     let Some(named) = reader.words(path) else {
         return;
@@ -106,7 +106,7 @@ fn container(reader: &Reader<'_>, draft: &mut Draft) {
     implied(reader, "assets.video.container.disallowed", &named);
 }
 
-fn size(reader: &Reader<'_>, draft: &mut Draft) {
+fn size(reader: &Reader<'_>, draft: &mut SpecDraft) {
     if let Some(sizes) = reader.words("assets.video.resolution.allowed") {
         let path = "assets.video.resolution.allowed";
         let read = |text: &str| {
@@ -148,7 +148,7 @@ fn size(reader: &Reader<'_>, draft: &mut Draft) {
 pub(super) const SEVERAL: &str =
     "a spec demands one: import, and write a spec for each that inherits this one";
 
-fn rate(reader: &Reader<'_>, draft: &mut Draft) {
+fn rate(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.video.frame_rate.allowed";
     match reader.words(path).as_deref() {
         None => {}
@@ -175,7 +175,7 @@ fn rate(reader: &Reader<'_>, draft: &mut Draft) {
     }
 }
 
-fn scan(reader: &Reader<'_>, draft: &mut Draft) {
+fn scan(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.video.scan_type";
     let Some(types) = reader.words(path) else {
         return;
@@ -199,7 +199,7 @@ fn scan(reader: &Reader<'_>, draft: &mut Draft) {
     }
 }
 
-fn interlaced(reader: &Reader<'_>, draft: &mut Draft, segmented: bool) {
+fn interlaced(reader: &Reader<'_>, draft: &mut SpecDraft, segmented: bool) {
     let path = "assets.video.signal.field_order";
     let order = match reader.words(path).as_deref() {
         Some([one]) if one == "tff" || one == "bff" => one.clone(),
@@ -231,7 +231,7 @@ fn interlaced(reader: &Reader<'_>, draft: &mut Draft, segmented: bool) {
 /// A word of theirs as words of ours.
 type Named = fn(&str) -> Option<&'static [&'static str]>;
 
-fn colour(reader: &Reader<'_>, draft: &mut Draft) {
+fn colour(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let parts: [(&str, Named); 3] = [
         ("primaries", words::primaries),
         ("transfer", words::transfer),
@@ -265,7 +265,7 @@ fn colour(reader: &Reader<'_>, draft: &mut Draft) {
 }
 
 /// Bits and sampling of colour together name pixel formats.
-fn depth(reader: &Reader<'_>, draft: &mut Draft) {
+fn depth(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let (bits_path, sampling_path) = (
         "assets.video.bit_depth.allowed",
         "assets.video.chroma_subsampling",
@@ -331,7 +331,7 @@ fn depth(reader: &Reader<'_>, draft: &mut Draft) {
 }
 
 /// `levels` and `gamut` measure against EBU R 103. A narrower demand is reported as unmapped and judged by R 103.
-fn limits(reader: &Reader<'_>, draft: &mut Draft) {
+fn limits(reader: &Reader<'_>, draft: &mut SpecDraft) {
     for (part, check) in [("luminance", "levels"), ("rgb", "gamut")] {
         let path = |key: &str| format!("constraints.video.signal_limits.{part}.{key}");
         let (min, max) = (reader.number(&path("min")), reader.number(&path("max")));

@@ -1,11 +1,11 @@
 //! `assets.audio` and what `constraints` say of the sound.
 use super::picture::{SEVERAL, implied, list};
 use super::reader::Reader;
-use super::{Draft, words};
+use super::{SpecDraft, words};
 use serde_json::{Value, json};
 use spec::Count;
 
-pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
+pub(super) fn map(reader: &Reader<'_>, draft: &mut SpecDraft) {
     codec(reader, draft);
     let path = "assets.audio.sample_rate";
     match reader.words(path).as_deref() {
@@ -25,7 +25,7 @@ pub(super) fn map(reader: &Reader<'_>, draft: &mut Draft) {
     lengths(reader, draft);
 }
 
-fn codec(reader: &Reader<'_>, draft: &mut Draft) {
+fn codec(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.audio.codec.allowed";
     let (bits_path, min_path) = (
         "assets.audio.bit_depth.allowed",
@@ -72,7 +72,7 @@ fn codec(reader: &Reader<'_>, draft: &mut Draft) {
     implied(reader, "assets.audio.codec.disallowed", &named);
 }
 
-fn tracks(reader: &Reader<'_>, draft: &mut Draft) {
+fn tracks(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let part = |key: &str| reader.count(&format!("assets.audio.track_count.{key}"));
     let (exact, min, max) = (part("exact"), part("min"), part("max"));
     let count = match (exact, min, max) {
@@ -92,7 +92,7 @@ fn tracks(reader: &Reader<'_>, draft: &mut Draft) {
     draft.qc.insert("streams".into(), json!({ "audio": count }));
 }
 
-fn layouts(reader: &Reader<'_>, draft: &mut Draft) {
+fn layouts(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let path = "assets.audio.layout.allowed_layouts";
     let Some(named) = reader.words(path) else {
         return;
@@ -111,7 +111,7 @@ fn layouts(reader: &Reader<'_>, draft: &mut Draft) {
     }
 }
 
-fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
+fn loudness(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let standards = "assets.audio.loudness.standards";
     let many = reader
         .get(standards)
@@ -136,7 +136,7 @@ fn loudness(reader: &Reader<'_>, draft: &mut Draft) {
 }
 
 /// Reads one standard, whose keys are at `path`. The first with a target is demanded.
-fn loudness_standard(reader: &Reader<'_>, draft: &mut Draft, path: &dyn Fn(&str) -> String) {
+fn loudness_standard(reader: &Reader<'_>, draft: &mut SpecDraft, path: &dyn Fn(&str) -> String) {
     let (target, tolerance) = (
         reader.number(&path("target")),
         reader.number(&path("tolerance")),
@@ -189,7 +189,7 @@ fn loudness_standard(reader: &Reader<'_>, draft: &mut Draft, path: &dyn Fn(&str)
 }
 
 /// Picture and sound have to end together. What drifts apart ends apart, so a drift that is allowed bounds the lengths, too.
-fn lengths(reader: &Reader<'_>, draft: &mut Draft) {
+fn lengths(reader: &Reader<'_>, draft: &mut SpecDraft) {
     let (tolerance_path, match_path) = (
         "constraints.timing.duration.tolerance_ms",
         "constraints.timing.duration.must_match",

@@ -44,7 +44,7 @@ impl Check for TruncatedCheck {
                 Ok(Some(why)) => why,
                 Ok(None) | Err(_) => return CheckOutcome::fine(),
             },
-            Structure::Cut(why) => why.clone(),
+            Structure::Truncated(why) => why.clone(),
             Structure::Unknown => match too_short(case) {
                 Ok(None) => return CheckOutcome::fine(),
                 Ok(Some(why)) => why,

@@ -202,8 +202,10 @@ impl Visitor for Sealer<'_> {
                 self.report.failed.extend(failed);
                 self.count(path, &digest);
             }
-            EntryAction::Record(draft) if draft.wanted.is_empty() => self.record(draft, path)?,
-            EntryAction::Record(draft) => self.batch.push((draft, state, path.to_owned())),
+            EntryAction::Record(pending) if pending.wanted.is_empty() => {
+                self.record(pending, path)?
+            }
+            EntryAction::Record(pending) => self.batch.push((pending, state, path.to_owned())),
         }
         if self.batch.len() >= BATCH_OBJECTS {
             self.read_batch().await
@@ -274,27 +276,27 @@ impl Sealer<'_> {
     /// Reads what must be read of the current directory, several objects at a time.
     async fn read_batch(&mut self) -> Result<(), MhlError> {
         let (tree, cancel) = (self.tree, self.cancel);
-        let read = |(mut draft, state, path): (PendingEntry, ObjectState, String)| async move {
-            let hashed = hash(&tree.storage, &state, &draft.wanted, cancel).await?;
-            draft.digests.extend(hashed);
-            Ok::<_, MhlError>((draft, path))
+        let read = |(mut pending, state, path): (PendingEntry, ObjectState, String)| async move {
+            let hashed = hash(&tree.storage, &state, &pending.wanted, cancel).await?;
+            pending.digests.extend(hashed);
+            Ok::<_, MhlError>((pending, path))
         };
         let batch = std::mem::take(&mut self.batch);
         let read = some_at_once(batch.into_iter().map(|one| read(one).boxed()).collect()).await?;
-        for (draft, path) in read {
-            self.report.hashed_bytes += draft.bytes;
-            self.record(draft, &path)?;
+        for (pending, path) in read {
+            self.report.hashed_bytes += pending.bytes;
+            self.record(pending, &path)?;
         }
         Ok(())
     }
 
-    fn record(&mut self, draft: PendingEntry, path: &str) -> Result<(), MhlError> {
+    fn record(&mut self, pending: PendingEntry, path: &str) -> Result<(), MhlError> {
         let Some(continued) = self.scopes.last_mut() else {
             return Ok(());
         };
         let recorded = continued
             .scope
-            .record(draft, self.algorithm, &self.source.known(path))?;
+            .record(pending, self.algorithm, &self.source.known(path))?;
         let EntryOutcome {
             digest,
             failed,

@@ -35,7 +35,7 @@ fn riff(head: &[u8; 16], bytes: u64) -> Structure {
     if declared == 0 || declared == u64::from(u32::MAX) || end <= bytes {
         return Structure::Whole;
     }
-    Structure::Cut(format!(
+    Structure::Truncated(format!(
         "the RIFF header says {end} bytes and the file has {bytes}"
     ))
 }
@@ -65,7 +65,7 @@ mod tests {
         );
         assert!(matches!(
             of(&mut Cursor::new(&wav[..30]), 30).expect("read"),
-            Structure::Cut(_)
+            Structure::Truncated(_)
         ));
     }
 

@@ -37,7 +37,7 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
                 head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
             ]),
             1 => {
-                return Ok(Structure::Cut(format!(
+                return Ok(Structure::Truncated(format!(
                     "it ends inside a box header at byte {at}"
                 )));
             }
@@ -50,7 +50,7 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
         let end = at.saturating_add(size);
         if end > bytes {
             let name = String::from_utf8_lossy(&name).into_owned();
-            return Ok(Structure::Cut(format!(
+            return Ok(Structure::Truncated(format!(
                 "the {name} box at byte {at} ends at byte {end} and the file has {bytes}"
             )));
         }
@@ -63,7 +63,7 @@ fn whole(index: bool) -> Structure {
     if index {
         Structure::Whole
     } else {
-        Structure::Cut("the index (moov) is missing".to_owned())
+        Structure::Truncated("the index (moov) is missing".to_owned())
     }
 }
 
@@ -82,15 +82,15 @@ mod tests {
         bytes
     }
 
-    fn look(bytes: &[u8]) -> Structure {
+    fn structure_of(bytes: &[u8]) -> Structure {
         inspect(&mut Cursor::new(bytes), bytes.len() as u64).expect("read")
     }
 
     #[test]
     fn a_box_past_the_end_is_a_cut() {
         let file = [a_box(b"ftyp", 16), a_box(b"moov", 40), a_box(b"mdat", 1000)].concat();
-        assert_eq!(look(&file), Structure::Whole);
-        let Structure::Cut(why) = look(&file[..600]) else {
+        assert_eq!(structure_of(&file), Structure::Whole);
+        let Structure::Truncated(why) = structure_of(&file[..600]) else {
             panic!("not seen")
         };
         assert!(
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn an_index_is_needed() {
         let file = [a_box(b"ftyp", 16), a_box(b"mdat", 100)].concat();
-        assert!(matches!(look(&file), Structure::Cut(why) if why.contains("moov")));
+        assert!(matches!(structure_of(&file), Structure::Truncated(why) if why.contains("moov")));
     }
 
     #[test]
@@ -112,19 +112,22 @@ mod tests {
         large.extend(b"mdat");
         large.extend(24u64.to_be_bytes());
         large.extend([0; 8]);
-        assert_eq!(look(&large), Structure::Whole);
-        assert!(matches!(look(&large[..large.len() - 1]), Structure::Cut(_)));
+        assert_eq!(structure_of(&large), Structure::Whole);
+        assert!(matches!(
+            structure_of(&large[..large.len() - 1]),
+            Structure::Truncated(_)
+        ));
         let mut open = a_box(b"moov", 8);
         open.extend([0, 0, 0, 0]);
         open.extend(b"mdat123");
-        assert_eq!(look(&open), Structure::Whole);
+        assert_eq!(structure_of(&open), Structure::Whole);
         let mut padded = a_box(b"moov", 8);
         padded.extend([0; 11]);
-        assert_eq!(look(&padded), Structure::Whole);
+        assert_eq!(structure_of(&padded), Structure::Whole);
         let mut huge = a_box(b"moov", 8);
         huge.extend([0, 0, 0, 1]);
         huge.extend(b"mdat");
         huge.extend(u64::MAX.to_be_bytes());
-        assert!(matches!(look(&huge), Structure::Cut(_)));
+        assert!(matches!(structure_of(&huge), Structure::Truncated(_)));
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
     };
     let mut offset = [0; 8];
     if !read_at(file, value_at + FOOTER_AT, &mut offset)? {
-        return Ok(Structure::Cut(
+        return Ok(Structure::Truncated(
             "it ends inside its header partition".to_owned(),
         ));
     }
@@ -32,19 +32,19 @@ pub(super) fn inspect(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<S
         return Ok(if ends_with_random_index(file, bytes)? {
             Structure::Whole
         } else {
-            Structure::Cut(
+            Structure::Truncated(
                 "it was never closed: no footer partition is known and no random index ends it"
                     .to_owned(),
             )
         });
     }
     if footer >= bytes {
-        return Ok(Structure::Cut(format!(
+        return Ok(Structure::Truncated(format!(
             "the footer partition should be at byte {footer} and the file has {bytes}"
         )));
     }
     if partition(file, footer)?.is_none() {
-        return Ok(Structure::Cut(format!(
+        return Ok(Structure::Truncated(format!(
             "there is no footer partition at byte {footer}, where the header says it is"
         )));
     }
@@ -59,13 +59,13 @@ fn items_to_end(file: &mut (impl Read + Seek), at: u64, bytes: u64) -> io::Resul
             return Ok(Structure::Whole);
         }
         let Some((value_at, length)) = item(file, at)? else {
-            return Ok(Structure::Cut(format!(
+            return Ok(Structure::Truncated(format!(
                 "it ends inside an item header at byte {at}"
             )));
         };
         let end = value_at.saturating_add(length);
         if end > bytes {
-            return Ok(Structure::Cut(format!(
+            return Ok(Structure::Truncated(format!(
                 "the item at byte {at} ends at byte {end} and the file has {bytes}"
             )));
         }
@@ -137,7 +137,7 @@ mod tests {
         bytes
     }
 
-    fn look(bytes: &[u8]) -> Structure {
+    fn structure_of(bytes: &[u8]) -> Structure {
         inspect(&mut Cursor::new(bytes), bytes.len() as u64).expect("read")
     }
 
@@ -145,21 +145,28 @@ mod tests {
     fn a_footer_beyond_the_end_is_a_cut() {
         let header = pack(2, 0).len() as u64 + 21 + 500;
         let file = [pack(2, header), essence(500), pack(4, header), essence(30)].concat();
-        assert_eq!(look(&file), Structure::Whole);
-        assert!(matches!(look(&file[..300]), Structure::Cut(why) if why.contains("footer")));
-        assert!(matches!(look(&file[..file.len() - 5]), Structure::Cut(_)));
-        assert!(matches!(look(&file[..20]), Structure::Cut(_)));
+        assert_eq!(structure_of(&file), Structure::Whole);
+        assert!(
+            matches!(structure_of(&file[..300]), Structure::Truncated(why) if why.contains("footer"))
+        );
+        assert!(matches!(
+            structure_of(&file[..file.len() - 5]),
+            Structure::Truncated(_)
+        ));
+        assert!(matches!(structure_of(&file[..20]), Structure::Truncated(_)));
     }
 
     #[test]
     fn an_open_file_needs_its_random_index() {
         let mut file = [pack(2, 0), essence(100)].concat();
-        assert!(matches!(look(&file), Structure::Cut(why) if why.contains("never closed")));
+        assert!(
+            matches!(structure_of(&file), Structure::Truncated(why) if why.contains("never closed"))
+        );
         let mut index = RANDOM_INDEX.to_vec();
         index.extend([1, 0, 16]);
         index.extend([0; 12]);
         index.extend((index.len() as u32 + 4).to_be_bytes());
         file.extend(index);
-        assert_eq!(look(&file), Structure::Whole);
+        assert_eq!(structure_of(&file), Structure::Whole);
     }
 }

@@ -185,7 +185,7 @@ impl FolderListing {
     }
 
     /// Describes an entry, a link as itself.
-    fn look(&mut self, path: &Path) -> io::Result<Stat> {
+    fn stat(&mut self, path: &Path) -> io::Result<Stat> {
         let parent = path.parent().unwrap_or(&self.base).to_owned();
         let name = path.file_name().unwrap_or_default();
         self.directory(&parent)?
@@ -199,7 +199,7 @@ impl FolderListing {
             .unwrap_or(&path)
             .to_string_lossy()
             .into_owned();
-        let mut meta = match self.look(&path) {
+        let mut meta = match self.stat(&path) {
             Ok(meta) => meta,
             Err(_) if self.meaning.excludes(&relative) => return Ok(()),
             Err(error) => {

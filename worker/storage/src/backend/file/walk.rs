@@ -58,7 +58,7 @@ impl<F: Fn(&str) -> bool> Walk<F> {
                 continue;
             };
             let (directory, path) = (level.path.clone(), level.path.join(&name));
-            let Some(stat) = self.look(&directory, &name)? else {
+            let Some(stat) = self.stat(&directory, &name)? else {
                 continue;
             };
             // Paths are made of names that are text.
@@ -97,7 +97,7 @@ impl<F: Fn(&str) -> bool> Walk<F> {
     }
 
     /// Describes an entry, a link as itself; `None` when it is gone.
-    fn look(&mut self, path: &Path, name: &str) -> Result<Option<Stat>, DirectoryError> {
+    fn stat(&mut self, path: &Path, name: &str) -> Result<Option<Stat>, DirectoryError> {
         let Some(directory) = self.directory(path)? else {
             return Ok(None);
         };
