@@ -266,7 +266,7 @@ impl World {
                 Work::Settle(outcomes) => self.settle(outcomes),
                 Work::Store(pages) => self.pages(pages),
                 // Its workers remove nothing.
-                Work::Bury(..) => Ok(()),
+                Work::Tombstones(..) => Ok(()),
             };
             if let Err(unwritten) = written {
                 return self.later(
@@ -461,7 +461,7 @@ fn reports(work: Work) -> Vec<Report> {
             .into_iter()
             .map(|(page, up_to): Listed| Report::Page { page, up_to })
             .collect(),
-        Work::Bury(unit, burials) => vec![Report::Buried {
+        Work::Tombstones(unit, burials) => vec![Report::Buried {
             execution: unit.execution(0),
             burials,
         }],

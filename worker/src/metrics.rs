@@ -63,7 +63,7 @@ impl WorkerMetrics {
         let outcome = match result {
             UnitResult::Finished { .. }
             | UnitResult::Listed { .. }
-            | UnitResult::Cut(_)
+            | UnitResult::UploadsBegun(_)
             | UnitResult::Sliced(_) => "finished",
             UnitResult::Failed(_) => "failed",
             UnitResult::Waiting { .. } => "waiting",

@@ -5,7 +5,7 @@ use crate::command::correction::{Corrected, Corrector};
 use crate::command::plan::Plan;
 use crate::command::progress::{Progress, Tallied};
 use crate::command::request::{Correction, OperationChange, Retried};
-use crate::command::selection::{Found, List, Place, Walk, foresee, obstacle};
+use crate::command::selection::{Found, List, Place, Walk, obstacle, prefetch_units};
 use crate::error::{Answer, Error};
 use crate::query::operations::{OperationView, view};
 use crate::review::approvals::redrive;
@@ -164,7 +164,7 @@ fn count_page(
     let page =
         Walk { plan, job: row.job }.page(tx, workflows, progress.place, rows.min(PAGE_ROWS))?;
     let mut jobs = JobCache::default();
-    foresee(tx, workflows, &page.found)?;
+    prefetch_units(tx, workflows, &page.found)?;
     for found in page.found {
         let workflow = workflows.of(tx, found.unit.job)?;
         let why = obstacle(tx, &mut jobs, &workflow, &found, plan.scope(), now)?;
@@ -202,7 +202,7 @@ fn bring_back_page(
         .min(PAGE_ROWS)
         .min(allowed.saturating_mul(2).max(ROWS_MIN));
     let page = Walk { plan, job: row.job }.page(tx, workflows, progress.place, rows)?;
-    foresee(tx, workflows, &page.found)?;
+    prefetch_units(tx, workflows, &page.found)?;
     let (mut jobs, mut taken, mut place) = (JobCache::default(), Vec::new(), page.place);
     for found in page.found {
         let workflow = workflows.of(tx, found.unit.job)?;

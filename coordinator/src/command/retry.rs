@@ -6,7 +6,7 @@ use crate::command::operation::{self, PAGE_ROWS, ROWS_OF_A_TURN};
 use crate::command::plan::Plan;
 use crate::command::progress::Tallied;
 use crate::command::request::{Retried, RetryRequest};
-use crate::command::selection::{List, Place, Walk, foresee, obstacle};
+use crate::command::selection::{List, Place, Walk, obstacle, prefetch_units};
 use crate::error::{Answer, Error};
 use crate::rows::{JobCache, find_job};
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
@@ -151,7 +151,7 @@ impl Preview {
         };
         let page = walk.page(tx, workflows, self.place, PAGE_ROWS)?;
         let (mut jobs, mut eligible) = (JobCache::default(), Vec::new());
-        foresee(tx, workflows, &page.found)?;
+        prefetch_units(tx, workflows, &page.found)?;
         for found in page.found {
             let workflow = workflows.of(tx, found.unit.job)?;
             let why = obstacle(tx, &mut jobs, &workflow, &found, self.plan.scope(), now)?;

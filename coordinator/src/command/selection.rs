@@ -324,7 +324,11 @@ impl Found {
 }
 
 /// Tells the store what [`obstacle`] and bringing back will ask of these units, one by one.
-pub(super) fn foresee(tx: &mut dyn Tx, workflows: &Workflows, found: &[Found]) -> StoreResult<()> {
+pub(super) fn prefetch_units(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    found: &[Found],
+) -> StoreResult<()> {
     for of_job in found.chunk_by(|a, b| a.unit.job == b.unit.job) {
         let job = of_job[0].unit.job;
         let workflow = workflows.of(tx, job)?;

@@ -25,12 +25,12 @@ impl Schedule {
                 room: units,
             };
             let (mut claimed, mut gated) =
-                slices::claim(tx, &claim, turn.cuts, &mut self.book, turn.now)?;
+                slices::claim(tx, &claim, turn.multiparts, &mut self.book, turn.now)?;
             let room = units.saturating_sub(claimed.len() as u32);
             if room > 0 && !self.room.is_taken() {
                 let (mut whole, passed_over) =
                     self.claim_whole(tx, work, &Claim { room, ..claim })?;
-                slices::attach(tx, &mut whole, turn.cuts, &self.slicing, slices)?;
+                slices::attach(tx, &mut whole, turn.multiparts, &self.slicing, slices)?;
                 claimed.extend(whole);
                 gated |= passed_over;
             }

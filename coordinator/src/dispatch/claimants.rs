@@ -39,10 +39,11 @@ impl Schedule {
                 .unwrap_or(0);
             usage[tenant].out += u64::from(out);
             let mut claimant = self.claimant(work, tenant, out);
-            claimant.wanted =
-                claimant
-                    .wanted
-                    .saturating_add(turn.cuts.ready(work.job.no, work.step, turn.now));
+            claimant.wanted = claimant.wanted.saturating_add(turn.multiparts.ready(
+                work.job.no,
+                work.step,
+                turn.now,
+            ));
             claimants.push(claimant);
         }
         (claimants, usage)

@@ -25,7 +25,7 @@ use crate::dispatch::claim_room::ClaimRoom;
 use crate::dispatch::costs::Costs;
 use crate::dispatch::endpoints::EndpointBook;
 use crate::dispatch::load::Load;
-use crate::reconcile::multipart::Cuts;
+use crate::reconcile::multipart::MultipartTransfers;
 use crate::store::{JobRow, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, Kind, PartNo, StepNo};
@@ -78,7 +78,7 @@ pub struct TurnContext<'a> {
     /// The state of the cluster at the beginning of the turn.
     pub load: &'a Load,
     /// Multipart uploads under way.
-    pub cuts: &'a mut Cuts,
+    pub multiparts: &'a mut MultipartTransfers,
     /// The time of the turn.
     pub now: Timestamp,
 }

@@ -1,8 +1,8 @@
 //! Units that are out, as they were published: a new leader watches them again, because their workers may still run them.
 use super::{publisher, scan, slices};
-use crate::reconcile::multipart::cuts_of;
+use crate::reconcile::multipart::multiparts_of;
 use crate::rows::job_row;
-use crate::store::{CutState, SpeculationState, StoreResult, Tx, UnitRow};
+use crate::store::{MultipartState, SpeculationState, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 use protocol::rules::unit::transition::UnitState;
@@ -21,7 +21,7 @@ pub enum Cursor {
     Leased(Option<(StepNo, PartNo)>),
     /// Units without a row in the roots of the workflow, from this one on and behind this partition.
     Computed(usize, PartNo),
-    /// Slices of cut units, and the scan of a library that is being listed.
+    /// Slices of multipart transfers, and the scan of a library that is being listed.
     Slices,
 }
 
@@ -100,10 +100,11 @@ fn leased_rows(
     job: JobNo,
     after: Option<(StepNo, PartNo)>,
 ) -> StoreResult<(RowsByStep, Cursor)> {
-    let cuts = cuts_of(tx, job)?;
+    let multiparts = multiparts_of(tx, job)?;
     let without_owner = |id| {
-        cuts.iter()
-            .any(|cut| cut.unit == id && cut.state == CutState::Open)
+        multiparts
+            .iter()
+            .any(|multipart| multipart.unit == id && multipart.state == MultipartState::Open)
     };
     let mut page = tx.units_in(job, UnitState::Leased, after, PAGE_UNITS)?;
     let full = page.len() == PAGE_UNITS as usize;

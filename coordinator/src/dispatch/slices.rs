@@ -1,9 +1,11 @@
 //! Claims of multipart uploads: slices, the completion of an upload, its abort; and which units may become one.
 use crate::dispatch::endpoints::{EndpointBook, of_unit};
 use crate::dispatch::publisher::{self, Claim};
-use crate::reconcile::multipart::{Cut, Cuts, cuts_of, has_ended, is_due, larges};
+use crate::reconcile::multipart::{
+    MultipartTransfer, MultipartTransfers, has_ended, is_due, larges, multiparts_of,
+};
 use crate::rows::{job_row, unit_row};
-use crate::store::{CutRow, CutState, JobRow, SliceRow, StoreResult, Tx, UnitRow};
+use crate::store::{JobRow, MultipartRow, MultipartState, SliceRow, StoreResult, Tx, UnitRow};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
 use protocol::media::asset::Asset;
@@ -11,7 +13,9 @@ use protocol::rules::storage::multipart::{SliceLimits, plan_slices};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::step::TaskSpec;
-use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+use protocol::wire::step::multipart::{
+    BeginUploadsTask, CompleteUploadsTask, OpenUpload, SliceTask, UploadReceipts,
+};
 use protocol::wire::step::transfer::TransferTask;
 use protocol::wire::unit::Unit;
 use protocol::workflow::Workflow;
@@ -22,27 +26,38 @@ use std::sync::Arc;
 pub fn claim(
     tx: &mut dyn Tx,
     claim: &Claim<'_>,
-    cuts: &mut Cuts,
+    multiparts: &mut MultipartTransfers,
     book: &mut EndpointBook,
     now: Timestamp,
 ) -> StoreResult<(Vec<Unit>, bool)> {
     let (mut units, mut passed_over) = (Vec::new(), false);
-    let of_step =
-        |cut: &&mut Cut| (cut.row.unit.job, cut.row.unit.step) == (claim.job.no, claim.step);
-    for cut in cuts.open.iter_mut().filter(of_step) {
+    let of_step = |multipart: &&mut MultipartTransfer| {
+        (multipart.row.unit.job, multipart.row.unit.step) == (claim.job.no, claim.step)
+    };
+    for multipart in multiparts.open.iter_mut().filter(of_step) {
         let room = (claim.room as usize).saturating_sub(units.len());
-        let due = cut.slices.iter().filter(|row| is_due(row, now)).count();
+        let due = multipart
+            .slices
+            .iter()
+            .filter(|row| is_due(row, now))
+            .count();
         let room = room.min(due);
-        if room == 0 || cut.cancelling {
+        if room == 0 || multipart.cancelling {
             continue;
         }
-        let Some((transfer, whole)) =
-            as_published(tx, claim.workflow, claim.job, cut.row.unit, cut.unit)?
+        let Some((transfer, whole)) = as_published(
+            tx,
+            claim.workflow,
+            claim.job,
+            multipart.row.unit,
+            multipart.unit,
+        )?
         else {
             continue;
         };
-        let (claimed, leased, gated) = claim_of_cut(cut, (&transfer, &whole), room, book, now);
-        tx.put_slices(cut.row.unit, &leased)?;
+        let (claimed, leased, gated) =
+            claim_of_multipart(multipart, (&transfer, &whole), room, book, now);
+        tx.put_slices(multipart.row.unit, &leased)?;
         units.extend(claimed);
         passed_over |= gated;
     }
@@ -51,25 +66,25 @@ pub fn claim(
 
 /// Leases at most `room` due slices of a multipart upload. Returns them, their rows, and whether an endpoint had no room for
 /// one.
-fn claim_of_cut(
-    cut: &mut Cut,
+fn claim_of_multipart(
+    multipart: &mut MultipartTransfer,
     (transfer, whole): (&TransferTask, &Unit),
     room: usize,
     book: &mut EndpointBook,
     now: Timestamp,
 ) -> (Vec<Unit>, Vec<SliceRow>, bool) {
     let (mut units, mut leased, mut passed_over) = (Vec::new(), Vec::new(), false);
-    let due = cut.slices.iter_mut().zip(&cut.portions);
+    let due = multipart.slices.iter_mut().zip(&multipart.portions);
     for (row, portion) in due.filter(|(row, _)| is_due(row, now)) {
         if leased.len() == room {
             break;
         }
-        let Some(draft) = cut.row.drafts.get(portion.of) else {
+        let Some(open_upload) = multipart.row.open_uploads.get(portion.of) else {
             continue;
         };
         let task = SliceTask {
             transfer: transfer.clone(),
-            draft: draft.clone(),
+            open_upload: open_upload.clone(),
             first: portion.slice.first,
             bytes: portion.slice.bytes,
             measures: portion.measures,
@@ -77,11 +92,11 @@ fn claim_of_cut(
         let asset: Vec<Asset> = whole
             .assets
             .iter()
-            .filter(|asset| asset.id == draft.asset)
+            .filter(|asset| asset.id == open_upload.asset)
             .cloned()
             .collect();
         let unit = Unit {
-            id: cut.row.unit.with_slice(row.slice.number),
+            id: multipart.row.unit.with_slice(row.slice.number),
             epoch: row.epoch + 1,
             attempt: row.attempt,
             task: Arc::new(TaskSpec::Slice(Box::new(task))),
@@ -114,11 +129,11 @@ fn as_published(
 /// Slices that are out, as they were published.
 pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreResult<Vec<Unit>> {
     let mut units = Vec::new();
-    for cut in cuts_of(tx, job.no)?
+    for multipart in multiparts_of(tx, job.no)?
         .into_iter()
-        .filter(|cut| cut.state == CutState::Open)
+        .filter(|multipart| multipart.state == MultipartState::Open)
     {
-        let id = cut.unit;
+        let id = multipart.unit;
         let Some(row) = unit_row(tx, id)? else {
             continue;
         };
@@ -144,7 +159,7 @@ pub fn outstanding(tx: &mut dyn Tx, workflow: &Workflow, job: &JobRow) -> StoreR
 pub fn attach(
     tx: &mut dyn Tx,
     units: &mut [Unit],
-    cuts: &Cuts,
+    multiparts: &MultipartTransfers,
     limits: &SliceLimits,
     wanted: Option<u32>,
 ) -> StoreResult<()> {
@@ -152,14 +167,18 @@ pub fn attach(
         let TaskSpec::Transfer(transfer) = unit.task.as_ref() else {
             continue;
         };
-        if let Some(cut) = cuts.closed.iter().find(|cut| cut.unit == unit.id) {
-            let drafts = assemblies(&cut.drafts, &tx.slices(unit.id)?);
-            let task = AssembleTask {
+        if let Some(multipart) = multiparts
+            .closed
+            .iter()
+            .find(|multipart| multipart.unit == unit.id)
+        {
+            let open_uploads = receipts_of(&multipart.open_uploads, &tx.slices(unit.id)?);
+            let task = CompleteUploadsTask {
                 transfer: transfer.clone(),
-                drafts,
+                open_uploads,
                 discard: false,
             };
-            unit.task = Arc::new(TaskSpec::Assemble(Box::new(task)));
+            unit.task = Arc::new(TaskSpec::CompleteUploads(Box::new(task)));
             continue;
         }
         let Some(wanted) = wanted.filter(|_| limits.above > 0 && unit.attempt == 0) else {
@@ -172,21 +191,21 @@ pub fn attach(
             .any(|asset| asset.bytes.is_none_or(|bytes| bytes >= limits.above))
         {
             let (above, bytes_min) = (limits.above, limits.bytes_min());
-            let task = CutTask {
+            let task = BeginUploadsTask {
                 transfer: transfer.clone(),
                 above,
                 wanted,
                 bytes_min,
             };
-            unit.task = Arc::new(TaskSpec::Cut(Box::new(task)));
+            unit.task = Arc::new(TaskSpec::BeginUploads(Box::new(task)));
         }
     }
     Ok(())
 }
 
-/// The drafts, each with the receipts of its slices; without receipts when a slice has not succeeded.
-fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
-    let portions = plan_slices(&larges(drafts)).unwrap_or_default();
+/// The open uploads, each with the receipts of its slices; without receipts when a slice has not succeeded.
+fn receipts_of(open_uploads: &[OpenUpload], slices: &[SliceRow]) -> Vec<UploadReceipts> {
+    let portions = plan_slices(&larges(open_uploads)).unwrap_or_default();
     let receipts = |of: usize| {
         let own = portions
             .iter()
@@ -199,57 +218,59 @@ fn assemblies(drafts: &[Draft], slices: &[SliceRow]) -> Vec<Assembly> {
         })
         .collect::<Option<Vec<_>>>()
     };
-    let assembly = |(of, draft): (usize, &Draft)| Assembly {
-        draft: draft.clone(),
+    let receipts = |(of, open_upload): (usize, &OpenUpload)| UploadReceipts {
+        open_upload: open_upload.clone(),
         receipts: receipts(of)
             .filter(|_| portions.len() == slices.len())
             .unwrap_or_default(),
     };
-    drafts.iter().enumerate().map(assembly).collect()
+    open_uploads.iter().enumerate().map(receipts).collect()
 }
 
 /// Hands out units of a cancelled job whose slices have all ended, for what was begun to be aborted.
 pub fn discards(
     tx: &mut dyn Tx,
     workflows: &Workflows,
-    cuts: &mut Cuts,
+    multiparts: &mut MultipartTransfers,
     job: JobNo,
 ) -> StoreResult<Vec<Unit>> {
     let mut units = Vec::new();
-    let due = |cut: &&mut Cut| {
-        cut.row.unit.job == job && cut.cancelling && cut.slices.iter().all(has_ended)
+    let due = |multipart: &&mut MultipartTransfer| {
+        multipart.row.unit.job == job
+            && multipart.cancelling
+            && multipart.slices.iter().all(has_ended)
     };
-    for cut in cuts.open.iter_mut().filter(due) {
-        let id = cut.row.unit;
-        if cut.row.state != CutState::Open {
+    for multipart in multiparts.open.iter_mut().filter(due) {
+        let id = multipart.row.unit;
+        if multipart.row.state != MultipartState::Open {
             continue;
         }
         let row = UnitRow {
-            epoch: cut.unit.epoch + 1,
-            ..cut.unit
+            epoch: multipart.unit.epoch + 1,
+            ..multipart.unit
         };
         let (job, workflow) = (job_row(tx, job)?, workflows.of(tx, job)?);
         let Some((transfer, whole)) = as_published(tx, &workflow, &job, id, row)? else {
             continue;
         };
-        let bare = |draft: &Draft| Assembly {
-            draft: draft.clone(),
+        let bare = |open_upload: &OpenUpload| UploadReceipts {
+            open_upload: open_upload.clone(),
             receipts: Vec::new(),
         };
-        let drafts = cut.row.drafts.iter().map(bare).collect();
-        let task = AssembleTask {
+        let open_uploads = multipart.row.open_uploads.iter().map(bare).collect();
+        let task = CompleteUploadsTask {
             transfer,
-            drafts,
+            open_uploads,
             discard: true,
         };
         tx.put_units(id.job, id.step, &[(id.part, row)])?;
-        cut.row = CutRow {
-            state: CutState::Discarding,
-            ..cut.row.clone()
+        multipart.row = MultipartRow {
+            state: MultipartState::Discarding,
+            ..multipart.row.clone()
         };
-        tx.put_cut(&cut.row)?;
+        tx.put_multipart(&multipart.row)?;
         units.push(Unit {
-            task: Arc::new(TaskSpec::Assemble(Box::new(task))),
+            task: Arc::new(TaskSpec::CompleteUploads(Box::new(task))),
             ..whole
         });
     }

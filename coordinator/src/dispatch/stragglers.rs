@@ -29,7 +29,7 @@ impl Schedule {
                 .find(|w| (w.job.no, w.step) == (running.unit.job, running.unit.step));
             let Some(work) = found else { continue };
             // A slice is small, and what it belongs to is with several workers already.
-            if running.unit.slice.is_some() || turn.cuts.has(running.unit) {
+            if running.unit.slice.is_some() || turn.multiparts.has(running.unit) {
                 continue;
             }
             let facts = Straggler {

@@ -4,7 +4,7 @@ use crate::command;
 use crate::dispatch::load::Load;
 use crate::dispatch::{Schedule, TurnContext, scan, slices};
 use crate::reconcile::block_closer::BlockCloser;
-use crate::reconcile::multipart::{self, Cuts};
+use crate::reconcile::multipart::{self, MultipartTransfers};
 use crate::reconcile::sequencer::{self, Sweep};
 use crate::reconcile::{planner, retrier};
 use crate::store::cost::spent;
@@ -44,7 +44,7 @@ pub struct Engine {
     /// Units suspected of killing their workers; `None` until they are read.
     suspects: Option<BTreeSet<UnitId>>,
     /// Whether multipart uploads may be open; `None` until the store was asked.
-    cutting: Option<bool>,
+    has_multiparts: Option<bool>,
     /// When operations are looked at next.
     operations_at: Timestamp,
     /// Whether one of them waits for its rate.
@@ -85,12 +85,12 @@ impl Engine {
         self.scan_attempts.clear();
         self.operations_at = Timestamp(0);
         self.suspects = None;
-        self.cutting = None;
+        self.has_multiparts = None;
     }
 
     /// A multipart upload was opened.
     pub fn on_multipart_opened(&mut self) {
-        self.cutting = Some(true);
+        self.has_multiparts = Some(true);
     }
 
     /// Takes one turn. `scans_out` are the scans that are out, with their epochs.
@@ -110,8 +110,8 @@ impl Engine {
         }
         let operations_due = self.operate(tx, now, &mut turn)?;
         turn.obsolete = std::mem::take(&mut load.obsolete);
-        let mut cuts = self.cuts(tx, now)?;
-        turn.obsolete.append(&mut cuts.obsolete);
+        let mut multiparts = self.multiparts(tx, now)?;
+        turn.obsolete.append(&mut multiparts.obsolete);
         let jobs = self.open_jobs(tx)?;
         turn.open = jobs.len();
         let scans = load.kind(Kind::Scan);
@@ -120,9 +120,9 @@ impl Engine {
         for job in &jobs {
             let in_flight = scans_out.contains(&(job.no, job.scan_epoch));
             workflows.for_job(tx, job.no, |tx| {
-                if job.state == crate::store::JobState::Cancelling && !cuts.is_empty() {
+                if job.state == crate::store::JobState::Cancelling && !multiparts.is_empty() {
                     turn.units
-                        .extend(slices::discards(tx, &workflows, &mut cuts, job.no)?);
+                        .extend(slices::discards(tx, &workflows, &mut multiparts, job.no)?);
                 }
                 self.job(tx, job, (&mut scan_room, in_flight), now, &mut turn)
             })?;
@@ -131,7 +131,7 @@ impl Engine {
         let mut context = TurnContext {
             workflows: &workflows,
             load: &load,
-            cuts: &mut cuts,
+            multiparts: &mut multiparts,
             now,
         };
         let claimed = self.schedule.hand_out(tx, &jobs, &mut context)?;
@@ -146,7 +146,7 @@ impl Engine {
             .values()
             .filter_map(|sweep| sweep.next_timer)
             .chain(claimed.due)
-            .chain(cuts.due);
+            .chain(multiparts.due);
         // A timer that has passed and still waits (for a worker, for the end of a cancellation) does not wait for time: waking
         // for it would busy-loop.
         let timers = timers.chain(self.scan_due.values().copied()).chain(pauses);
@@ -155,13 +155,13 @@ impl Engine {
     }
 
     /// Open multipart uploads. They are few, so the store is asked only while there are some.
-    fn cuts(&mut self, tx: &mut dyn Tx, now: Timestamp) -> StoreResult<Cuts> {
-        if self.cutting == Some(false) {
-            return Ok(Cuts::default());
+    fn multiparts(&mut self, tx: &mut dyn Tx, now: Timestamp) -> StoreResult<MultipartTransfers> {
+        if self.has_multiparts == Some(false) {
+            return Ok(MultipartTransfers::default());
         }
-        let cuts = multipart::advance(tx, &self.workflows, now)?;
-        self.cutting = Some(!cuts.is_empty() || !tx.cut_units()?.is_empty());
-        Ok(cuts)
+        let multiparts = multipart::advance(tx, &self.workflows, now)?;
+        self.has_multiparts = Some(!multiparts.is_empty() || !tx.multipart_units()?.is_empty());
+        Ok(multiparts)
     }
 
     /// Jobs that have not ended and are not set aside, the most urgent first.
@@ -207,7 +207,7 @@ impl Engine {
             self.closers
                 .entry(job.no)
                 .or_default()
-                .look(tx, &self.workflows, job, now)?;
+                .close_blocks(tx, &self.workflows, job, now)?;
         } else {
             turn.more = true;
         }

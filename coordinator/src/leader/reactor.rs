@@ -53,7 +53,7 @@ pub enum Work {
     /// Pages of listings.
     Store(Vec<Listed>),
     /// What a purge removed.
-    Bury(UnitId, Vec<Burial>),
+    Tombstones(UnitId, Vec<Burial>),
 }
 
 /// Sorts a batch. Signs of life come first: they need no transaction, and a worker must not fall silent because what others
@@ -76,7 +76,7 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
             Report::Buried { execution, burials } => {
                 // Before the ends that came so far: they stay together.
                 let at = work.len() - usize::from(matches!(work.last(), Some(Work::Settle(_))));
-                work.insert(at, Work::Bury(execution.unit, burials));
+                work.insert(at, Work::Tombstones(execution.unit, burials));
                 continue;
             }
             Report::Page { page, up_to } => (page, up_to),
@@ -165,7 +165,7 @@ impl Reactor {
         let settled = settlement::settle(tx, &workflows, outcomes.to_vec(), now, jitter)?;
         {
             let mut engine = self.engine.lock();
-            if settled.cut > 0 {
+            if settled.multipart > 0 {
                 engine.on_multipart_opened();
             }
             // Before the turn: it would hand out at once what has to wait.

@@ -79,7 +79,7 @@ impl Coordinator {
             let kept = match work {
                 Work::Settle(outcomes) => self.settle(outcomes).await,
                 Work::Store(pages) => self.pages(pages).await,
-                Work::Bury(unit, burials) => self.bury(unit, burials).await,
+                Work::Tombstones(unit, burials) => self.record_tombstones(unit, burials).await,
             };
             if !kept {
                 return false;
@@ -263,7 +263,7 @@ impl Coordinator {
     }
 
     /// Keeps what a purge removed. Returns whether it need not come again.
-    async fn bury(&self, unit: UnitId, burials: Vec<Burial>) -> bool {
+    async fn record_tombstones(&self, unit: UnitId, burials: Vec<Burial>) -> bool {
         let burials = Arc::new(burials);
         let kept = self
             .persist((&AtomicBool::new(false), UNKNOWN_MAX), || {

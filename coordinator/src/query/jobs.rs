@@ -9,7 +9,7 @@ use crate::query::summary::{Summary, summary, totals};
 use crate::query::unit_counts::Units;
 use crate::query::wait_details;
 use crate::rows::readable;
-use crate::store::{JobRow, JobState, Pace, Phase, StoreError, StoreResult, Tx};
+use crate::store::{JobRow, JobState, Phase, StoreError, StoreResult, TransferRate, Tx};
 use crate::workflows::Workflows;
 use protocol::id::Kind;
 use protocol::time::Timestamp;
@@ -190,7 +190,7 @@ pub(super) fn listed(
     Ok(JobListed {
         units,
         forecast,
-        bytes_per_second: pace_of(tx, &row)?.bytes_per_second as u64,
+        bytes_per_second: rate_of(tx, &row)?.bytes_per_second as u64,
         job: row.id,
         name: row.name,
         state: row.state.as_str().to_owned(),
@@ -219,8 +219,8 @@ pub fn progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgress
 
 fn read_progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgress> {
     let row = tx.job_by_id(id)?.ok_or(Error::NotFound)?;
-    let pace = pace_of(tx, &row)?;
-    let running = pace.units.into_iter().map(|unit| UnitProgress {
+    let rate = rate_of(tx, &row)?;
+    let running = rate.units.into_iter().map(|unit| UnitProgress {
         unit: format!("{}/{}/{}", row.id, unit.step, unit.part),
         worker: unit.worker,
         bytes: unit.bytes,
@@ -240,17 +240,17 @@ fn read_progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgres
 }
 
 /// How fast a job moves bytes; nothing when it has ended.
-fn pace_of(tx: &mut dyn Tx, row: &JobRow) -> StoreResult<Pace> {
+fn rate_of(tx: &mut dyn Tx, row: &JobRow) -> StoreResult<TransferRate> {
     if row.state.has_ended() {
-        return Ok(Pace::default());
+        return Ok(TransferRate::default());
     }
-    Ok(tx.pace(row.no)?.unwrap_or_default())
+    Ok(tx.rate(row.no)?.unwrap_or_default())
 }
 
 /// How far a job is whose row is at hand.
 pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
     Ok(Progress {
-        bytes_per_second: pace_of(tx, &row)?.bytes_per_second as u64,
+        bytes_per_second: rate_of(tx, &row)?.bytes_per_second as u64,
         running: Vec::new(),
         units: totals(tx, &row)?,
         job: row.id,

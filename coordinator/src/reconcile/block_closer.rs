@@ -33,8 +33,8 @@ pub struct BlockCloser {
 }
 
 impl BlockCloser {
-    /// Looks at the next blocks of each step, once in a while.
-    pub fn look(
+    /// Closes the next blocks of each step that can be closed, at its interval.
+    pub fn close_blocks(
         &mut self,
         tx: &mut dyn Tx,
         workflows: &Workflows,

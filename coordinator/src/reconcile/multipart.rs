@@ -8,17 +8,19 @@ mod slice;
 pub use slice::{Ended, give_up, settle, take_back};
 
 use crate::rows::unit_row;
-use crate::store::{CutRow, CutState, JobState, SliceRow, StepDelta, StoreResult, Tx, UnitRow};
+use crate::store::{
+    JobState, MultipartRow, MultipartState, SliceRow, StepDelta, StoreResult, Tx, UnitRow,
+};
 use crate::workflows::Workflows;
 use protocol::id::{Execution, JobNo, StepNo, UnitId};
 use protocol::rules::barrier::{BarrierDecision, BarrierPolicy, BarrierRequire, Tally, evaluate};
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::step::multipart::Draft;
+use protocol::wire::step::multipart::OpenUpload;
 
 /// Large assets of one unit at most: what completes them has to fit into one message.
-const DRAFTS_MAX: usize = 4;
+const UPLOADS_MAX: usize = 4;
 
 /// The outcome of opening a multipart upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +35,9 @@ pub enum OpenOutcome {
 
 /// A unit whose slices are carried.
 #[derive(Debug)]
-pub struct Cut {
-    /// Row with the state of the cut and its open uploads.
-    pub row: CutRow,
+pub struct MultipartTransfer {
+    /// Row with its state and its open uploads.
+    pub row: MultipartRow,
     /// The unit, leased without an owner.
     pub unit: UnitRow,
     /// Its slices, by number.
@@ -46,30 +48,30 @@ pub struct Cut {
     pub cancelling: bool,
 }
 
-/// All cut units, as they are in this turn.
+/// All multipart transfers, as they are in this turn.
 #[derive(Debug, Default)]
-pub struct Cuts {
+pub struct MultipartTransfers {
     /// Those whose slices are carried.
-    pub open: Vec<Cut>,
+    pub open: Vec<MultipartTransfer>,
     /// Those whose slices have ended.
-    pub closed: Vec<CutRow>,
+    pub closed: Vec<MultipartRow>,
     /// Executions of slices that are to be called back.
     pub obsolete: Vec<Execution>,
     /// When the next slice's pause is over.
     pub due: Option<Timestamp>,
 }
 
-impl Cuts {
-    /// Whether no unit is cut.
+impl MultipartTransfers {
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty() && self.closed.is_empty()
     }
 
-    /// Whether a unit is cut.
+    /// Whether a unit has one.
     pub fn has(&self, unit: UnitId) -> bool {
         self.open
             .iter()
-            .map(|cut| &cut.row)
+            .map(|multipart| &multipart.row)
             .chain(&self.closed)
             .any(|row| row.unit == unit)
     }
@@ -79,23 +81,23 @@ impl Cuts {
         let of_step = self
             .open
             .iter()
-            .filter(|cut| (cut.row.unit.job, cut.row.unit.step) == (job, step));
+            .filter(|multipart| (multipart.row.unit.job, multipart.row.unit.step) == (job, step));
         of_step
-            .flat_map(|cut| &cut.slices)
+            .flat_map(|multipart| &multipart.slices)
             .filter(|row| is_due(row, now))
             .count() as u32
     }
 }
 
-/// The sizes that a unit's drafts are cut by.
-pub(crate) fn larges(drafts: &[Draft]) -> Vec<LargeAsset> {
-    let large = |draft: &Draft| LargeAsset {
-        bytes: draft.bytes,
-        part_bytes: draft.part_bytes,
-        slice_bytes: draft.slice_bytes,
-        measured: draft.measured,
+/// The sizes by which large assets are divided into slices.
+pub(crate) fn larges(open_uploads: &[OpenUpload]) -> Vec<LargeAsset> {
+    let large = |open_upload: &OpenUpload| LargeAsset {
+        bytes: open_upload.bytes,
+        part_bytes: open_upload.part_bytes,
+        slice_bytes: open_upload.slice_bytes,
+        measured: open_upload.measured,
     };
-    drafts.iter().map(large).collect()
+    open_uploads.iter().map(large).collect()
 }
 
 pub(crate) fn is_due(row: &SliceRow, now: Timestamp) -> bool {
@@ -110,22 +112,27 @@ pub(crate) fn has_ended(row: &SliceRow) -> bool {
     )
 }
 
-/// The cut units of a job.
-pub(crate) fn cuts_of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<CutRow>> {
-    let units = tx.cut_units()?;
-    let mut cuts = Vec::new();
+/// The multipart transfers of a job.
+pub(crate) fn multiparts_of(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<MultipartRow>> {
+    let units = tx.multipart_units()?;
+    let mut multiparts = Vec::new();
     for unit in units.into_iter().filter(|unit| unit.job == job) {
-        cuts.extend(tx.cut(unit)?);
+        multiparts.extend(tx.multipart(unit)?);
     }
-    Ok(cuts)
+    Ok(multiparts)
 }
 
-/// Cuts a unit whose large assets have been begun.
-pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<OpenOutcome> {
-    if tx.cut(unit)?.is_some() {
+/// Divides a unit whose uploads have been begun into slices.
+pub fn open(
+    tx: &mut dyn Tx,
+    unit: UnitId,
+    open_uploads: &[OpenUpload],
+) -> StoreResult<OpenOutcome> {
+    if tx.multipart(unit)?.is_some() {
         return Ok(OpenOutcome::AlreadyOpen);
     }
-    let known = plan_slices(&larges(drafts)).filter(|_| (1..=DRAFTS_MAX).contains(&drafts.len()));
+    let known = plan_slices(&larges(open_uploads))
+        .filter(|_| (1..=UPLOADS_MAX).contains(&open_uploads.len()));
     let Some(portions) = known else {
         return Ok(OpenOutcome::NotDivisible);
     };
@@ -137,10 +144,10 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
         due_at: None,
         receipt: None,
     };
-    tx.put_cut(&CutRow {
+    tx.put_multipart(&MultipartRow {
         unit,
-        state: CutState::Open,
-        drafts: drafts.to_vec(),
+        state: MultipartState::Open,
+        open_uploads: open_uploads.to_vec(),
     })?;
     tx.put_slices(unit, &portions.iter().map(ready).collect::<Vec<SliceRow>>())?;
     Ok(OpenOutcome::Opened)
@@ -148,30 +155,36 @@ pub fn open(tx: &mut dyn Tx, unit: UnitId, drafts: &[Draft]) -> StoreResult<Open
 
 /// Takes back a unit that was to be discarded: it is handed out for that again. Returns whether it was one.
 pub fn reopen(tx: &mut dyn Tx, unit: UnitId) -> StoreResult<bool> {
-    let Some(cut) = tx
-        .cut(unit)?
-        .filter(|cut| cut.state == CutState::Discarding)
+    let Some(multipart) = tx
+        .multipart(unit)?
+        .filter(|multipart| multipart.state == MultipartState::Discarding)
     else {
         return Ok(false);
     };
-    tx.put_cut(&CutRow {
-        state: CutState::Open,
-        ..cut
+    tx.put_multipart(&MultipartRow {
+        state: MultipartState::Open,
+        ..multipart
     })?;
     Ok(true)
 }
 
 /// Advances every open upload: one whose slices have ended is completed, one that is cancelled is aborted.
-pub fn advance(tx: &mut dyn Tx, workflows: &Workflows, now: Timestamp) -> StoreResult<Cuts> {
-    let mut cuts = Cuts::default();
-    let units = tx.cut_units()?;
+pub fn advance(
+    tx: &mut dyn Tx,
+    workflows: &Workflows,
+    now: Timestamp,
+) -> StoreResult<MultipartTransfers> {
+    let mut multiparts = MultipartTransfers::default();
+    let units = tx.multipart_units()?;
     for of_job in units.chunk_by(|a, b| a.job == b.job) {
         let Some(job) = of_job.first().map(|unit| unit.job) else {
             continue;
         };
-        workflows.for_job(tx, job, |tx| advance_job(tx, job, of_job, now, &mut cuts))?;
+        workflows.for_job(tx, job, |tx| {
+            advance_job(tx, job, of_job, now, &mut multiparts)
+        })?;
     }
-    Ok(cuts)
+    Ok(multiparts)
 }
 
 fn advance_job(
@@ -179,35 +192,39 @@ fn advance_job(
     job: JobNo,
     units: &[UnitId],
     now: Timestamp,
-    cuts: &mut Cuts,
+    multiparts: &mut MultipartTransfers,
 ) -> StoreResult<()> {
     let cancelling = tx
         .job(job)?
         .is_some_and(|job| job.state == JobState::Cancelling);
     for id in units.iter().copied() {
-        let Some(row) = tx.cut(id)? else { continue };
+        let Some(row) = tx.multipart(id)? else {
+            continue;
+        };
         let unit = unit_row(tx, id)?;
         match (row.state, unit) {
-            (CutState::Open, Some(unit)) if unit.state == UnitState::Leased => {
-                advance_open(tx, row, unit, cancelling, now, cuts)?;
+            (MultipartState::Open, Some(unit)) if unit.state == UnitState::Leased => {
+                advance_open(tx, row, unit, cancelling, now, multiparts)?;
             }
-            (CutState::Closed, Some(unit))
+            (MultipartState::Closed, Some(unit))
                 if matches!(unit.state, UnitState::Ready | UnitState::Retrying) && cancelling =>
             {
                 // It would be cancelled as it is, and leave behind what was begun.
                 let unit = step_to(tx, id, unit, UnitState::Leased)?;
-                let row = CutRow {
-                    state: CutState::Open,
+                let row = MultipartRow {
+                    state: MultipartState::Open,
                     ..row
                 };
-                tx.put_cut(&row)?;
-                advance_open(tx, row, unit, cancelling, now, cuts)?;
+                tx.put_multipart(&row)?;
+                advance_open(tx, row, unit, cancelling, now, multiparts)?;
             }
-            (CutState::Discarding, Some(unit)) if unit.state == UnitState::Leased => {}
-            (CutState::Open | CutState::Closed, Some(unit)) if !unit.state.is_terminal() => {
-                cuts.closed.push(row)
+            (MultipartState::Discarding, Some(unit)) if unit.state == UnitState::Leased => {}
+            (MultipartState::Open | MultipartState::Closed, Some(unit))
+                if !unit.state.is_terminal() =>
+            {
+                multiparts.closed.push(row)
             }
-            _ => tx.forget_cut(id)?,
+            _ => tx.forget_multipart(id)?,
         }
     }
     Ok(())
@@ -215,11 +232,11 @@ fn advance_job(
 
 fn advance_open(
     tx: &mut dyn Tx,
-    row: CutRow,
+    row: MultipartRow,
     unit: UnitRow,
     cancelling: bool,
     now: Timestamp,
-    cuts: &mut Cuts,
+    multiparts: &mut MultipartTransfers,
 ) -> StoreResult<()> {
     let id = row.unit;
     let mut slices = tx.slices(id)?;
@@ -233,7 +250,7 @@ fn advance_open(
         let mut stopped = Vec::new();
         for slice in slices.iter_mut().filter(|slice| !has_ended(slice)) {
             if slice.state == UnitState::Leased {
-                cuts.obsolete.push(Execution {
+                multiparts.obsolete.push(Execution {
                     unit: id.with_slice(slice.slice.number),
                     epoch: slice.epoch,
                 });
@@ -246,23 +263,23 @@ fn advance_open(
     }
     if slices.iter().all(has_ended) && !cancelling {
         step_to(tx, id, unit, UnitState::Ready)?;
-        let row = CutRow {
-            state: CutState::Closed,
+        let row = MultipartRow {
+            state: MultipartState::Closed,
             ..row
         };
-        tx.put_cut(&row)?;
+        tx.put_multipart(&row)?;
         tracing::info!(unit.id = %id, slices = slices.len(), "all slices have ended");
-        cuts.closed.push(row);
+        multiparts.closed.push(row);
         return Ok(());
     }
     let pauses = slices
         .iter()
         .filter(|slice| slice.state == UnitState::Retrying)
         .filter_map(|slice| slice.due_at);
-    cuts.due = cuts.due.into_iter().chain(pauses).min();
-    // What was stored was cut by the same rule.
-    let portions = plan_slices(&larges(&row.drafts)).unwrap_or_default();
-    cuts.open.push(Cut {
+    multiparts.due = multiparts.due.into_iter().chain(pauses).min();
+    // What was stored was divided by the same rule.
+    let portions = plan_slices(&larges(&row.open_uploads)).unwrap_or_default();
+    multiparts.open.push(MultipartTransfer {
         row,
         unit,
         slices,

@@ -1,5 +1,5 @@
 //! Persists the transfer rates of jobs, so that every process can answer queries about them.
-use crate::store::{Pace, StoreResult, Tx};
+use crate::store::{StoreResult, TransferRate, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, PartNo, StepNo};
 
@@ -7,14 +7,14 @@ use protocol::id::{JobNo, PartNo, StepNo};
 pub fn put(
     tx: &mut dyn Tx,
     workflows: &Workflows,
-    paces: Vec<(JobNo, Pace, Vec<StepNo>)>,
+    by_job: Vec<(JobNo, TransferRate, Vec<StepNo>)>,
 ) -> StoreResult<()> {
-    let mut rows = Vec::with_capacity(paces.len());
-    for (job, pace, steps) in paces {
-        let named = workflows.for_job(tx, job, |tx| name_units(tx, workflows, job, pace, steps))?;
-        rows.extend(named.flatten().map(|pace| (job, pace)));
+    let mut rows = Vec::with_capacity(by_job.len());
+    for (job, rate, steps) in by_job {
+        let named = workflows.for_job(tx, job, |tx| name_units(tx, workflows, job, rate, steps))?;
+        rows.extend(named.flatten().map(|rate| (job, rate)));
     }
-    tx.put_paces(&rows)
+    tx.put_rates(&rows)
 }
 
 /// Fills names and sizes in; nothing for a job that has ended or cannot be read.
@@ -22,9 +22,9 @@ fn name_units(
     tx: &mut dyn Tx,
     workflows: &Workflows,
     job: JobNo,
-    mut pace: Pace,
+    mut rate: TransferRate,
     steps: Vec<StepNo>,
-) -> StoreResult<Option<Pace>> {
+) -> StoreResult<Option<TransferRate>> {
     let found = workflows
         .job(tx, job)?
         .filter(|(row, _)| !row.state.has_ended());
@@ -32,14 +32,14 @@ fn name_units(
         return Ok(None);
     };
     // What a step does once for the whole job has no partition.
-    let parts: Vec<PartNo> = pace
+    let parts: Vec<PartNo> = rate
         .units
         .iter()
         .map(|unit| unit.part)
         .filter(|part| *part > 0)
         .collect();
     let partitions = tx.partitions(job, &parts)?;
-    for (unit, step) in pace.units.iter_mut().zip(steps) {
+    for (unit, step) in rate.units.iter_mut().zip(steps) {
         unit.step = workflow
             .step(step)
             .map(|step| step.id.clone())
@@ -51,5 +51,5 @@ fn name_units(
             .map(|partition| partition.bytes)
             .filter(|bytes| *bytes > 0);
     }
-    Ok(Some(pace))
+    Ok(Some(rate))
 }

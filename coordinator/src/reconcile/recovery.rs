@@ -3,7 +3,7 @@
 use crate::reconcile::multipart;
 use crate::reconcile::take_back::take_back_all;
 use crate::rows::job_row;
-use crate::store::{CutRow, CutState, SpeculationState, StoreResult, Tx};
+use crate::store::{MultipartRow, MultipartState, SpeculationState, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
 use protocol::rules::unit::transition::UnitState;
@@ -16,9 +16,14 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
     if row.state.has_ended() || workflows.is_aside(tx, &row)? {
         return Ok(0);
     }
-    let cuts = recover_slices(tx, job)?;
-    let mut leased = tx.units_in(job, UnitState::Leased, None, PAGE_UNITS + cuts.len() as u32)?;
-    leased.retain(|(id, _)| !cuts.contains(id));
+    let multiparts = recover_slices(tx, job)?;
+    let mut leased = tx.units_in(
+        job,
+        UnitState::Leased,
+        None,
+        PAGE_UNITS + multiparts.len() as u32,
+    )?;
+    leased.retain(|(id, _)| !multiparts.contains(id));
     for (unit, _) in tx
         .speculations(job)?
         .into_iter()
@@ -51,11 +56,11 @@ pub fn recover(tx: &mut dyn Tx, workflows: &Workflows, job: JobNo) -> StoreResul
 /// Takes back the slices of open uploads. Returns their units, which are leased without an owner.
 fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
     let mut without_owner = Vec::new();
-    for cut in multipart::cuts_of(tx, job)?
+    for multipart in multipart::multiparts_of(tx, job)?
         .into_iter()
-        .filter(|cut| cut.state != CutState::Closed)
+        .filter(|multipart| multipart.state != MultipartState::Closed)
     {
-        let id = cut.unit;
+        let id = multipart.unit;
         without_owner.push(id);
         for slice in tx
             .slices(id)?
@@ -64,9 +69,9 @@ fn recover_slices(tx: &mut dyn Tx, job: JobNo) -> StoreResult<Vec<UnitId>> {
         {
             multipart::take_back(tx, id, slice.slice.number, slice.epoch)?;
         }
-        tx.put_cut(&CutRow {
-            state: CutState::Open,
-            ..cut
+        tx.put_multipart(&MultipartRow {
+            state: MultipartState::Open,
+            ..multipart
         })?;
     }
     Ok(without_owner)

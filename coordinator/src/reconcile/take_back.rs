@@ -79,7 +79,11 @@ pub fn take_back_all(
         .into_iter()
         .map(|(unit, _)| unit)
         .collect();
-    single.extend(tx.cut_units()?.into_iter().filter(|unit| unit.job == job));
+    single.extend(
+        tx.multipart_units()?
+            .into_iter()
+            .filter(|unit| unit.job == job),
+    );
     let mut by_step: BTreeMap<StepNo, Vec<(usize, PartNo, u32)>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (at, (unit, epoch)) in executions.iter().enumerate() {

@@ -57,7 +57,7 @@ pub fn record_tombstones(
         dry_run: burial.dry_run,
         at: now,
     });
-    tx.bury(&rows.collect::<Vec<_>>())
+    tx.put_tombstones(&rows.collect::<Vec<_>>())
 }
 
 fn proof(proof: PurgeProof) -> &'static str {

@@ -25,7 +25,7 @@ pub fn attach(tx: &mut dyn Tx, units: &mut [Unit]) -> StoreResult<()> {
     }
     let assets: Vec<String> = assets.into_iter().map(str::to_owned).collect();
     let mut hashes: HashMap<String, BTreeSet<String>> = HashMap::new();
-    for (asset, hash) in tx.believed(&assets)? {
+    for (asset, hash) in tx.candidate_hashes(&assets)? {
         hashes.entry(asset).or_default().insert(hash);
     }
     for asset in units.iter().flat_map(|unit| &unit.assets) {

@@ -57,7 +57,7 @@ impl Defects {
     }
 
     /// Checks the transaction that has just ended on this thread.
-    pub(super) fn look(&self) {
+    pub(super) fn check(&self) {
         let underflows = UNDERFLOWS.take();
         if let Some((_, counter)) = self.counters.get() {
             counter.inc_by(underflows);
@@ -157,16 +157,16 @@ mod tests {
         oversized.count_with(counter.clone(), counter.clone());
         begin();
         rows(ROWS_MAX as usize);
-        oversized.look();
+        oversized.check();
         assert_eq!(counter.get(), 0);
         rows(ROWS_MAX as usize + 1);
-        oversized.look();
+        oversized.check();
         begin();
         (0..=STATEMENTS_MAX).for_each(|_| statement(0));
-        oversized.look();
+        oversized.check();
         assert_eq!(counter.get(), 2);
         begin();
-        oversized.look();
+        oversized.check();
         assert_eq!(counter.get(), 2, "each transaction begins at nothing");
     }
 

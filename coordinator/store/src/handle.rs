@@ -280,7 +280,7 @@ impl Store {
             take_on(share);
             let (done, took) = times.measure(what, || backend.write(work));
             parts.store(share.after(took).parts(), Ordering::Relaxed);
-            defects.look();
+            defects.check();
             done
         };
         ask(&self.writes, counted).await

@@ -29,7 +29,7 @@ macro_rules! domains {
             loss: LossTx (Table),
             operation: OperationTx (Table),
             partition: PartitionTx (Table),
-            rate: PaceTx (Table),
+            rate: RateTx (Table),
             retention: RetentionTx (Table),
             schedule: ScheduleTx (Table),
             sheet: SheetTx (Table),

@@ -12,7 +12,8 @@ use coordinator::review::{TasksFilter, tasks};
 use coordinator::store::sqlite::Sqlite;
 use coordinator::store::testing::job;
 use coordinator::store::{
-    CutRow, CutState, Pace, Phase, StepDelta, StoreError, StoreResult, TaskRow, Tx, UnitRow,
+    MultipartRow, MultipartState, Phase, StepDelta, StoreError, StoreResult, TaskRow, TransferRate,
+    Tx, UnitRow,
 };
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
@@ -141,10 +142,10 @@ impl World {
                         ..StepDelta::default()
                     },
                 )?;
-                tx.put_cut(&CutRow {
+                tx.put_multipart(&MultipartRow {
                     unit: unit(job, 2),
-                    state: CutState::Open,
-                    drafts: vec![],
+                    state: MultipartState::Open,
+                    open_uploads: vec![],
                 })?;
             }
             let no = tx.insert_task(&task(unit(other, 1)))?;
@@ -266,15 +267,15 @@ fn settlement_and_take_back_of_an_unreadable_job_keep_those_of_others() {
         let taken =
             world.run(|tx, reactor| reactor.take_back(tx, &[odd, other].map(lapsed), &limits, NOW));
         assert_eq!((taken.len(), taken[1]), (2, Taken::Ready), "{damage}");
-        let pace = |job| (job, Pace::default(), vec![]);
+        let rate = |job| (job, TransferRate::default(), vec![]);
         world.run(|tx, reactor| {
             let workflows = reactor.engine.lock().workflows.clone();
-            rates::put(tx, &workflows, vec![pace(odd), pace(other)])
+            rates::put(tx, &workflows, vec![rate(odd), rate(other)])
         });
         let kept = world.run(|tx, reactor| {
             let workflows = reactor.engine.lock().workflows.clone();
             tombstones::record_tombstones(tx, &workflows, unit(odd, 1), vec![], NOW)?;
-            tx.pace(other)
+            tx.rate(other)
         });
         assert!(kept.is_some(), "{damage}: rates of the other job are kept");
     }

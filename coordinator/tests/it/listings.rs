@@ -464,7 +464,7 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
         .map(|work| match work {
             Work::Settle(ends) => ("ends", ends.len()),
             Work::Store(pages) => ("pages", pages.len()),
-            Work::Bury(..) => ("buried", 1),
+            Work::Tombstones(..) => ("buried", 1),
         })
         .collect();
     assert_eq!(

@@ -54,7 +54,7 @@ fn told(
     rates: &mut TransferRates,
     now: Timestamp,
 ) -> coordinator::query::jobs::Progress {
-    rates::put(tx, &Workflows::default(), rates.paces(now)).expect("writes");
+    rates::put(tx, &Workflows::default(), rates.by_job(now)).expect("writes");
     let told = progress(tx, "j", now).expect("the job is there");
     told.progress
 }

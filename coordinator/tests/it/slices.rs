@@ -17,7 +17,7 @@ use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
 use protocol::wire::report::{Heartbeat, ListedAsset, Outcome, UnitResult};
 use protocol::wire::step::TaskSpec;
-use protocol::wire::step::multipart::{AssembleTask, Draft, SourceVersion};
+use protocol::wire::step::multipart::{CompleteUploadsTask, OpenUpload, SourceVersion};
 use protocol::wire::step::transfer::TransferTask;
 use protocol::wire::unit::Unit;
 use protocol::workflow::Action;
@@ -41,7 +41,7 @@ enum Store {
 #[derive(Debug, Default, PartialEq)]
 struct Came {
     /// Cuts that were taken.
-    cut: u64,
+    multipart: u64,
     /// Slices that were carried, executions counted.
     slices: u64,
     /// Ends that were made of slices.
@@ -258,11 +258,11 @@ impl World {
         let settled = write(&mut self.store, |tx| {
             settlement::settle(tx, &workflows, vec![outcome.clone()], now, &mut || 0.5)
         });
-        if settled.cut > 0 {
+        if settled.multipart > 0 {
             self.engine.on_multipart_opened();
         }
         self.leases.reported(&outcome, now);
-        self.came.cut += settled.cut;
+        self.came.multipart += settled.multipart;
         self.came.rejected += settled.rejected;
         self.came.succeeded += settled.succeeded;
         if settled.accepted == 0 {
@@ -270,11 +270,11 @@ impl World {
         }
         match (unit.task.as_ref(), &outcome.result) {
             (TaskSpec::Slice(_), UnitResult::Sliced(_)) => self.came.slices += 1,
-            (TaskSpec::Assemble(task), _) if task.discard => self.came.discarded += 1,
-            (TaskSpec::Assemble(task), UnitResult::Finished { .. }) if is_whole(task) => {
+            (TaskSpec::CompleteUploads(task), _) if task.discard => self.came.discarded += 1,
+            (TaskSpec::CompleteUploads(task), UnitResult::Finished { .. }) if is_whole(task) => {
                 self.came.whole += 1
             }
-            (TaskSpec::Assemble(_), UnitResult::Finished { .. }) => self.came.assembled += 1,
+            (TaskSpec::CompleteUploads(_), UnitResult::Finished { .. }) => self.came.assembled += 1,
             (TaskSpec::Transfer(_), UnitResult::Finished { .. }) => self.came.whole += 1,
             _ => {}
         }
@@ -283,11 +283,11 @@ impl World {
     fn execute(&mut self, unit: &Unit) -> UnitResult {
         let lot = self.random.f64();
         match unit.task.as_ref() {
-            TaskSpec::Assemble(task) if task.discard => UnitResult::Cancelled,
+            TaskSpec::CompleteUploads(task) if task.discard => UnitResult::Cancelled,
             _ if lot > 0.95 => UnitResult::Failed(Failure::transient("slow", "it was slow")),
             _ if lot > 0.93 => UnitResult::Returned,
-            TaskSpec::Cut(_) => {
-                let draft = Draft {
+            TaskSpec::BeginUploads(_) => {
+                let open_upload = OpenUpload {
                     asset: "a".into(),
                     bytes: BYTES,
                     part_bytes: 10,
@@ -299,7 +299,7 @@ impl World {
                         id: None,
                     },
                 };
-                UnitResult::Cut(vec![draft])
+                UnitResult::UploadsBegun(vec![open_upload])
             }
             TaskSpec::Slice(_) if lot < self.dies => {
                 UnitResult::Failed(Failure::permanent("bad", "it is bad"))
@@ -307,7 +307,7 @@ impl World {
             TaskSpec::Slice(task) => {
                 UnitResult::Sliced(format!("{} {} {}", task.first, task.bytes, task.measures))
             }
-            TaskSpec::Assemble(task) => {
+            TaskSpec::CompleteUploads(task) => {
                 assert_every_byte(task);
                 success(unit.assets.first())
             }
@@ -359,17 +359,18 @@ impl World {
             JobState::Succeeded
         };
         assert_eq!(state, expected, "{:?}, out: {:?}", self.came, self.out);
-        let cuts = write(&mut self.store, |tx| {
-            let units = tx.cut_units()?;
-            let cuts: StoreResult<Vec<_>> = units.into_iter().map(|unit| tx.cut(unit)).collect();
-            Ok(cuts?.into_iter().flatten().collect::<Vec<_>>())
+        let multiparts = write(&mut self.store, |tx| {
+            let units = tx.multipart_units()?;
+            let multiparts: StoreResult<Vec<_>> =
+                units.into_iter().map(|unit| tx.multipart(unit)).collect();
+            Ok(multiparts?.into_iter().flatten().collect::<Vec<_>>())
         });
-        assert_eq!(cuts, [], "what is over is forgotten");
+        assert_eq!(multiparts, [], "what is over is forgotten");
         let row = write(&mut self.store, |tx| tx.units(job, StepNo(0), &[1]))
             .pop()
             .flatten();
         let ended = row.map_or(UnitState::Cancelled, |row| row.state);
-        if self.came.cancelled && self.came.cut > 0 && ended == UnitState::Cancelled {
+        if self.came.cancelled && self.came.multipart > 0 && ended == UnitState::Cancelled {
             assert!(
                 self.came.discarded > 0,
                 "what was begun is aborted: {:?}",
@@ -384,15 +385,15 @@ impl World {
 }
 
 /// Whether slices have left nothing to complete.
-fn is_whole(task: &AssembleTask) -> bool {
-    task.drafts
+fn is_whole(task: &CompleteUploadsTask) -> bool {
+    task.open_uploads
         .iter()
         .any(|assembly| assembly.receipts.is_empty())
 }
 
-fn assert_every_byte(task: &AssembleTask) {
+fn assert_every_byte(task: &CompleteUploadsTask) {
     for assembly in task
-        .drafts
+        .open_uploads
         .iter()
         .filter(|assembly| !assembly.receipts.is_empty())
     {
@@ -412,7 +413,7 @@ fn assert_every_byte(task: &AssembleTask) {
             assert_eq!(first, next, "a gap or an overlap");
             next += bytes;
         }
-        assert_eq!((next, measured), (BYTES, assembly.draft.measured));
+        assert_eq!((next, measured), (BYTES, assembly.open_upload.measured));
     }
 }
 
@@ -429,7 +430,7 @@ fn multipart_unit_is_completed_once_with_every_byte() {
     let mut sum = Came::default();
     for seed in 0..SEEDS {
         let came = World::new(seed, seed.is_multiple_of(20)).run(None);
-        sum.cut += came.cut;
+        sum.multipart += came.multipart;
         sum.slices += came.slices;
         sum.assembled += came.assembled;
         sum.whole += came.whole;
@@ -450,7 +451,7 @@ fn cancelled_multipart_unit_is_aborted() {
         let came = World::new(seed, seed.is_multiple_of(20)).run(Some(random.u32(1..40)));
         sum.discarded += came.discarded;
         sum.assembled += came.assembled;
-        sum.cut += came.cut;
+        sum.multipart += came.multipart;
     }
     println!("{sum:?}");
     assert!(sum.discarded > 100 && sum.assembled > 0, "{sum:?}");

@@ -54,7 +54,7 @@ fn has_size(task: &TaskSpec) -> bool {
     match task {
         TaskSpec::Qc(_)
         | TaskSpec::Judge(_)
-        | TaskSpec::Assemble(_)
+        | TaskSpec::CompleteUploads(_)
         | TaskSpec::ScanSelected { .. } => true,
         TaskSpec::Alone(task) => has_size(task),
         _ => false,

@@ -111,7 +111,7 @@ mod tests {
     use crate::wire::step::archive::{ArchiveTask, RestoreTask};
     use crate::wire::step::checksum::ChecksumTask;
     use crate::wire::step::multipart::{
-        AssembleTask, Assembly, CutTask, Draft, SliceTask, SourceVersion,
+        BeginUploadsTask, CompleteUploadsTask, OpenUpload, SliceTask, SourceVersion, UploadReceipts,
     };
     use crate::wire::step::noop::NoopTask;
     use crate::wire::step::purge::PurgeTask;
@@ -288,7 +288,7 @@ mod tests {
             job: "j".into(),
             mhl: false,
         };
-        let draft = Draft {
+        let open_upload = OpenUpload {
             asset: "a-1".into(),
             bytes: 1 << 33,
             part_bytes: 1 << 23,
@@ -300,7 +300,7 @@ mod tests {
                 id: None,
             },
         };
-        let cut = CutTask {
+        let cut = BeginUploadsTask {
             transfer: transfer.clone(),
             above: 1 << 31,
             wanted: 8,
@@ -308,21 +308,24 @@ mod tests {
         };
         let slice = SliceTask {
             transfer: transfer.clone(),
-            draft: draft.clone(),
+            open_upload: open_upload.clone(),
             first: 1 << 30,
             bytes: 1 << 30,
             measures: false,
         };
-        let assembly = Assembly {
-            draft: draft.clone(),
+        let assembly = UploadReceipts {
+            open_upload: open_upload.clone(),
             receipts: vec!["r".into()],
         };
-        let assemble = AssembleTask {
+        let assemble = CompleteUploadsTask {
             transfer,
-            drafts: vec![assembly],
+            open_uploads: vec![assembly],
             discard: true,
         };
-        let ends = [UnitResult::Cut(vec![draft]), UnitResult::Sliced("r".into())];
+        let ends = [
+            UnitResult::UploadsBegun(vec![open_upload]),
+            UnitResult::Sliced("r".into()),
+        ];
         let ended = |result: &UnitResult| {
             Report::Settled(Outcome {
                 unit: id.with_slice(SliceNo::new(2).expect("a slice")),
@@ -333,9 +336,9 @@ mod tests {
             })
         };
         let slicing = [
-            TaskSpec::Cut(Box::new(cut)),
+            TaskSpec::BeginUploads(Box::new(cut)),
             TaskSpec::Slice(Box::new(slice)),
-            TaskSpec::Assemble(Box::new(assemble)),
+            TaskSpec::CompleteUploads(Box::new(assemble)),
         ];
         let tasks = [
             TaskSpec::Archive(ArchiveTask {

@@ -1,7 +1,7 @@
 //! What a worker tells the coordinator.
 pub mod layout;
 
-use super::step::multipart::Draft;
+use super::step::multipart::OpenUpload;
 use crate::failure::Failure;
 use crate::id::{Execution, UnitId, WorkerId};
 use crate::media::asset::{Asset, AssetFact};
@@ -89,7 +89,8 @@ pub enum UnitResult {
         message: String,
     },
     /// Nothing has been carried yet. What is large has been begun and is left to several workers.
-    Cut(Vec<Draft>),
+    #[serde(rename = "Cut")]
+    UploadsBegun(Vec<OpenUpload>),
     /// A slice has arrived, and was proven. What it was given for it is what completion needs; only workers read it.
     Sliced(String),
 }

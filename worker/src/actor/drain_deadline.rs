@@ -119,8 +119,13 @@ mod tests {
         drain_deadline.announce(Timestamp(2 * minute as i64), Timestamp(0));
         assert_eq!(drain_deadline.at(), Some(Timestamp(2 * minute as i64)));
         assert!(!drain_deadline.allows(&long) && !drain_deadline.allows_some(Kind::Qc));
-        assert!(drain_deadline.allows(&unit(Kind::Transfer)) && drain_deadline.allows_some(Kind::Transfer));
-        assert!(!drain_deadline.allows(&unit(Kind::Sync)) && !drain_deadline.allows_some(Kind::Sync));
+        assert!(
+            drain_deadline.allows(&unit(Kind::Transfer))
+                && drain_deadline.allows_some(Kind::Transfer)
+        );
+        assert!(
+            !drain_deadline.allows(&unit(Kind::Sync)) && !drain_deadline.allows_some(Kind::Sync)
+        );
         // A later announcement does not make it stay longer.
         drain_deadline.announce(Timestamp(9 * minute as i64), Timestamp(0));
         assert!(!drain_deadline.allows(&long));

@@ -218,7 +218,9 @@ async fn execute(
         duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     if matches!(outcome.result, UnitResult::Finished { .. }) {
-        execution.drain_deadline.record_duration(&unit, outcome.duration_us);
+        execution
+            .drain_deadline
+            .record_duration(&unit, outcome.duration_us);
     }
     drop(turn);
     execution

@@ -83,8 +83,10 @@ impl WorkerSupervisor {
                     return;
                 };
                 let (queue, vitals) = (Arc::clone(&self.parts.queue), &self.parts.vitals);
-                let (drain_deadline, draining) =
-                    (Arc::clone(&vitals.drain_deadline), Arc::clone(&vitals.draining));
+                let (drain_deadline, draining) = (
+                    Arc::clone(&vitals.drain_deadline),
+                    Arc::clone(&vitals.draining),
+                );
                 let consumer = Consumer::new(
                     kind,
                     slots.clone(),

@@ -64,13 +64,13 @@ async fn run_task(task: &TaskSpec, unit: &Unit, context: &TaskContext) -> UnitRe
         TaskSpec::Replace(task) => {
             Box::pin(transfer::run(Request::Replace(task), unit, context)).await
         }
-        TaskSpec::Cut(task) => {
-            Box::pin(transfer::run(Request::OpenUploads(task), unit, context)).await
+        TaskSpec::BeginUploads(task) => {
+            Box::pin(transfer::run(Request::BeginUploads(task), unit, context)).await
         }
         TaskSpec::Slice(task) => {
             Box::pin(transfer::run(Request::SendSlice(task), unit, context)).await
         }
-        TaskSpec::Assemble(task) => {
+        TaskSpec::CompleteUploads(task) => {
             Box::pin(transfer::run(Request::CompleteUploads(task), unit, context)).await
         }
         TaskSpec::Qc(task) => Box::pin(qc::run(task, &[], unit, context)).await,

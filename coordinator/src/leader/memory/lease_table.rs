@@ -138,7 +138,7 @@ impl Leases {
                 endpoints: of_unit(self.usage.limits(), unit),
                 running_since: None,
                 called_back_at: None,
-                aborts: matches!(unit.task.as_ref(), TaskSpec::Assemble(task) if task.discard),
+                aborts: matches!(unit.task.as_ref(), TaskSpec::CompleteUploads(task) if task.discard),
             };
             self.usage.count(unit.id, out.kind, &out.endpoints, true);
             let before = self.out.insert(unit.id, out);

@@ -1,6 +1,6 @@
 //! In-memory transfer rates, from progress reports of running units and from their ends. A unit of a second is never seen
 //! running; its bytes count when it ends.
-use crate::store::{PACE_UNITS_MAX, Pace, UnitPace};
+use crate::store::{RATE_UNITS_MAX, TransferRate, UnitTransferRate};
 use protocol::id::{Execution, JobNo, StepNo, UnitId, WorkerId};
 use protocol::rules::cluster::smoothing::Rate;
 use protocol::time::Timestamp;
@@ -107,51 +107,52 @@ impl TransferRates {
     }
 
     /// The rates to write now; `None` when no job moves bytes and the last report was empty, too.
-    pub fn to_tell(&mut self, now: Timestamp) -> Option<Vec<(JobNo, Pace, Vec<StepNo>)>> {
-        let paces = self.paces(now);
-        let before = std::mem::replace(&mut self.reported, !paces.is_empty());
-        (self.reported || before).then_some(paces)
+    pub fn to_tell(&mut self, now: Timestamp) -> Option<Vec<(JobNo, TransferRate, Vec<StepNo>)>> {
+        let by_job = self.by_job(now);
+        let before = std::mem::replace(&mut self.reported, !by_job.is_empty());
+        (self.reported || before).then_some(by_job)
     }
 
     /// Rates by job, with the steps of its units by number. Forgets units and jobs without recent progress reports.
-    pub fn paces(&mut self, now: Timestamp) -> Vec<(JobNo, Pace, Vec<StepNo>)> {
+    pub fn by_job(&mut self, now: Timestamp) -> Vec<(JobNo, TransferRate, Vec<StepNo>)> {
         self.units
             .retain(|_, moving| now.since(moving.heard_at) <= UNIT_KEPT);
         self.jobs
             .retain(|_, (_, heard_at)| now.since(*heard_at) <= JOB_KEPT);
         self.sliced
             .retain(|unit, _| self.jobs.contains_key(&unit.job));
-        let paces = self.jobs.iter().map(|(job, (total, _))| {
+        let by_job = self.jobs.iter().map(|(job, (total, _))| {
             let of_job = self
                 .units
                 .iter()
                 .filter(|(execution, _)| execution.unit.job == *job);
             let mut units: Vec<_> = of_job.collect();
             units.sort_unstable_by_key(|(execution, moving)| (Reverse(moving.bytes), **execution));
-            units.truncate(PACE_UNITS_MAX);
+            units.truncate(RATE_UNITS_MAX);
             let steps = units
                 .iter()
                 .map(|(execution, _)| execution.unit.step)
                 .collect();
-            let units = units
-                .into_iter()
-                .map(|(Execution { unit, .. }, moving)| UnitPace {
-                    step: String::new(),
-                    part: unit.part,
-                    worker: moving.worker.0.clone(),
-                    bytes: moving.bytes,
-                    total: None,
-                    bytes_per_second: moving.rate.at(now).round(),
-                });
-            let pace = Pace {
+            let units =
+                units
+                    .into_iter()
+                    .map(|(Execution { unit, .. }, moving)| UnitTransferRate {
+                        step: String::new(),
+                        part: unit.part,
+                        worker: moving.worker.0.clone(),
+                        bytes: moving.bytes,
+                        total: None,
+                        bytes_per_second: moving.rate.at(now).round(),
+                    });
+            let rate = TransferRate {
                 bytes_moved: total.bytes,
                 bytes_per_second: total.rate.at(now).round(),
                 units: units.collect(),
                 at: Some(now),
             };
-            (*job, pace, steps)
+            (*job, rate, steps)
         });
-        paces.collect()
+        by_job.collect()
     }
 }
 
@@ -208,12 +209,12 @@ mod tests {
         for second in 0..=60 {
             rates.on_progress(&progress(&[(1, second * 50), (2, 7)]), at(second as i64));
         }
-        let paces = rates.paces(at(60));
-        let (_, pace, _) = &paces[0];
-        assert_eq!(pace.bytes_moved, 3_007);
-        assert!((pace.bytes_per_second - 50.0).abs() <= 2.0, "{pace:?}");
+        let by_job = rates.by_job(at(60));
+        let (_, rate, _) = &by_job[0];
+        assert_eq!(rate.bytes_moved, 3_007);
+        assert!((rate.bytes_per_second - 50.0).abs() <= 2.0, "{rate:?}");
         assert_eq!(
-            pace.units
+            rate.units
                 .iter()
                 .map(|unit| (unit.part, unit.bytes))
                 .collect::<Vec<_>>(),
@@ -222,9 +223,9 @@ mod tests {
         rates.on_outcome(&end(1, 4_000, false), at(61));
         rates.on_outcome(&end(3, 500, false), at(61));
         rates.on_outcome(&end(4, 9_000, true), at(61));
-        let (_, pace, _) = &rates.paces(at(61))[0];
-        assert_eq!((pace.bytes_moved, pace.units.len()), (4_507, 1));
-        assert!(rates.paces(at(61 + 601)).is_empty() && rates.per_second(at(662)) < 0.1);
+        let (_, rate, _) = &rates.by_job(at(61))[0];
+        assert_eq!((rate.bytes_moved, rate.units.len()), (4_507, 1));
+        assert!(rates.by_job(at(61 + 601)).is_empty() && rates.per_second(at(662)) < 0.1);
     }
 
     #[test]
@@ -232,10 +233,10 @@ mod tests {
         let mut rates = TransferRates::default();
         let many: Vec<(i64, u64)> = (0..500).map(|part| (part, part as u64)).collect();
         rates.on_progress(&progress(&many), at(1));
-        let (_, pace, steps) = &rates.paces(at(1))[0];
+        let (_, rate, steps) = &rates.by_job(at(1))[0];
         assert_eq!(
-            (pace.units.len(), steps.len(), pace.units[0].part),
-            (PACE_UNITS_MAX, PACE_UNITS_MAX, 499)
+            (rate.units.len(), steps.len(), rate.units[0].part),
+            (RATE_UNITS_MAX, RATE_UNITS_MAX, 499)
         );
     }
 }

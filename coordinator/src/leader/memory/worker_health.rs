@@ -207,7 +207,7 @@ fn verdict(result: &UnitResult) -> Option<Verdict> {
                 }),
             }
         }
-        UnitResult::Cut(_) | UnitResult::Sliced(_) => Some(Verdict::Well),
+        UnitResult::UploadsBegun(_) | UnitResult::Sliced(_) => Some(Verdict::Well),
         UnitResult::Returned
         | UnitResult::Cancelled
         | UnitResult::Listed { .. }

@@ -5,14 +5,14 @@ use crate::leader::memory::refund::Refund;
 use crate::leader::memory::worker_health::QuarantineAdvice;
 use crate::reconcile::{rates, worker_orders};
 use crate::store::{
-    Activity, Pace, RUNNING_MAX, STEPS_MAX, StoreResult, Tx, WorkerRow, WorkerState,
+    Activity, RUNNING_MAX, STEPS_MAX, StoreResult, TransferRate, Tx, WorkerRow, WorkerState,
 };
 use protocol::id::{JobNo, StepNo, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 
 /// Transfer rates of jobs, with the steps of their moving units.
-pub type Rates = Vec<(JobNo, Pace, Vec<StepNo>)>;
+pub type Rates = Vec<(JobNo, TransferRate, Vec<StepNo>)>;
 
 /// What a tick of workers writes.
 #[derive(Debug, Clone)]

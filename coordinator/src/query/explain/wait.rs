@@ -5,7 +5,7 @@ use crate::query::wait_details;
 use crate::reconcile::settlement::RESTORING;
 use crate::rows::unit_row;
 use crate::store::{
-    BarrierState, CutState, JobRow, JobState, Phase, StoreResult, TaskRow, Tx, WithheldRow,
+    BarrierState, JobRow, JobState, MultipartState, Phase, StoreResult, TaskRow, Tx, WithheldRow,
 };
 use protocol::id::{PartNo, StepNo, UnitId};
 use protocol::rules::schedule::wait_reason::WaitFacts;
@@ -70,8 +70,9 @@ impl UnitWait {
             wait.named = note;
         }
         if state == UnitState::Leased {
-            let cut = tx.cut(unit)?;
-            wait.facts.slices_open = cut.is_some_and(|cut| cut.state == CutState::Open);
+            let multipart = tx.multipart(unit)?;
+            wait.facts.slices_open =
+                multipart.is_some_and(|multipart| multipart.state == MultipartState::Open);
         }
         Ok(wait)
     }

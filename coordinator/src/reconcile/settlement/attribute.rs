@@ -22,7 +22,7 @@ impl Group<'_, '_> {
         let Some(row) = row else { return Ok(usual(1)) };
         let ends = matches!(
             outcome.result,
-            UnitResult::Finished { .. } | UnitResult::Cut(_)
+            UnitResult::Finished { .. } | UnitResult::UploadsBegun(_)
         );
         if row.state != UnitState::Leased
             || (ends && outcome.epoch == row.epoch && clean(&outcome.result))

@@ -87,10 +87,12 @@ impl Group<'_, '_> {
             }
         };
         let from = row.map(|r| r.state);
-        if let UnitResult::Cut(drafts) = &outcome.result {
-            let cut = self.cut(outcome.unit, from, unit, drafts)?;
-            units.rows.extend(cut.map(|change| (part, Some(change.to))));
-            units.changes.extend(cut);
+        if let UnitResult::UploadsBegun(open_uploads) = &outcome.result {
+            let multipart = self.begin_multipart(outcome.unit, from, unit, open_uploads)?;
+            units
+                .rows
+                .extend(multipart.map(|change| (part, Some(change.to))));
+            units.changes.extend(multipart);
             return Ok(());
         }
         let duration_us = accountable_us(outcome.duration_us);

@@ -62,11 +62,11 @@ impl Group<'_, '_> {
                 Duration::from_micros(look_again_us),
                 message,
             )),
-            // A cut was taken before, and no unit is a slice.
+            // Begun uploads were taken before, and no unit is a slice.
             UnitResult::Returned
             | UnitResult::Cancelled
             | UnitResult::Listed { .. }
-            | UnitResult::Cut(_)
+            | UnitResult::UploadsBegun(_)
             | UnitResult::Sliced(_) => without_facts(Reported::Returned),
         })
     }

@@ -35,7 +35,7 @@ pub(super) fn settle(
         UnitResult::Returned
         | UnitResult::Cancelled
         | UnitResult::Waiting { .. }
-        | UnitResult::Cut(_)
+        | UnitResult::UploadsBegun(_)
         | UnitResult::Sliced(_) => done.scan_retries.push((row.no, now)),
         UnitResult::Failed(failure) => {
             row.scan_attempt += 1;

@@ -33,8 +33,8 @@ pub struct Settled {
     pub dead: u64,
     /// Units that wait for something outside, and are looked at again.
     pub waiting: u64,
-    /// Units that were cut into slices.
-    pub cut: u64,
+    /// Units that were divided into slices.
+    pub multipart: u64,
     /// Assets that QC judged.
     pub judged: u64,
     /// Of those, such whose media was decoded.

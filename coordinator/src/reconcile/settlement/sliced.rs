@@ -8,7 +8,7 @@ use protocol::rules::unit::retry::RetryPolicy;
 use protocol::rules::unit::settle::UnitFacts;
 use protocol::rules::unit::transition::UnitState;
 use protocol::wire::report::Outcome;
-use protocol::wire::step::multipart::Draft;
+use protocol::wire::step::multipart::OpenUpload;
 
 impl Group<'_, '_> {
     /// Settles ends of slices; returns those of units.
@@ -30,15 +30,15 @@ impl Group<'_, '_> {
     }
 
     /// Takes the report that a unit's large assets have been begun. Whatever else of the unit is out speaks for it no more.
-    pub(super) fn cut(
+    pub(super) fn begin_multipart(
         &mut self,
         id: UnitId,
         from: Option<UnitState>,
         unit: UnitFacts,
-        drafts: &[Draft],
+        open_uploads: &[OpenUpload],
     ) -> StoreResult<Option<Change>> {
         let opened = match unit.state {
-            UnitState::Leased => multipart::open(self.tx, id, drafts)?,
+            UnitState::Leased => multipart::open(self.tx, id, open_uploads)?,
             _ => multipart::OpenOutcome::AlreadyOpen,
         };
         let state = match opened {
@@ -50,7 +50,7 @@ impl Group<'_, '_> {
             multipart::OpenOutcome::NotDivisible => UnitState::Ready,
         };
         self.done.accepted += 1;
-        self.done.cut += u64::from(opened == multipart::OpenOutcome::Opened);
+        self.done.multipart += u64::from(opened == multipart::OpenOutcome::Opened);
         let to = UnitRow {
             state,
             epoch: unit.epoch + 1,

@@ -1,16 +1,16 @@
 //! Transfer rates in memory.
-use super::{Pace, PaceTx};
+use super::{RateTx, TransferRate};
 use crate::error::StoreResult;
 use crate::memory::Memory;
 use protocol::id::JobNo;
 
-impl PaceTx for Memory {
-    fn pace(&mut self, job: JobNo) -> StoreResult<Option<Pace>> {
+impl RateTx for Memory {
+    fn rate(&mut self, job: JobNo) -> StoreResult<Option<TransferRate>> {
         Ok(self.rate.get(&job).cloned())
     }
 
-    fn put_paces(&mut self, paces: &[(JobNo, Pace)]) -> StoreResult<()> {
-        self.rate = paces.iter().cloned().collect();
+    fn put_rates(&mut self, rates: &[(JobNo, TransferRate)]) -> StoreResult<()> {
+        self.rate = rates.iter().cloned().collect();
         Ok(())
     }
 }

@@ -12,24 +12,24 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Running units that the rate of a job lists at most.
-pub const PACE_UNITS_MAX: usize = 50;
+pub const RATE_UNITS_MAX: usize = 50;
 
 /// How fast a job moves bytes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Pace {
+pub struct TransferRate {
     /// Bytes moved since the leader began to lead, by executions that have ended and by running ones.
     pub bytes_moved: u64,
     /// Bytes a second.
     pub bytes_per_second: f64,
-    /// Running units, those with the most bytes left first; at most [`PACE_UNITS_MAX`].
-    pub units: Vec<UnitPace>,
+    /// Running units, those with the most bytes left first; at most [`RATE_UNITS_MAX`].
+    pub units: Vec<UnitTransferRate>,
     /// When the leader measured it.
     pub at: Option<Timestamp>,
 }
 
 /// How fast a running unit moves bytes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
-pub struct UnitPace {
+pub struct UnitTransferRate {
     /// Name of its step.
     pub step: String,
     /// Number of its partition.
@@ -45,12 +45,12 @@ pub struct UnitPace {
 }
 
 /// Transfer rates of jobs.
-pub trait PaceTx {
+pub trait RateTx {
     /// The rate of a job; `None` where none was measured.
-    fn pace(&mut self, job: JobNo) -> StoreResult<Option<Pace>>;
+    fn rate(&mut self, job: JobNo) -> StoreResult<Option<TransferRate>>;
     /// Replaces the rates of all jobs.
-    fn put_paces(&mut self, paces: &[(JobNo, Pace)]) -> StoreResult<()>;
+    fn put_rates(&mut self, rates: &[(JobNo, TransferRate)]) -> StoreResult<()>;
 }
 
 /// Transfer rates in memory.
-pub(crate) type Table = BTreeMap<JobNo, Pace>;
+pub(crate) type Table = BTreeMap<JobNo, TransferRate>;

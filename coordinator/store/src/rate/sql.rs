@@ -1,13 +1,13 @@
 //! Transfer rates in SQL, as JSON.
-use super::{Pace, PaceTx};
+use super::{RateTx, TransferRate};
 use crate::error::{StoreResult, corrupt};
 use crate::sql::{Column, Insert, Sql, Value, values};
 use protocol::id::JobNo;
 
 static INSERT: Insert<2> = Insert::new("pace", [Column::Int("job"), Column::Text("told")], "");
 
-impl<T: Sql> PaceTx for T {
-    fn pace(&mut self, job: JobNo) -> StoreResult<Option<Pace>> {
+impl<T: Sql> RateTx for T {
+    fn rate(&mut self, job: JobNo) -> StoreResult<Option<TransferRate>> {
         self.query_one(
             "SELECT told FROM pace WHERE job = ?1",
             &values![job],
@@ -15,14 +15,14 @@ impl<T: Sql> PaceTx for T {
         )
     }
 
-    fn put_paces(&mut self, paces: &[(JobNo, Pace)]) -> StoreResult<()> {
-        let row = |(job, pace): &(JobNo, Pace)| -> StoreResult<[Value<'static>; 2]> {
+    fn put_rates(&mut self, rates: &[(JobNo, TransferRate)]) -> StoreResult<()> {
+        let row = |(job, rate): &(JobNo, TransferRate)| -> StoreResult<[Value<'static>; 2]> {
             Ok(values![
                 *job,
-                serde_json::to_string(pace).map_err(|e| corrupt("pace", e))?
+                serde_json::to_string(rate).map_err(|e| corrupt("pace", e))?
             ])
         };
-        let rows: Vec<_> = paces.iter().map(row).collect::<StoreResult<_>>()?;
+        let rows: Vec<_> = rates.iter().map(row).collect::<StoreResult<_>>()?;
         self.execute("DELETE FROM pace", &[])?;
         self.insert(&INSERT, &rows)
     }

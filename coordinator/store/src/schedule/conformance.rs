@@ -1,5 +1,7 @@
 //! Conformance tests that every store passes: costs, withheld steps, speculative copies and slices.
-use super::{CostRow, CutRow, CutState, SliceRow, Speculation, SpeculationState, WithheldRow};
+use super::{
+    CostRow, MultipartRow, MultipartState, SliceRow, Speculation, SpeculationState, WithheldRow,
+};
 use crate::testing::fixture::{Check, STEP, add_job};
 use crate::tx::Tx;
 use protocol::id::{Kind, SliceNo, StepNo, UnitId};
@@ -89,7 +91,7 @@ fn schedule(tx: &mut dyn Tx) {
         [cut[0].clone(), slice(2, UnitState::Succeeded, Some("etag"))]
     );
     assert_eq!(tx.slices(unit(5)).expect("reads"), []);
-    let draft = protocol::wire::step::multipart::Draft {
+    let open_upload = protocol::wire::step::multipart::OpenUpload {
         asset: "a".into(),
         bytes: 1 << 40,
         part_bytes: 1 << 23,
@@ -101,35 +103,38 @@ fn schedule(tx: &mut dyn Tx) {
             id: Some("v".into()),
         },
     };
-    let row = |part, state| CutRow {
+    let row = |part, state| MultipartRow {
         unit: unit(part),
         state,
-        drafts: vec![draft.clone()],
+        open_uploads: vec![open_upload.clone()],
     };
     for (part, state) in [
-        (7, CutState::Open),
-        (5, CutState::Open),
-        (7, CutState::Discarding),
-        (5, CutState::Closed),
+        (7, MultipartState::Open),
+        (5, MultipartState::Open),
+        (7, MultipartState::Discarding),
+        (5, MultipartState::Closed),
     ] {
-        tx.put_cut(&row(part, state)).expect("writes");
+        tx.put_multipart(&row(part, state)).expect("writes");
     }
     let of_job = |tx: &mut dyn Tx| {
         let units = tx
-            .cut_units()
+            .multipart_units()
             .expect("reads")
             .into_iter()
             .filter(|unit| unit.job == job);
-        let cuts = units.map(|unit| tx.cut(unit).expect("reads").expect("it is listed"));
+        let cuts = units.map(|unit| tx.multipart(unit).expect("reads").expect("it is listed"));
         cuts.collect::<Vec<_>>()
     };
     assert_eq!(
         of_job(tx),
-        [row(5, CutState::Closed), row(7, CutState::Discarding)]
+        [
+            row(5, MultipartState::Closed),
+            row(7, MultipartState::Discarding)
+        ]
     );
-    tx.forget_cut(unit(7)).expect("forgets");
-    assert_eq!(of_job(tx), [row(5, CutState::Closed)]);
-    assert_eq!(tx.cut(unit(7)).expect("reads"), None);
+    tx.forget_multipart(unit(7)).expect("forgets");
+    assert_eq!(of_job(tx), [row(5, MultipartState::Closed)]);
+    assert_eq!(tx.multipart(unit(7)).expect("reads"), None);
     assert_eq!(tx.slices(unit(7)).expect("reads"), []);
     tx.put_speculation(unit(7), None).expect("forgets");
     assert_eq!(tx.speculation(unit(7)).expect("reads"), None);

@@ -1,5 +1,5 @@
 //! The tables of the scheduler in memory.
-use super::{CostRow, CutRow, ScheduleTx, SliceRow, Speculation, WithheldRow};
+use super::{CostRow, MultipartRow, ScheduleTx, SliceRow, Speculation, WithheldRow};
 use crate::error::StoreResult;
 use crate::memory::Memory;
 use protocol::id::{JobNo, UnitId};
@@ -80,21 +80,21 @@ impl ScheduleTx for Memory {
         Ok(())
     }
 
-    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>> {
-        Ok(self.schedule.cuts.keys().copied().collect())
+    fn multipart_units(&mut self) -> StoreResult<Vec<UnitId>> {
+        Ok(self.schedule.multiparts.keys().copied().collect())
     }
 
-    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
-        Ok(self.schedule.cuts.get(&unit).cloned())
+    fn multipart(&mut self, unit: UnitId) -> StoreResult<Option<MultipartRow>> {
+        Ok(self.schedule.multiparts.get(&unit).cloned())
     }
 
-    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
-        self.schedule.cuts.insert(row.unit, row.clone());
+    fn put_multipart(&mut self, row: &MultipartRow) -> StoreResult<()> {
+        self.schedule.multiparts.insert(row.unit, row.clone());
         Ok(())
     }
 
-    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
-        self.schedule.cuts.remove(&unit);
+    fn forget_multipart(&mut self, unit: UnitId) -> StoreResult<()> {
+        self.schedule.multiparts.remove(&unit);
         self.schedule
             .slices
             .retain(|slice, _| slice.whole() != unit);

@@ -12,7 +12,7 @@ use protocol::rules::schedule::wait_reason::WaitReason;
 use protocol::rules::storage::multipart::Slice;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::step::multipart::Draft;
+use protocol::wire::step::multipart::OpenUpload;
 use std::collections::BTreeMap;
 
 /// Measured durations of one kind and size class.
@@ -83,7 +83,7 @@ pub struct Speculation {
 
 /// State of a unit whose large assets are transferred in slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CutState {
+pub enum MultipartState {
     /// Its slices are being transferred; the unit stays leased without a worker.
     Open,
     /// All slices have ended: the unit is handled as any other.
@@ -92,19 +92,19 @@ pub enum CutState {
     Discarding,
 }
 
-impl CutState {
+impl MultipartState {
     /// Spelling in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
-            CutState::Open => "open",
-            CutState::Closed => "closed",
-            CutState::Discarding => "discarding",
+            MultipartState::Open => "open",
+            MultipartState::Closed => "closed",
+            MultipartState::Discarding => "discarding",
         }
     }
 
-    /// Reads the spelling of [`CutState::as_str`].
-    pub fn parse(text: &str) -> Option<CutState> {
-        use CutState as S;
+    /// Reads the spelling of [`MultipartState::as_str`].
+    pub fn parse(text: &str) -> Option<MultipartState> {
+        use MultipartState as S;
         [S::Open, S::Closed, S::Discarding]
             .into_iter()
             .find(|state| state.as_str() == text)
@@ -113,13 +113,13 @@ impl CutState {
 
 /// A unit whose large assets are transferred in slices.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutRow {
+pub struct MultipartRow {
     /// The unit that is divided.
     pub unit: UnitId,
     /// State of the unit.
-    pub state: CutState,
+    pub state: MultipartState,
     /// The open uploads of its large assets.
-    pub drafts: Vec<Draft>,
+    pub open_uploads: Vec<OpenUpload>,
 }
 
 /// A slice of a unit's large assets.
@@ -160,13 +160,13 @@ pub trait ScheduleTx {
     /// Writes slices of a unit, new or not.
     fn put_slices(&mut self, unit: UnitId, rows: &[SliceRow]) -> StoreResult<()>;
     /// Units with slices, of all jobs, by job, step and part.
-    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>>;
+    fn multipart_units(&mut self) -> StoreResult<Vec<UnitId>>;
     /// The row of a unit with slices.
-    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>>;
+    fn multipart(&mut self, unit: UnitId) -> StoreResult<Option<MultipartRow>>;
     /// Writes a unit with slices.
-    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()>;
+    fn put_multipart(&mut self, row: &MultipartRow) -> StoreResult<()>;
     /// Removes a unit with slices, and the slices.
-    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()>;
+    fn forget_multipart(&mut self, unit: UnitId) -> StoreResult<()>;
 }
 
 /// The tables of the scheduler in memory.
@@ -176,7 +176,7 @@ pub(crate) struct Table {
     withheld: BTreeMap<(JobNo, StepNo), WithheldRow>,
     speculations: BTreeMap<UnitId, Speculation>,
     slices: BTreeMap<UnitId, SliceRow>,
-    cuts: BTreeMap<UnitId, CutRow>,
+    multiparts: BTreeMap<UnitId, MultipartRow>,
 }
 
 impl Table {
@@ -185,6 +185,6 @@ impl Table {
         self.withheld.retain(|(no, _), _| *no != job);
         self.speculations.retain(|unit, _| unit.job != job);
         self.slices.retain(|slice, _| slice.job != job);
-        self.cuts.retain(|unit, _| unit.job != job);
+        self.multiparts.retain(|unit, _| unit.job != job);
     }
 }

@@ -1,6 +1,7 @@
 //! The tables of the scheduler in SQL.
 use super::{
-    CostRow, CutRow, CutState, ScheduleTx, SliceRow, Speculation, SpeculationState, WithheldRow,
+    CostRow, MultipartRow, MultipartState, ScheduleTx, SliceRow, Speculation, SpeculationState,
+    WithheldRow,
 };
 use crate::error::{StoreError, StoreResult, corrupt};
 use crate::sql::Column::{Int, Text};
@@ -190,7 +191,7 @@ impl<T: Sql> ScheduleTx for T {
         self.insert(&PUT_SLICES, &rows.collect::<Vec<_>>())
     }
 
-    fn cut_units(&mut self) -> StoreResult<Vec<UnitId>> {
+    fn multipart_units(&mut self) -> StoreResult<Vec<UnitId>> {
         self.query(
             "SELECT job, step, part FROM cut ORDER BY job, step, part",
             &[],
@@ -198,31 +199,32 @@ impl<T: Sql> ScheduleTx for T {
         )
     }
 
-    fn cut(&mut self, unit: UnitId) -> StoreResult<Option<CutRow>> {
+    fn multipart(&mut self, unit: UnitId) -> StoreResult<Option<MultipartRow>> {
         self.query_one(
             "SELECT state, drafts FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",
             &values![unit.job, unit.step, unit.packed_part()],
             |row| {
-                Ok(CutRow {
+                Ok(MultipartRow {
                     unit,
-                    state: row.word(0, CutState::parse)?,
-                    drafts: row.json(1, "cut")?,
+                    state: row.word(0, MultipartState::parse)?,
+                    open_uploads: row.json(1, "cut")?,
                 })
             },
         )
     }
 
-    fn put_cut(&mut self, row: &CutRow) -> StoreResult<()> {
-        let drafts = serde_json::to_string(&row.drafts).map_err(|e| corrupt("cut", e))?;
+    fn put_multipart(&mut self, row: &MultipartRow) -> StoreResult<()> {
+        let open_uploads =
+            serde_json::to_string(&row.open_uploads).map_err(|e| corrupt("cut", e))?;
         self.execute(
             "INSERT INTO cut (job, step, part, state, drafts) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (job, step, part) DO UPDATE SET state = excluded.state, drafts = excluded.drafts",
-            &values![row.unit.job, row.unit.step, row.unit.packed_part(), row.state.as_str(), drafts],
+            &values![row.unit.job, row.unit.step, row.unit.packed_part(), row.state.as_str(), open_uploads],
         )?;
         Ok(())
     }
 
-    fn forget_cut(&mut self, unit: UnitId) -> StoreResult<()> {
+    fn forget_multipart(&mut self, unit: UnitId) -> StoreResult<()> {
         let key = values![unit.job, unit.step, unit.packed_part()];
         self.execute(
             "DELETE FROM cut WHERE job = ?1 AND step = ?2 AND part = ?3",

@@ -130,12 +130,12 @@ fn candidate_hashes(tx: &mut dyn Tx) {
         pair("a", "landed"),
         pair("c", "judged"),
     ];
-    assert_eq!(tx.believed(&asked).expect("reads"), known);
+    assert_eq!(tx.candidate_hashes(&asked).expect("reads"), known);
     tx.put_verdicts(&[verdict("a", "landed", "d", 3)])
         .expect("writes");
     assert_eq!(
-        tx.believed(&asked[1..2]).expect("reads"),
+        tx.candidate_hashes(&asked[1..2]).expect("reads"),
         [pair("a", "landed")]
     );
-    assert_eq!(tx.believed(&[]).expect("reads"), []);
+    assert_eq!(tx.candidate_hashes(&[]).expect("reads"), []);
 }

@@ -22,7 +22,7 @@ impl SheetTx for Memory {
             .collect())
     }
 
-    fn believed(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>> {
+    fn candidate_hashes(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>> {
         let mut found = BTreeSet::new();
         for asset in assets {
             let declared = self

@@ -51,7 +51,7 @@ pub trait SheetTx {
     /// The fact sheets of these hashes that exist, by hash.
     fn sheets(&mut self, hashes: &[String]) -> StoreResult<Vec<SheetRow>>;
     /// Candidate hashes of assets, by asset and hash: the hash in the catalogue and the hash that was judged last.
-    fn believed(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>>;
+    fn candidate_hashes(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>>;
     /// Writes verdicts. They replace earlier ones of the same bytes, policy and asset.
     fn put_verdicts(&mut self, rows: &[VerdictRow]) -> StoreResult<()>;
     /// Verdicts on an asset, the latest first.

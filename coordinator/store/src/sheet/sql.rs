@@ -58,7 +58,7 @@ impl<T: Dialect> SheetTx for T {
         self.sheets_of(hashes)
     }
 
-    fn believed(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>> {
+    fn candidate_hashes(&mut self, assets: &[String]) -> StoreResult<Vec<(String, String)>> {
         self.hashes_of(assets)
     }
 

@@ -24,15 +24,15 @@ fn tombstones(tx: &mut dyn Tx) {
         dry_run: job == "dry",
         at: Timestamp(at),
     };
-    tx.bury(&[]).expect("nothing to keep");
-    tx.bury(&[row("a", "dry", 1), row("b", "dry", 1)])
+    tx.put_tombstones(&[]).expect("nothing to keep");
+    tx.put_tombstones(&[row("a", "dry", 1), row("b", "dry", 1)])
         .expect("keeps");
-    tx.bury(&[row("a", "wet", 2)]).expect("keeps");
+    tx.put_tombstones(&[row("a", "wet", 2)]).expect("keeps");
     let again = TombstoneRow {
         found_gone: true,
         ..row("a", "wet", 3)
     };
-    tx.bury(&[again, row("c", "wet", 3)])
+    tx.put_tombstones(&[again, row("c", "wet", 3)])
         .expect("the first counts");
     assert_eq!(
         tx.tombstones("a").expect("reads"),

@@ -4,7 +4,7 @@ use crate::error::StoreResult;
 use crate::memory::Memory;
 
 impl TombstoneTx for Memory {
-    fn bury(&mut self, rows: &[TombstoneRow]) -> StoreResult<()> {
+    fn put_tombstones(&mut self, rows: &[TombstoneRow]) -> StoreResult<()> {
         for row in rows {
             let key = (row.asset.clone(), row.location.clone(), row.job.clone());
             self.tombstone.entry(key).or_insert_with(|| row.clone());

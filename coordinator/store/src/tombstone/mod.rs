@@ -45,7 +45,7 @@ pub struct TombstoneRow {
 pub trait TombstoneTx {
     /// Keeps tombstones. The first one for an asset, location and job counts: a report may come twice, or find the content
     /// removed.
-    fn bury(&mut self, rows: &[TombstoneRow]) -> StoreResult<()>;
+    fn put_tombstones(&mut self, rows: &[TombstoneRow]) -> StoreResult<()>;
     /// Tombstones of an asset, oldest first.
     fn tombstones(&mut self, asset: &str) -> StoreResult<Vec<TombstoneRow>>;
 }

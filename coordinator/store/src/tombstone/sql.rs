@@ -45,7 +45,7 @@ fn values_of(row: &TombstoneRow) -> [Value<'_>; 14] {
 }
 
 impl<T: Sql> TombstoneTx for T {
-    fn bury(&mut self, rows: &[TombstoneRow]) -> StoreResult<()> {
+    fn put_tombstones(&mut self, rows: &[TombstoneRow]) -> StoreResult<()> {
         self.insert(&INSERT, &rows.iter().map(values_of).collect::<Vec<_>>())
     }
 

@@ -656,7 +656,7 @@ fn tombstone_of_a_long_location_is_stored_once() {
     };
     for _ in 0..2 {
         postgres
-            .write(|tx| (tx as &mut dyn Tx).bury(std::slice::from_ref(&row)))
+            .write(|tx| (tx as &mut dyn Tx).put_tombstones(std::slice::from_ref(&row)))
             .expect("writes");
     }
     let kept = postgres

@@ -94,7 +94,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("admitted::claim_admitted", "units are handed out with it"),
     ("publisher::claim_step", "units are handed out with it"),
     ("publisher::published", "units are handed out with it"),
-    ("rate::put_paces", "the tick of workers does it"),
+    ("rate::put_rates", "the tick of workers does it"),
     (
         "reactor::store_pages",
         "it runs what a question asks, page by page",
@@ -161,7 +161,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("task::open_tasks", "a settlement and a release do it"),
     ("task::put_task_pictures", "a decision does it"),
     ("task::update_task", "a decision does it"),
-    ("tombstone::bury", "removals do it"),
+    ("tombstone::put_tombstones", "removals do it"),
     (
         "wait_details::since",
         "an answer about a job or a unit is made of it",

@@ -88,7 +88,7 @@ fn lists(n: i64) -> Vec<Question> {
             tx.catalogue_entry(&asset(n / 2)).map(drop)
         }),
         question("what is believed of assets", limit, move |tx| {
-            tx.believed(&(0..100).map(|k| asset(n / 2 + k)).collect::<Vec<_>>())
+            tx.candidate_hashes(&(0..100).map(|k| asset(n / 2 + k)).collect::<Vec<_>>())
                 .map(drop)
         }),
         question("losses", limit, move |tx| {
@@ -219,7 +219,7 @@ fn records(n: i64) -> Vec<Question> {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             tx.listed(JOB, &ids).map(drop)
         }),
-        question("a rate", 1, |tx| tx.pace(JOB).map(drop)),
+        question("a rate", 1, |tx| tx.rate(JOB).map(drop)),
         question("what runs", 1, |tx| tx.activity().map(drop)),
         question("the time by which jobs age", 1, |tx| {
             tx.aging_time().map(drop)
@@ -235,9 +235,9 @@ fn records(n: i64) -> Vec<Question> {
         question("slices", 200, |tx| {
             tx.slices(UnitId::new(JOB, StepNo(2), 7)).map(drop)
         }),
-        question("units with slices", 1, |tx| tx.cut_units().map(drop)),
+        question("units with slices", 1, |tx| tx.multipart_units().map(drop)),
         question("a unit with slices", 1, |tx| {
-            tx.cut(UnitId::new(JOB, StepNo(2), 7)).map(drop)
+            tx.multipart(UnitId::new(JOB, StepNo(2), 7)).map(drop)
         }),
         question("fact sheets", limit, |tx| {
             tx.sheets(&(1..=100).map(|k| format!("xxh128:{k}")).collect::<Vec<_>>())

@@ -4,7 +4,9 @@ use coordinator::graph::Graph;
 use coordinator::reconcile::rescuer::{self, LostWith, Reclaim};
 use coordinator::reconcile::{rates, settlement, tombstones, worker_orders};
 use coordinator::review::approvals::sync_tasks;
-use coordinator::store::{OperationRow, OperationState, Pace, Phase, Tx, WorkerRow, WorkerState};
+use coordinator::store::{
+    OperationRow, OperationState, Phase, TransferRate, Tx, WorkerRow, WorkerState,
+};
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
 use protocol::id::{JobNo, PartNo, StepNo, UnitId, WorkerId};
@@ -197,7 +199,7 @@ fn of_workers() -> Vec<Question> {
             rates::put(
                 tx,
                 &Workflows::default(),
-                vec![(JOB, Pace::default(), Vec::new())],
+                vec![(JOB, TransferRate::default(), Vec::new())],
             )?;
             worker_orders::apply_orders(tx, &rows, NOW).map(drop)
         }),

@@ -6,12 +6,13 @@ use coordinator::dispatch::outstanding::{self, Cursor};
 use coordinator::dispatch::{Schedule, TurnContext, scan, slices, speculator};
 use coordinator::leader::engine::Engine;
 use coordinator::reconcile::block_closer::BlockCloser;
-use coordinator::reconcile::multipart::{self, Cuts};
+use coordinator::reconcile::multipart::{self, MultipartTransfers};
 use coordinator::reconcile::retention::{self, TermStart};
 use coordinator::reconcile::sequencer::{self, Sweep};
 use coordinator::reconcile::{planner, recovery, retrier};
 use coordinator::store::{
-    AssetCorrection, BLOCK_PARTS, CutRow, CutState, JobState, Phase, StoreError, Tx, UnitRow,
+    AssetCorrection, BLOCK_PARTS, JobState, MultipartRow, MultipartState, Phase, StoreError, Tx,
+    UnitRow,
 };
 use coordinator::workflows::Workflows;
 use protocol::failure::Failure;
@@ -173,7 +174,7 @@ fn planning(n: i64) -> Vec<Question> {
         ),
         page("blocks of a job", 8 * BLOCK_PARTS as u64, |tx| {
             let row = tx.job(JOB)?.expect("a job");
-            BlockCloser::default().look(tx, &Workflows::default(), &row, NOW)
+            BlockCloser::default().close_blocks(tx, &Workflows::default(), &row, NOW)
         }),
     ]
 }
@@ -205,11 +206,11 @@ fn hand_out() -> Vec<Question> {
             let mut load = load();
             schedule.begin(&mut load, NOW);
             let (workflows, jobs) = (Workflows::default(), tx.jobs(true, u32::MAX)?);
-            let cuts = &mut Cuts::default();
+            let multiparts = &mut MultipartTransfers::default();
             let mut turn = TurnContext {
                 workflows: &workflows,
                 load: &load,
-                cuts,
+                multiparts,
                 now: NOW,
             };
             schedule.hand_out(tx, &jobs, &mut turn).map(drop)
@@ -276,13 +277,13 @@ fn writes(n: i64) -> Vec<Question> {
             tx.put_withheld(JOB, &[])
         }),
         question("slices of a unit", 3, move |tx| {
-            tx.put_cut(&CutRow {
+            tx.put_multipart(&MultipartRow {
                 unit,
-                state: CutState::Closed,
-                drafts: Vec::new(),
+                state: MultipartState::Closed,
+                open_uploads: Vec::new(),
             })?;
             tx.put_slices(unit, &[])?;
-            tx.forget_cut(unit)
+            tx.forget_multipart(unit)
         }),
         question("rows that cannot be used", 100, move |tx| {
             let error = |line| RowError {
@@ -316,7 +317,13 @@ fn ends() -> Vec<Question> {
         question("a page of a cancellation", 10_000, cancels),
         question("another page of a cancellation", 10_000, cancels),
         question("slices of a cancelled job", 5, |tx| {
-            slices::discards(tx, &Workflows::default(), &mut Cuts::default(), JOB).map(drop)
+            slices::discards(
+                tx,
+                &Workflows::default(),
+                &mut MultipartTransfers::default(),
+                JOB,
+            )
+            .map(drop)
         }),
     ]
 }

@@ -12,7 +12,7 @@ pub mod transfer;
 use crate::media::path_filter::PathFilter;
 use crate::wire::step::archive::{ArchiveTask, RestoreTask};
 use crate::wire::step::checksum::ChecksumTask;
-use crate::wire::step::multipart::{AssembleTask, CutTask, SliceTask};
+use crate::wire::step::multipart::{BeginUploadsTask, CompleteUploadsTask, SliceTask};
 use crate::wire::step::noop::NoopTask;
 use crate::wire::step::purge::PurgeTask;
 use crate::wire::step::qc::{JudgeTask, QcTask};
@@ -54,11 +54,13 @@ pub enum TaskSpec {
     /// Copy and verify; other content at the destination stays there as an older version and is replaced.
     Replace(TransferTask),
     /// Copy and verify; begin what is large, and leave it to several workers.
-    Cut(Box<CutTask>),
+    #[serde(rename = "Cut")]
+    BeginUploads(Box<BeginUploadsTask>),
     /// Carry one slice of a large asset.
     Slice(Box<SliceTask>),
     /// Copy and verify; of what is large all slices have been carried.
-    Assemble(Box<AssembleTask>),
+    #[serde(rename = "Assemble")]
+    CompleteUploads(Box<CompleteUploadsTask>),
     /// List those files of a folder or bucket that a filter selects. A worker that does not know it cannot list everything.
     ScanSelected {
         /// Parameters of the listing.
@@ -106,9 +108,9 @@ impl TaskSpec {
     pub fn transfer(&self) -> Option<&TransferTask> {
         match self {
             TaskSpec::Transfer(task) | TaskSpec::Replace(task) => Some(task),
-            TaskSpec::Cut(task) => Some(&task.transfer),
+            TaskSpec::BeginUploads(task) => Some(&task.transfer),
             TaskSpec::Slice(task) => Some(&task.transfer),
-            TaskSpec::Assemble(task) => Some(&task.transfer),
+            TaskSpec::CompleteUploads(task) => Some(&task.transfer),
             TaskSpec::Alone(task) => task.transfer(),
             _ => None,
         }

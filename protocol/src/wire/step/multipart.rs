@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A transfer whose large assets may be carried by several workers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CutTask {
+pub struct BeginUploadsTask {
     /// Parameters of the transfer.
     pub transfer: TransferTask,
     /// Assets of so many bytes or more are large.
@@ -17,7 +17,7 @@ pub struct CutTask {
 
 /// A large asset whose upload has been begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
+pub struct OpenUpload {
     /// The asset's id.
     pub asset: String,
     /// Its size in bytes.
@@ -62,7 +62,7 @@ pub struct SliceTask {
     /// The transfer it belongs to.
     pub transfer: TransferTask,
     /// The asset's upload.
-    pub draft: Draft,
+    pub open_upload: OpenUpload,
     /// Its first byte.
     pub first: u64,
     /// Length in bytes.
@@ -73,20 +73,20 @@ pub struct SliceTask {
 
 /// The end of a transfer whose large assets were carried in slices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssembleTask {
+pub struct CompleteUploadsTask {
     /// Parameters of the transfer.
     pub transfer: TransferTask,
     /// Its large assets.
-    pub drafts: Vec<Assembly>,
+    pub open_uploads: Vec<UploadReceipts>,
     /// Nothing of it is wanted any more: the uploads are aborted, and nothing else is done.
     pub discard: bool,
 }
 
 /// A large asset whose slices have ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assembly {
+pub struct UploadReceipts {
     /// The asset's upload.
-    pub draft: Draft,
+    pub open_upload: OpenUpload,
     /// What its slices reported, by number; nothing when one of them failed.
     pub receipts: Vec<String>,
 }

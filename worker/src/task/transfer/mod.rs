@@ -73,8 +73,8 @@ pub async fn run_with(
                 copy_files(task, files, context, settings).await,
             )
         }
-        Route::OpenUploads(task) => match open::open(task, &unit.assets, context).await {
-            Some(drafts) => UnitResult::Cut(drafts),
+        Route::BeginUploads(task) => match open::open(task, &unit.assets, context).await {
+            Some(open_uploads) => UnitResult::UploadsBegun(open_uploads),
             None => boxed(Request::Copy(&task.transfer), unit, context, settings).await,
         },
         Route::SendSlice(task) => slice::send(task, unit, context).await,

@@ -2,7 +2,9 @@
 use super::remote::OnConflict;
 use protocol::media::asset::Asset;
 use protocol::model::location::Scheme;
-use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, SliceTask};
+use protocol::wire::step::multipart::{
+    BeginUploadsTask, CompleteUploadsTask, SliceTask, UploadReceipts,
+};
 use protocol::wire::step::transfer::TransferTask;
 
 /// What a unit of a transfer step asks for.
@@ -13,11 +15,11 @@ pub enum Request<'a> {
     /// Copy and verify. Different content at a destination is replaced and stays as an older version.
     Replace(&'a TransferTask),
     /// Open multipart uploads for large assets, or copy when there are none.
-    OpenUploads(&'a CutTask),
+    BeginUploads(&'a BeginUploadsTask),
     /// Send one slice of a large asset.
     SendSlice(&'a SliceTask),
     /// Complete the multipart uploads and copy the other assets, or discard the uploads.
-    CompleteUploads(&'a AssembleTask),
+    CompleteUploads(&'a CompleteUploadsTask),
 }
 
 impl<'a> Request<'a> {
@@ -25,7 +27,7 @@ impl<'a> Request<'a> {
     pub(super) fn task(self) -> Option<&'a TransferTask> {
         match self {
             Request::Copy(task) | Request::Replace(task) => Some(task),
-            Request::OpenUploads(task) => Some(&task.transfer),
+            Request::BeginUploads(task) => Some(&task.transfer),
             Request::SendSlice(task) => Some(&task.transfer),
             Request::CompleteUploads(task) => (!task.discard).then_some(&task.transfer),
         }
@@ -41,19 +43,19 @@ pub(super) enum Route<'a> {
     Remote {
         task: &'a TransferTask,
         on_conflict: OnConflict,
-        uploads: &'a [Assembly],
+        uploads: &'a [UploadReceipts],
     },
     /// The target is a directory and only some sources are files: each engine copies its own.
     Split {
         task: &'a TransferTask,
-        uploads: &'a [Assembly],
+        uploads: &'a [UploadReceipts],
     },
     /// Multipart uploads are opened.
-    OpenUploads(&'a CutTask),
+    BeginUploads(&'a BeginUploadsTask),
     /// One slice is sent.
     SendSlice(&'a SliceTask),
     /// Multipart uploads are aborted.
-    DiscardUploads(&'a AssembleTask),
+    DiscardUploads(&'a CompleteUploadsTask),
 }
 
 impl<'a> Route<'a> {
@@ -66,17 +68,23 @@ impl<'a> Route<'a> {
                 on_conflict: OnConflict::KeepVersion,
                 uploads: &[],
             },
-            Request::OpenUploads(task) if divisible(task, assets).next().is_some() => {
-                Route::OpenUploads(task)
+            Request::BeginUploads(task) if divisible(task, assets).next().is_some() => {
+                Route::BeginUploads(task)
             }
-            Request::OpenUploads(task) => Route::of_copy(&task.transfer, &[], assets),
+            Request::BeginUploads(task) => Route::of_copy(&task.transfer, &[], assets),
             Request::SendSlice(task) => Route::SendSlice(task),
             Request::CompleteUploads(task) if task.discard => Route::DiscardUploads(task),
-            Request::CompleteUploads(task) => Route::of_copy(&task.transfer, &task.drafts, assets),
+            Request::CompleteUploads(task) => {
+                Route::of_copy(&task.transfer, &task.open_uploads, assets)
+            }
         }
     }
 
-    fn of_copy(task: &'a TransferTask, uploads: &'a [Assembly], assets: &[Asset]) -> Route<'a> {
+    fn of_copy(
+        task: &'a TransferTask,
+        uploads: &'a [UploadReceipts],
+        assets: &[Asset],
+    ) -> Route<'a> {
         let remote = Route::Remote {
             task,
             on_conflict: OnConflict::Fail,
@@ -102,7 +110,7 @@ pub(super) fn is_remote(asset: &Asset) -> bool {
 /// The assets that several workers may send: large ones, except from file to file, where one worker is as fast as the
 /// disks.
 pub(super) fn divisible<'a>(
-    task: &CutTask,
+    task: &BeginUploadsTask,
     assets: &'a [Asset],
 ) -> impl Iterator<Item = &'a Asset> {
     let (above, to_local) = (task.above, Scheme::is_local(&task.transfer.to));
@@ -117,7 +125,7 @@ pub(super) fn divisible<'a>(
 mod tests {
     use super::*;
     use protocol::media::asset::Role;
-    use protocol::wire::step::multipart::{Draft, SourceVersion};
+    use protocol::wire::step::multipart::{OpenUpload, SourceVersion};
 
     fn task(to: &str) -> TransferTask {
         TransferTask {
@@ -207,7 +215,7 @@ mod tests {
             ("file:/o/{path}", "file:/a", Some(100), false),
         ] {
             let (open, assets) = (
-                CutTask {
+                BeginUploadsTask {
                     transfer: task(to),
                     above: 100,
                     wanted: 2,
@@ -215,9 +223,9 @@ mod tests {
                 },
                 [asset(source, bytes)],
             );
-            let route = Route::of(Request::OpenUploads(&open), &assets);
+            let route = Route::of(Request::BeginUploads(&open), &assets);
             assert_eq!(
-                matches!(route, Route::OpenUploads(_)),
+                matches!(route, Route::BeginUploads(_)),
                 opens,
                 "{source} of {bytes:?} to {to}: {route:?}"
             );
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn slice_completion_and_discard_keep_their_task() {
-        let draft = Draft {
+        let open_upload = OpenUpload {
             asset: "s3://b/a".into(),
             bytes: 9,
             part_bytes: 8,
@@ -240,7 +248,7 @@ mod tests {
         };
         let slice = SliceTask {
             transfer: task("file:/o/{path}"),
-            draft: draft.clone(),
+            open_upload: open_upload.clone(),
             first: 0,
             bytes: 8,
             measures: false,
@@ -249,19 +257,19 @@ mod tests {
             Route::of(Request::SendSlice(&slice), &[]),
             Route::SendSlice(&slice)
         );
-        let drafts = vec![Assembly {
-            draft,
+        let open_uploads = vec![UploadReceipts {
+            open_upload,
             receipts: vec![],
         }];
-        let mut complete = AssembleTask {
+        let mut complete = CompleteUploadsTask {
             transfer: task("file:/o/{path}"),
-            drafts,
+            open_uploads,
             discard: false,
         };
         let assets = [asset("s3://b/a", None), asset("file:/a", None)];
         let expected = Route::Split {
             task: &complete.transfer,
-            uploads: &complete.drafts,
+            uploads: &complete.open_uploads,
         };
         assert_eq!(
             Route::of(Request::CompleteUploads(&complete), &assets),

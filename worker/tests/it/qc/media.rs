@@ -176,14 +176,14 @@ impl Studio {
 
 /// Keeps a copy of a clip. It gets its name when it is complete: other tests look for it at any moment.
 fn keep(clip: &Path, kept: &Path) {
-    let draft = kept.with_extension(format!("{:08x}", fastrand::u32(..)));
+    let open_upload = kept.with_extension(format!("{:08x}", fastrand::u32(..)));
     let kept_now = kept.parent().map_or(Ok(()), std::fs::create_dir_all);
     let kept_now = kept_now
-        .and_then(|()| std::fs::copy(clip, &draft))
-        .and_then(|_| std::fs::rename(&draft, kept));
+        .and_then(|()| std::fs::copy(clip, &open_upload))
+        .and_then(|_| std::fs::rename(&open_upload, kept));
     if kept_now.is_err() {
         // Without it the clip is made again by the next test.
-        std::fs::remove_file(&draft).ok();
+        std::fs::remove_file(&open_upload).ok();
     }
 }
 

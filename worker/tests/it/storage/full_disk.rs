@@ -8,7 +8,9 @@ use ::storage::Registry;
 use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::step::TaskSpec;
-use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, SliceTask};
+use protocol::wire::step::multipart::{
+    BeginUploadsTask, CompleteUploadsTask, SliceTask, UploadReceipts,
+};
 use protocol::wire::unit::Unit;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -127,23 +129,23 @@ async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
         };
         worker::task::run(&work, &context).await
     };
-    let cut = CutTask {
+    let cut = BeginUploadsTask {
         transfer: transfer.clone(),
         above: MIB as u64,
         wanted: 3,
         bytes_min: MIB as u64,
     };
-    let begun = run(TaskSpec::Cut(Box::new(cut))).await;
-    let UnitResult::Cut(drafts) = begun else {
+    let begun = run(TaskSpec::BeginUploads(Box::new(cut))).await;
+    let UnitResult::UploadsBegun(open_uploads) = begun else {
         panic!("it is not cut: {begun:?}")
     };
-    let draft = drafts.into_iter().next().expect("one asset");
+    let open_upload = open_uploads.into_iter().next().expect("one asset");
     let mut ends = Vec::new();
-    for first in (0..draft.bytes).step_by(draft.slice_bytes as usize) {
-        let bytes = draft.slice_bytes.min(draft.bytes - first);
+    for first in (0..open_upload.bytes).step_by(open_upload.slice_bytes as usize) {
+        let bytes = open_upload.slice_bytes.min(open_upload.bytes - first);
         let slice = SliceTask {
             transfer: transfer.clone(),
-            draft: draft.clone(),
+            open_upload: open_upload.clone(),
             first,
             bytes,
             measures: false,
@@ -158,16 +160,16 @@ async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
         ["destination_full", "slice_obsolete", "slice_obsolete"]
     );
     assert_eq!(small.names(), [""; 0], "after the slices");
-    let drafts = vec![Assembly {
-        draft,
+    let open_uploads = vec![UploadReceipts {
+        open_upload,
         receipts: Vec::new(),
     }];
-    let assemble = AssembleTask {
+    let assemble = CompleteUploadsTask {
         transfer: transfer.clone(),
-        drafts,
+        open_uploads,
         discard: false,
     };
-    let (_, failures) = finished(run(TaskSpec::Assemble(Box::new(assemble))).await);
+    let (_, failures) = finished(run(TaskSpec::CompleteUploads(Box::new(assemble))).await);
     assert_eq!(reasons(&failures), [("a.mov", "destination_full", true)]);
     assert_eq!(small.names(), [""; 0], "after the attempt of one worker");
 }

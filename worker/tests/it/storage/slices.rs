@@ -11,7 +11,9 @@ use protocol::model::hash::HashAlgorithm;
 use protocol::rules::storage::multipart::{LargeAsset, PlannedSlice, plan_slices};
 use protocol::wire::report::UnitResult;
 use protocol::wire::step::TaskSpec;
-use protocol::wire::step::multipart::{AssembleTask, Assembly, CutTask, Draft, SliceTask};
+use protocol::wire::step::multipart::{
+    BeginUploadsTask, CompleteUploadsTask, OpenUpload, SliceTask, UploadReceipts,
+};
 use protocol::wire::step::transfer::TransferTask;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ struct Cutting<'a> {
     road: &'a Road,
     transfer: TransferTask,
     asset: Asset,
-    draft: Draft,
+    open_upload: OpenUpload,
     portions: Vec<PlannedSlice>,
 }
 
@@ -42,36 +44,36 @@ async fn run(road: &Road, task: TaskSpec, asset: &Asset, epoch: u32) -> UnitResu
 }
 
 fn cut(transfer: &TransferTask) -> TaskSpec {
-    let task = CutTask {
+    let task = BeginUploadsTask {
         transfer: transfer.clone(),
         above: MIB as u64,
         wanted: 3,
         bytes_min: MIB as u64,
     };
-    TaskSpec::Cut(Box::new(task))
+    TaskSpec::BeginUploads(Box::new(task))
 }
 
 impl<'a> Cutting<'a> {
     async fn begin(road: &'a Road, transfer: TransferTask, asset: Asset) -> Cutting<'a> {
         let begun = run(road, cut(&transfer), &asset, 1).await;
-        let UnitResult::Cut(mut drafts) = begun else {
+        let UnitResult::UploadsBegun(mut open_uploads) = begun else {
             panic!("it is not cut: {begun:?}")
         };
-        let draft = drafts.pop().expect("one asset");
-        assert_eq!(drafts, []);
+        let open_upload = open_uploads.pop().expect("one asset");
+        assert_eq!(open_uploads, []);
         let large = LargeAsset {
-            bytes: draft.bytes,
-            part_bytes: draft.part_bytes,
-            slice_bytes: draft.slice_bytes,
-            measured: draft.measured,
+            bytes: open_upload.bytes,
+            part_bytes: open_upload.part_bytes,
+            slice_bytes: open_upload.slice_bytes,
+            measured: open_upload.measured,
         };
         let portions = plan_slices(&[large]).expect("it can be cut");
-        assert_eq!(portions.len(), 3 + usize::from(draft.measured));
+        assert_eq!(portions.len(), 3 + usize::from(open_upload.measured));
         Cutting {
             road,
             transfer,
             asset,
-            draft,
+            open_upload,
             portions,
         }
     }
@@ -80,7 +82,7 @@ impl<'a> Cutting<'a> {
         let portion = self.portions[at];
         let task = SliceTask {
             transfer: self.transfer.clone(),
-            draft: self.draft.clone(),
+            open_upload: self.open_upload.clone(),
             first: portion.slice.first,
             bytes: portion.slice.bytes,
             measures: portion.measures,
@@ -110,18 +112,18 @@ impl<'a> Cutting<'a> {
     }
 
     async fn end(&self, receipts: Vec<String>, discard: bool) -> UnitResult {
-        let drafts = vec![Assembly {
-            draft: self.draft.clone(),
+        let open_uploads = vec![UploadReceipts {
+            open_upload: self.open_upload.clone(),
             receipts,
         }];
-        let task = AssembleTask {
+        let task = CompleteUploadsTask {
             transfer: self.transfer.clone(),
-            drafts,
+            open_uploads,
             discard,
         };
         run(
             self.road,
-            TaskSpec::Assemble(Box::new(task)),
+            TaskSpec::CompleteUploads(Box::new(task)),
             &self.asset,
             2,
         )
@@ -137,7 +139,7 @@ impl<'a> Cutting<'a> {
         let (_, root) = self.road.storage().await;
         Upload {
             key: format!("{root}/{}", self.asset.path),
-            id: self.draft.upload.clone(),
+            id: self.open_upload.upload.clone(),
         }
     }
 }
@@ -262,7 +264,7 @@ async fn a_hash_that_can_be_put_together_costs_no_second_reading() {
         ..up(&road)
     };
     let cutting = Cutting::begin(&road, transfer, road.file("a.mov", &content)).await;
-    assert!(!cutting.draft.measured);
+    assert!(!cutting.open_upload.measured);
     let (facts, failures) = cutting.assemble(cutting.slices().await).await;
     assert_eq!(failures, []);
     let expected = ::storage::hash::hash_bytes(HashAlgorithm::Crc64nvme, &content);
@@ -301,7 +303,7 @@ async fn interrupted_slice_resumes_at_its_missing_parts() {
         )
         .await
         .expect("sent");
-    let at = usize::from(cutting.draft.measured);
+    let at = usize::from(cutting.open_upload.measured);
     cutting.slice(at, 2).await.expect("carried");
     assert_eq!(
         road.bytes_of(Operation::PutPart),

@@ -23,7 +23,7 @@ impl Leases {
     fn learn(&mut self, out: Out, outcome: &Outcome, now: Timestamp) {
         let failures = match &outcome.result {
             UnitResult::Finished { failures, .. } => failures.as_slice(),
-            UnitResult::Cut(_) | UnitResult::Sliced(_) => &[],
+            UnitResult::UploadsBegun(_) | UnitResult::Sliced(_) => &[],
             UnitResult::Failed(failure) => {
                 self.experience.sign(&out.endpoints, sign([failure]));
                 return;

@@ -12,7 +12,7 @@ use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::model::location::shown;
 use protocol::rules::storage::parts::PART_BYTES;
-use protocol::wire::step::multipart::Assembly;
+use protocol::wire::step::multipart::UploadReceipts;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::hash::Digest;
@@ -25,9 +25,9 @@ const SMALL_BYTES_MAX: u64 = PART_BYTES;
 /// destination has space for what was sent.
 pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, Record), Failure> {
     let begun = work
-        .assemblies
+        .upload_receipts
         .iter()
-        .find(|assembly| assembly.draft.asset == asset.id);
+        .find(|receipts| receipts.open_upload.asset == asset.id);
     let carried = carry_content(&work, &asset, begun).await;
     let over = carried.as_ref().map_or_else(
         |failure| !failure.class.retryable() || failure.reason == error_map::FULL,
@@ -36,7 +36,7 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
     if let Some(begun) = begun.filter(|_| over)
         && let Ok((object, _)) = work.target.object(&work.task, &asset)
     {
-        open_uploads::abort(&object, &open::upload_of(&begun.draft, &object)).await;
+        open_uploads::abort(&object, &open::upload_of(&begun.open_upload, &object)).await;
     }
     carried
 }
@@ -44,7 +44,7 @@ pub(super) async fn carry(work: Arc<Work>, asset: Asset) -> Result<(AssetFact, R
 async fn carry_content(
     work: &Work,
     asset: &Asset,
-    begun: Option<&Assembly>,
+    begun: Option<&UploadReceipts>,
 ) -> Result<(AssetFact, Record), Failure> {
     let requirements =
         ContentRequirements::of_transfer(&work.task, asset, shown(&asset.location).into_owned())?;
@@ -58,8 +58,8 @@ async fn carry_content(
         // The semaphore is never closed.
         let _turn = work.large.acquire().await.ok();
         let assembled = match begun {
-            Some(assembly) => {
-                complete::complete(work, &requirements, &source, &object, assembly).await?
+            Some(receipts) => {
+                complete::complete(work, &requirements, &source, &object, receipts).await?
             }
             None => None,
         };

@@ -34,7 +34,7 @@ use futures_util::{StreamExt, stream};
 use protocol::failure::Failure;
 use protocol::media::asset::{Asset, AssetFact};
 use protocol::wire::report::UnitResult;
-use protocol::wire::step::multipart::Assembly;
+use protocol::wire::step::multipart::UploadReceipts;
 use protocol::wire::step::transfer::TransferTask;
 use protocol::wire::unit::Unit;
 use std::sync::Arc;
@@ -50,10 +50,11 @@ pub(super) async fn transfer(
     on_conflict: OnConflict,
     unit: &Unit,
     assets: Vec<Asset>,
-    assemblies: &[Assembly],
+    upload_receipts: &[UploadReceipts],
     context: &TaskContext,
 ) -> UnitResult {
-    let work = match Work::begin(task, on_conflict, (unit.attempt, assemblies), context).await {
+    let work = match Work::begin(task, on_conflict, (unit.attempt, upload_receipts), context).await
+    {
         Ok(work) => work,
         Err(failure) => return UnitResult::Failed(failure),
     };

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use protocol::failure::Failure;
 use protocol::id::UnitId;
-use protocol::wire::step::multipart::Assembly;
+use protocol::wire::step::multipart::UploadReceipts;
 use protocol::wire::step::transfer::TransferTask;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Work {
     pub(super) stat_first: AtomicBool,
     pub(super) large: Semaphore,
     /// Multipart uploads whose slices have ended.
-    pub(super) assemblies: Vec<Assembly>,
+    pub(super) upload_receipts: Vec<UploadReceipts>,
     /// Uploads that are neither complete nor aborted.
     open: Mutex<Vec<(Arc<dyn Storage>, Upload)>>,
 }
@@ -41,7 +41,7 @@ impl Work {
     pub(super) async fn begin(
         task: &TransferTask,
         on_conflict: OnConflict,
-        (attempt, assemblies): (u32, &[Assembly]),
+        (attempt, upload_receipts): (u32, &[UploadReceipts]),
         context: &TaskContext,
     ) -> Result<Arc<Work>, Failure> {
         Ok(Arc::new(Work {
@@ -50,7 +50,7 @@ impl Work {
             context: context.clone(),
             stat_first: AtomicBool::new(attempt > 0),
             large: Semaphore::new(LARGE_AT_ONCE),
-            assemblies: assemblies.to_vec(),
+            upload_receipts: upload_receipts.to_vec(),
             open: Mutex::default(),
         }))
     }

@@ -11,7 +11,7 @@ use super::receipt::{self, Carried};
 use crate::task::transfer::requirements::ContentRequirements;
 use protocol::failure::Failure;
 use protocol::model::hash::HashAlgorithm;
-use protocol::wire::step::multipart::Assembly;
+use protocol::wire::step::multipart::UploadReceipts;
 use storage::hash::Digest;
 use storage::{Checksum, CompleteRequest, Part, Precondition};
 
@@ -21,9 +21,9 @@ pub(in super::super) async fn complete(
     requirements: &ContentRequirements,
     source: &Source,
     object: &TargetObject,
-    assembly: &Assembly,
+    receipts: &UploadReceipts,
 ) -> Result<Option<(Committed, Content)>, Failure> {
-    let draft = &assembly.draft;
+    let open_upload = &receipts.open_upload;
     let again = |why: &str| {
         tracing::warn!(
             location = object.location(),
@@ -32,14 +32,19 @@ pub(in super::super) async fn complete(
         );
         Ok(None)
     };
-    if assembly.receipts.is_empty() {
+    if receipts.receipts.is_empty() {
         return again("a slice failed");
     }
-    if source.state.bytes != draft.bytes || source.same_everywhere() != draft.version {
+    if source.state.bytes != open_upload.bytes || source.same_everywhere() != open_upload.version {
         return again("the source has changed");
     }
-    let carried = receipt::read(&assembly.receipts, draft.bytes, draft.part_bytes);
-    let Some(carried) = carried.filter(|carried| draft.measured == carried.measured.is_some())
+    let carried = receipt::read(
+        &receipts.receipts,
+        open_upload.bytes,
+        open_upload.part_bytes,
+    );
+    let Some(carried) =
+        carried.filter(|carried| open_upload.measured == carried.measured.is_some())
     else {
         return again("what slices reported is not every part once");
     };
@@ -50,12 +55,12 @@ pub(in super::super) async fn complete(
     };
     requirements.check_declared(&digests)?;
     let ours = Content {
-        bytes: draft.bytes,
+        bytes: open_upload.bytes,
         digests,
         checksum: whole,
     };
     let uploads = object.uploads()?;
-    let (upload, cancel) = (upload_of(draft, object), &work.context.cancel);
+    let (upload, cancel) = (upload_of(open_upload, object), &work.context.cancel);
     let sum = whole.filter(|_| able.whole_checksum);
     let complete = |condition: Precondition| {
         let (upload, parts) = (&upload, &carried.parts);
@@ -86,7 +91,7 @@ pub(in super::super) async fn complete(
     };
     if let Committed::New(state) = &committed
         && sum.is_none()
-        && (draft.measured
+        && (open_upload.measured
             || multipart_tag(&carried.parts)
                 .is_none_or(|tag| tag != state.version.tag.trim_matches('"')))
     {

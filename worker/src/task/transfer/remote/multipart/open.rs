@@ -15,7 +15,7 @@ use protocol::media::asset::Asset;
 use protocol::model::hash::HashAlgorithm;
 use protocol::rules::storage::multipart::slice_bytes;
 use protocol::rules::storage::parts::PART_BYTES;
-use protocol::wire::step::multipart::{AssembleTask, CutTask, Draft};
+use protocol::wire::step::multipart::{BeginUploadsTask, CompleteUploadsTask, OpenUpload};
 use storage::{ChecksumKind, Upload};
 
 /// Largest number of divided assets per unit: more assets occupy several workers without division.
@@ -23,20 +23,20 @@ const CUT_MAX: usize = 4;
 
 /// Opens the uploads of a unit's large assets; `None` when none can be divided.
 pub(crate) async fn open(
-    task: &CutTask,
+    task: &BeginUploadsTask,
     assets: &[Asset],
     context: &TaskContext,
-) -> Option<Vec<Draft>> {
+) -> Option<Vec<OpenUpload>> {
     let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context)
         .await
         .ok()?;
-    let mut drafts = Vec::new();
+    let mut open_uploads = Vec::new();
     for asset in divisible(task, assets) {
-        if drafts.len() == CUT_MAX || context.cancel.is_cancelled() {
+        if open_uploads.len() == CUT_MAX || context.cancel.is_cancelled() {
             break;
         }
-        match draft(&work, task, asset).await {
-            Ok(draft) => drafts.extend(draft),
+        match open_upload(&work, task, asset).await {
+            Ok(open_upload) => open_uploads.extend(open_upload),
             Err(failure) => tracing::debug!(
                 asset = asset.id,
                 why = failure.message,
@@ -44,10 +44,14 @@ pub(crate) async fn open(
             ),
         }
     }
-    (!drafts.is_empty()).then_some(drafts)
+    (!open_uploads.is_empty()).then_some(open_uploads)
 }
 
-async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draft>, Failure> {
+async fn open_upload(
+    work: &Work,
+    task: &BeginUploadsTask,
+    asset: &Asset,
+) -> Result<Option<OpenUpload>, Failure> {
     let source = Source::open(asset, &work.context, 0).await?;
     let bytes = source.state.bytes;
     if bytes < task.above || bytes <= PART_BYTES || !source.has_ranges() {
@@ -72,7 +76,7 @@ async fn draft(work: &Work, task: &CutTask, asset: &Asset) -> Result<Option<Draf
         Some(upload) => upload,
         None => begin_upload(&object).await?,
     };
-    Ok(Some(Draft {
+    Ok(Some(OpenUpload {
         asset: asset.id.clone(),
         bytes,
         part_bytes,
@@ -91,16 +95,16 @@ fn is_combinable(requirements: &ContentRequirements, kind: ChecksumKind) -> bool
     requirements.algorithms.iter().all(same)
 }
 
-/// The upload of a draft.
-pub(in super::super) fn upload_of(draft: &Draft, object: &TargetObject) -> Upload {
+/// The upload of a large asset.
+pub(in super::super) fn upload_of(open_upload: &OpenUpload, object: &TargetObject) -> Upload {
     Upload {
         key: object.key.clone(),
-        id: draft.upload.clone(),
+        id: open_upload.upload.clone(),
     }
 }
 
 /// Aborts the uploads of a cancelled unit. The next transfer to the key aborts the rest.
-pub(crate) async fn discard(task: &AssembleTask, assets: &[Asset], context: &TaskContext) {
+pub(crate) async fn discard(task: &CompleteUploadsTask, assets: &[Asset], context: &TaskContext) {
     let work = match Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), context).await {
         Ok(work) => work,
         Err(failure) => {
@@ -111,12 +115,16 @@ pub(crate) async fn discard(task: &AssembleTask, assets: &[Asset], context: &Tas
             return;
         }
     };
-    for draft in task.drafts.iter().map(|assembly| &assembly.draft) {
-        let Some(asset) = assets.iter().find(|asset| asset.id == draft.asset) else {
+    for open_upload in task
+        .open_uploads
+        .iter()
+        .map(|receipts| &receipts.open_upload)
+    {
+        let Some(asset) = assets.iter().find(|asset| asset.id == open_upload.asset) else {
             continue;
         };
         if let Ok((object, _)) = work.target.object(&work.task, asset) {
-            abort(&object, &upload_of(draft, &object)).await;
+            abort(&object, &upload_of(open_upload, &object)).await;
         }
     }
 }

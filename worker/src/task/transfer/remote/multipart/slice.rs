@@ -47,7 +47,7 @@ async fn send_parts(
     let found = unit
         .assets
         .iter()
-        .find(|asset| asset.id == task.draft.asset);
+        .find(|asset| asset.id == task.open_upload.asset);
     let asset = found.ok_or_else(|| over(format!("slice {} comes without its asset", unit.id)))?;
     let mut context = context.clone();
     if task.measures {
@@ -56,7 +56,9 @@ async fn send_parts(
     }
     let work = Work::begin(&task.transfer, OnConflict::Fail, (0, &[]), &context).await?;
     let source = Source::open(asset, &context, 0).await?;
-    if source.state.bytes != task.draft.bytes || source.same_everywhere() != task.draft.version {
+    if source.state.bytes != task.open_upload.bytes
+        || source.same_everywhere() != task.open_upload.version
+    {
         return Err(over(format!(
             "source {} is no longer what the first slice of it was",
             source.location()
@@ -66,20 +68,20 @@ async fn send_parts(
     let (object, _) = work.target.object(&task.transfer, asset)?;
     if task.measures {
         let kind = object.storage.capabilities().checksum;
-        let stretch = stretch(&object, task.draft.bytes)?;
+        let stretch = stretch(&object, task.open_upload.bytes)?;
         let measured = source
             .measure(&requirements.algorithms, kind, stretch, &context)
             .await?;
         return Ok(receipt::of_measures(&measured.digests, measured.checksum));
     }
-    let upload = open::upload_of(&task.draft, &object);
+    let upload = open::upload_of(&task.open_upload, &object);
     let cuts = cuts(task);
     let arrived = match again && work.target.directory().is_none() {
         true => arrived(&object, &upload, &cuts).await?,
         // A first execution finds no parts, and a directory would have to read the whole file to list them.
         false => UploadedParts::new(),
     };
-    let at_once = at_once(task.draft.part_bytes, ::storage::MEMORY_BYTES);
+    let at_once = at_once(task.open_upload.part_bytes, ::storage::MEMORY_BYTES);
     let sending = Sending {
         work: &work,
         requirements: &requirements,
@@ -109,7 +111,8 @@ async fn send_parts(
 /// The parts of a slice.
 fn cuts(task: &SliceTask) -> Vec<(u32, Range<u64>)> {
     let (first, end) = (task.first, task.first.saturating_add(task.bytes));
-    let parts = protocol::rules::storage::parts::cut(task.draft.bytes, task.draft.part_bytes);
+    let parts =
+        protocol::rules::storage::parts::cut(task.open_upload.bytes, task.open_upload.part_bytes);
     parts
         .filter(|(_, range)| range.start >= first && range.end <= end)
         .collect()
