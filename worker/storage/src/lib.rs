@@ -29,6 +29,7 @@ mod partial;
 pub mod port;
 mod registry;
 pub mod retry;
+mod root;
 mod roots;
 pub mod settings;
 pub mod throttle;
@@ -38,7 +39,7 @@ pub use body::Body;
 pub use buffers::MEMORY_BYTES;
 pub use byte_stream::ByteStream;
 pub use checksum::{Checksum, ChecksumKind, RunningChecksum};
-pub use directory::{Directory, DirectoryError, Root};
+pub use directory::{Directory, DirectoryError};
 pub use durable::{Durability, sync_directories, sync_files};
 pub use error::StorageError;
 pub use fast_copy::{CopyError, copy_in_kernel, reflink};
@@ -56,4 +57,5 @@ pub use port::{
     UploadsInPlace, Version, Versions,
 };
 pub use registry::{MemoryPermit, Registry};
+pub use root::Root;
 pub use roots::{Base, RootError, Roots};

@@ -1,5 +1,6 @@
 //! All assets of a unit, in batches: copy in parallel, put on disk together, publish, put the names on disk, write the
 //! journal. A crash at any point leaves no visible file or a complete one.
+use super::copied_asset::{CopiedAsset, CopyState, keep_modified};
 use super::existing;
 use super::large::Large;
 use super::plan::{self, Plan};
@@ -9,13 +10,12 @@ use crate::task::TaskContext;
 use crate::task::assets::Bases;
 use crate::task::transfer::error_map::{self, Stop};
 use crate::task::transfer::settings::Settings;
-use ::mhl::journal::{self, Action, Record};
+use ::mhl::journal;
 use parking_lot::Mutex;
 use protocol::failure::Failure;
-use protocol::media::asset::{Asset, AssetFact};
+use protocol::media::asset::Asset;
 use protocol::wire::report::UnitResult;
 use protocol::wire::step::transfer::TransferTask;
-use rustix::fs::{Timespec, Timestamps, futimens};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use storage::hash::Digest;
-use storage::{Directory, Durability, Partial, Root, file_location, sync_directories, sync_files};
+use storage::{Directory, Durability, Partial, Root, sync_directories, sync_files};
 
 /// Assets that share their syncs. Each holds a descriptor meanwhile, and a worker runs several units.
 const BATCH_ASSETS: usize = 64;
@@ -40,26 +40,6 @@ struct Work<'a> {
     bases: Bases<'a>,
     /// Directories in use: opened, and searched for leftovers, once however many files go there.
     directories: Mutex<HashMap<PathBuf, Arc<Directory>>>,
-}
-
-/// An asset whose content is in place or about to be.
-struct CopiedAsset {
-    index: usize,
-    plan: Plan,
-    directory: Arc<Directory>,
-    digests: Vec<Digest>,
-    bytes: u64,
-    modified_ns: i128,
-    content: CopyState,
-}
-
-enum CopyState {
-    /// Proven, not visible, not synced. Its source stays open to settle a conflict.
-    Staged(Partial, Source),
-    /// Visible and its content on disk.
-    Published,
-    /// An existing file, possibly of an attempt that ended before its sync.
-    Found(File),
 }
 
 /// Transfers all assets of a unit; blocking.
@@ -351,94 +331,4 @@ impl Work<'_> {
         directories.insert(relative.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }
-}
-
-impl CopiedAsset {
-    fn found(
-        index: usize,
-        plan: Plan,
-        directory: Arc<Directory>,
-        file: File,
-        digests: Vec<Digest>,
-    ) -> Result<CopiedAsset, Errno> {
-        let stat = rustix::fs::fstat(&file)?;
-        let bytes = u64::try_from(stat.st_size).unwrap_or(0);
-        let modified_ns = nanoseconds(
-            stat.st_mtime,
-            i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-        );
-        Ok(CopiedAsset {
-            index,
-            plan,
-            directory,
-            digests,
-            bytes,
-            modified_ns,
-            content: CopyState::Found(file),
-        })
-    }
-
-    fn unsynced(&self) -> Option<(&File, u64)> {
-        match &self.content {
-            CopyState::Staged(partial, _) => Some((partial.file(), self.directory.device())),
-            CopyState::Found(file) => Some((file, self.directory.device())),
-            CopyState::Published => None,
-        }
-    }
-
-    fn sync_failure(&self, errno: Errno) -> Failure {
-        error_map::destination(&self.directory.path().join(&self.plan.name), "sync", errno)
-    }
-
-    fn fact(&self, asset: &Asset) -> AssetFact {
-        AssetFact {
-            asset: asset.id.clone(),
-            location: Some(file_location(&self.directory.path().join(&self.plan.name))),
-            hash: self.plan.reported(&self.digests),
-            bytes: Some(self.bytes),
-            skipped: matches!(self.content, CopyState::Found(_)),
-            ..AssetFact::default()
-        }
-    }
-
-    fn record(&self, asset: &Asset) -> Record {
-        let path = self.plan.directory.join(&self.plan.name);
-        let action = if matches!(self.content, CopyState::Found(_)) {
-            Action::Verified
-        } else {
-            Action::Copied
-        };
-        Record {
-            path: path.to_string_lossy().into_owned(),
-            bytes: self.bytes,
-            modified_ns: self.modified_ns,
-            hashed_at_us: jiff::Timestamp::now().as_microsecond(),
-            hashes: self.digests.iter().map(Digest::to_string).collect(),
-            action,
-            tag: None,
-            source: journal::source_of(asset.origin()),
-        }
-    }
-}
-
-/// Gives the copy the modification time of its source; returns it as the destination keeps it, in nanoseconds.
-fn keep_modified(file: &File, source: &Source) -> Result<i128, Errno> {
-    let (tv_sec, tv_nsec) = source.state.modified;
-    let time = Timespec { tv_sec, tv_nsec };
-    futimens(
-        file,
-        &Timestamps {
-            last_access: time,
-            last_modification: time,
-        },
-    )?;
-    let stat = rustix::fs::fstat(file)?;
-    Ok(nanoseconds(
-        stat.st_mtime,
-        i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-    ))
-}
-
-fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
