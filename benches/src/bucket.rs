@@ -32,7 +32,7 @@ use storage::{
     Slot, StateWithContent, Storage, StorageError, Upload, Version,
 };
 use tokio_util::sync::CancellationToken;
-use worker::task::{Effect, Effects, Registry, TaskContext};
+use worker::step::{Effect, Effects, Registry, StepContext};
 
 const CONTENT: &[u8] = b"sixteen bytes...";
 /// Bytes of one chunk of written content.
@@ -298,7 +298,7 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
         assets: vec![],
         deadline: None,
     };
-    let context = TaskContext {
+    let context = StepContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
         effects: Arc::clone(&counted) as Arc<dyn Effects>,
@@ -310,7 +310,7 @@ async fn scan(made_up: &Arc<MadeUp>, objects: u64) -> Result<(), Box<dyn Error>>
         ),
     };
     let began = Instant::now();
-    let result = worker::task::run(&unit, &context).await;
+    let result = worker::step::run(&unit, &context).await;
     if !matches!(result, UnitResult::Listed { .. }) || counted.0.load(Ordering::Relaxed) != objects
     {
         return Err(format!(

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use storage::Registry;
 use storage::settings::StorageSettings;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -153,7 +153,7 @@ impl Bench {
             let (context, slots) = (self.context(), Arc::clone(&slots));
             running.spawn(async move {
                 let _slot = slots.acquire_owned().await;
-                worker::task::run(&unit, &context).await
+                worker::step::run(&unit, &context).await
             });
         }
         while let Some(result) = running.join_next().await {
@@ -165,8 +165,8 @@ impl Bench {
         Ok(())
     }
 
-    fn context(&self) -> TaskContext {
-        TaskContext {
+    fn context(&self) -> StepContext {
+        StepContext {
             cancel: tokio_util::sync::CancellationToken::new(),
             worker: WorkerId("bench".into()),
             effects: Arc::new(NoPages),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::task::{Effect, Effects, TaskContext, scan};
+use worker::step::{Effect, Effects, StepContext, scan};
 
 #[derive(Default)]
 struct Counted {
@@ -111,7 +111,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         deadline: None,
     };
     let counted = Arc::new(Counted::default());
-    let context = TaskContext {
+    let context = StepContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("bench".into()),
         effects: counted.clone(),

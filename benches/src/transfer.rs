@@ -19,8 +19,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::Durability;
-use worker::task::transfer::{Request, Settings, run_with};
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::transfer::{Request, Settings, run_with};
+use worker::step::{Effect, Effects, StepContext};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -226,7 +226,7 @@ fn ours(
         job: "bench".into(),
         mhl: false,
     };
-    let context = TaskContext {
+    let context = StepContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("bench".into()),
         effects: Arc::new(NoPages),

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use worker::metrics::WorkerMetrics;
 use worker::queue::local::LocalQueue as WorkerQueue;
 use worker::runtime::{Worker, WorkerConfig};
-use worker::task::noop::{ExecutionLog, FaultPlan, Rehearsal};
+use worker::step::noop::{ExecutionLog, FaultPlan, Rehearsal};
 
 /// Capacity of the channel of report batches.
 const REPORT_BATCHES: usize = 8;

@@ -76,7 +76,7 @@ const FORBIDDEN: [(&str, &[&str], &str); 10] = [
     (
         "worker/src/actor/",
         &["qc::", "storage::", "mhl::"],
-        "actors coordinate, tasks execute",
+        "actors coordinate, steps execute",
     ),
 ];
 

@@ -157,7 +157,7 @@ fn function_name(line: &str) -> Option<String> {
 
 #[test]
 fn mentions_are_whole_words() {
-    assert!(mentions("use worker::task;", "worker::"));
+    assert!(mentions("use worker::step;", "worker::"));
     assert!(!mentions("use coworker::task;", "worker::"));
     assert!(!mentions(
         "use protocol::rules::worker::poison;",

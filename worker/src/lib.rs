@@ -1,6 +1,6 @@
 //! Takes work units, carries them out and reports. Knows no database and decides nothing about the job.
 //!
-//! - [`task`]: what can be done, one file each
+//! - [`step`]: the execution of each step kind, one file each
 //!
 //! Bytes, histories and media are the crates `storage`, `mhl` and `qc`.
 pub mod actor;
@@ -8,4 +8,4 @@ pub mod metrics;
 mod outbox;
 pub mod queue;
 pub mod runtime;
-pub mod task;
+pub mod step;

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<ScanPage>>);
@@ -57,7 +57,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
         deadline: None,
     };
     let kept = Arc::new(Kept::default());
-    let context = TaskContext {
+    let context = StepContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("w".into()),
         effects: kept.clone(),
@@ -70,7 +70,7 @@ fn scanned(dir: &Path) -> Vec<Asset> {
         .enable_all()
         .build()
         .expect("a runtime starts");
-    let result = runtime.block_on(worker::task::run(&unit, &context));
+    let result = runtime.block_on(worker::step::run(&unit, &context));
     assert!(matches!(result, UnitResult::Listed { .. }), "{result:?}");
     let pages = std::mem::take(&mut *kept.0.lock().expect("no test panics while it holds it"));
     assert!(pages.iter().all(|page| page.errors.is_empty()), "{pages:?}");

@@ -6,8 +6,8 @@ use super::running::{Begun, Running};
 use crate::metrics::WorkerMetrics;
 use crate::outbox::Outbox;
 use crate::queue::{QueueError, REPORT_TOO_LONG, WorkQueue};
-use crate::task::noop::Rehearsal;
-use crate::task::{self, Effect, Effects, Registry, TaskContext, Tools};
+use crate::step::noop::Rehearsal;
+use crate::step::{self, Effect, Effects, Registry, StepContext, Tools};
 use actix::{Actor, Context, Handler, Message};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -194,7 +194,7 @@ async fn execute(
 ) {
     let turn = cancel.run_until_cancelled(turn(&unit, execution)).await;
     let started = Instant::now();
-    let context = TaskContext {
+    let context = StepContext {
         cancel,
         worker: execution.worker.clone(),
         effects: Arc::new(Reports(Arc::clone(&execution.queue))),
@@ -230,8 +230,8 @@ async fn execute(
     execution.running.end(unit.id, unit.epoch);
 }
 
-async fn run_caught(unit: &Unit, context: &TaskContext) -> UnitResult {
-    match AssertUnwindSafe(task::run(unit, context))
+async fn run_caught(unit: &Unit, context: &StepContext) -> UnitResult {
+    match AssertUnwindSafe(step::run(unit, context))
         .catch_unwind()
         .await
     {
@@ -259,7 +259,7 @@ struct Reports(Arc<dyn WorkQueue>);
 /// What was removed, in one message: each names two locations.
 const BURIALS_MAX: usize = 128;
 
-/// Why the coordinator did not get what a task sent it.
+/// Why the coordinator did not get what a step sent it.
 fn untaken(error: QueueError) -> Failure {
     match error {
         QueueError::TooLong(error) => {

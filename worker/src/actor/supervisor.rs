@@ -315,7 +315,7 @@ impl Handler<Shutdown> for WorkerSupervisor {
                 tokio::time::sleep(poll).await;
             }
             running.revoke_all();
-            // A cancelled task gets a moment to clean up behind itself.
+            // A cancelled step gets a moment to clean up behind itself.
             let deadline = Instant::now() + Duration::from_secs(5);
             while !running.is_empty() && Instant::now() < deadline {
                 tokio::time::sleep(poll).await;

@@ -26,7 +26,7 @@ use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 /// Keeps what was removed, or refuses to.
 #[derive(Default)]
@@ -70,8 +70,8 @@ fn at(location: &str) -> Asset {
     }
 }
 
-async fn run(task: TaskSpec, assets: Vec<Asset>, context: &TaskContext) -> UnitResult {
-    worker::task::run(&unit(task, assets), context).await
+async fn run(task: TaskSpec, assets: Vec<Asset>, context: &StepContext) -> UnitResult {
+    worker::step::run(&unit(task, assets), context).await
 }
 
 fn reasons(result: UnitResult) -> Vec<String> {
@@ -85,7 +85,7 @@ fn reasons(result: UnitResult) -> Vec<String> {
 }
 
 /// A worker that reaches the archive at `s3://vault`.
-async fn vault() -> (TaskContext, Handle, tempfile::TempDir) {
+async fn vault() -> (StepContext, Handle, tempfile::TempDir) {
     let (url, handle) = s3_archive::start().await;
     let dir = tempfile::tempdir().expect("a temp dir");
     let endpoint = EndpointSettings {
@@ -100,7 +100,7 @@ async fn vault() -> (TaskContext, Handle, tempfile::TempDir) {
         ..StorageSettings::default()
     };
     (
-        TaskContext {
+        StepContext {
             storage: Arc::new(Registry::new(settings)),
             ..context()
         },
@@ -179,7 +179,7 @@ async fn what_was_archived_comes_back_and_nothing_waits_for_it() {
 }
 
 /// An object of a server at hand, and a worker that reaches it.
-async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Subject) {
+async fn object(subject: Subject) -> (StepContext, Arc<dyn Storage>, String, Subject) {
     let (storage, prefix) = subject.open("classes").await;
     let key = format!("{prefix}a.mov");
     let body = Body::new(
@@ -195,7 +195,7 @@ async fn object(subject: Subject) -> (TaskContext, Arc<dyn Storage>, String, Sub
         })
         .await
         .expect("written");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(subject.again()),
         ..context()
     };
@@ -366,7 +366,7 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
         })
         .await
         .expect("there");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(subject.registry),
         ..context()
     };
@@ -395,7 +395,7 @@ async fn a_class_is_moved_by_the_server_in_parts_where_one_request_does_not_do()
 struct Pair {
     dir: tempfile::TempDir,
     graves: Arc<Graves>,
-    context: TaskContext,
+    context: StepContext,
 }
 
 impl Pair {
@@ -403,7 +403,7 @@ impl Pair {
         let dir = tempfile::tempdir().expect("a temp dir");
         std::fs::create_dir(dir.path().join("vault")).expect("created");
         let graves = Arc::new(Graves::default());
-        let context = TaskContext {
+        let context = StepContext {
             effects: Arc::clone(&graves) as Arc<dyn Effects>,
             ..context()
         };
@@ -592,7 +592,7 @@ async fn nothing_is_removed_that_is_not_proven_elsewhere() {
 async fn a_copy_in_an_archive_is_proven_by_what_its_storage_vouches_for() {
     let (vault_context, vault, _dir) = vault().await;
     let graves = Arc::new(Graves::default());
-    let context = TaskContext {
+    let context = StepContext {
         effects: Arc::clone(&graves) as Arc<dyn Effects>,
         ..vault_context
     };
@@ -630,7 +630,7 @@ async fn object_under_two_names_is_not_its_own_copy() {
     let registry = Arc::new(Registry::new(s3_status::settings(&url, &file)));
     let graves = Arc::new(Graves::default());
     let effects = Arc::clone(&graves) as Arc<dyn Effects>;
-    let context = TaskContext {
+    let context = StepContext {
         effects,
         storage: registry,
         ..context()

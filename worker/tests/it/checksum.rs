@@ -25,7 +25,7 @@ async fn run(
         assets,
         deadline: None,
     };
-    match worker::task::run(&unit, &context()).await {
+    match worker::step::run(&unit, &context()).await {
         UnitResult::Finished { facts, failures } => (
             facts,
             failures

@@ -1,4 +1,4 @@
-//! What the tests of tasks share: units, contexts and files.
+//! What the tests of steps share: units, contexts and files.
 use async_trait::async_trait;
 use protocol::failure::{ErrorClass, Failure};
 use protocol::id::{JobNo, Kind, StepNo, UnitId, WorkerId};
@@ -11,7 +11,7 @@ use protocol::wire::unit::Unit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 struct NoPages;
 
@@ -22,8 +22,8 @@ impl Effects for NoPages {
     }
 }
 
-pub(crate) fn context() -> TaskContext {
-    TaskContext {
+pub(crate) fn context() -> StepContext {
+    StepContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("worker-1".into()),
         effects: Arc::new(NoPages),
@@ -73,7 +73,7 @@ impl Yard {
     }
 
     pub(crate) async fn run(&self, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
-        finished(worker::task::run(&unit(&self.task, assets), &context()).await)
+        finished(worker::step::run(&unit(&self.task, assets), &context()).await)
     }
 
     /// Names in a directory below `out`, hidden ones included.

@@ -1,4 +1,4 @@
-//! Tasks against real files, processes, programs and the reference tools.
+//! Steps against real files, processes, programs and the reference tools.
 mod archives;
 mod checksum;
 mod fixture;

@@ -91,7 +91,7 @@ async fn seal_task(yard: &Yard, job: &str, algorithm: HashAlgorithm) -> UnitResu
     };
     let mut unit = unit(&yard.task, &[]);
     unit.task = Arc::new(TaskSpec::Seal(task));
-    worker::task::run(&unit, &context()).await
+    worker::step::run(&unit, &context()).await
 }
 
 fn failure(result: UnitResult) -> Failure {

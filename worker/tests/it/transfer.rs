@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 const MIB: usize = 1024 * 1024;
 
@@ -281,7 +281,7 @@ async fn a_revoked_unit_stops_and_leaves_nothing() {
         }
         cancel.cancel();
     });
-    let result = worker::task::run(&unit(&yard.task, &[large]), &context).await;
+    let result = worker::step::run(&unit(&yard.task, &[large]), &context).await;
     watcher.join().expect("no panic");
     assert_eq!(result, UnitResult::Cancelled);
     assert!(context.bytes.load(Ordering::Relaxed) < 64 * MIB as u64);
@@ -297,7 +297,7 @@ async fn killed_copy() {
     let Ok(dir) = std::env::var(CHILD) else {
         return;
     };
-    let context: TaskContext = context();
+    let context: StepContext = context();
     let bytes = context.bytes.clone();
     std::thread::spawn(move || {
         while bytes.load(Ordering::Relaxed) < KILLED_AT as u64 {
@@ -308,7 +308,7 @@ async fn killed_copy() {
     let mut yard = Yard::new();
     yard.task.to = format!("file:{dir}/out/{{path}}");
     let large = asset("large", &Path::new(&dir).join("in/large"));
-    worker::task::run(&unit(&yard.task, &[large]), &context).await;
+    worker::step::run(&unit(&yard.task, &[large]), &context).await;
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn a_copy_killed_in_the_middle_is_resumed_from_its_first_difference() {
         }
         let context = context();
         let (facts, _) = finished(
-            worker::task::run(&unit(&yard.task, std::slice::from_ref(&large)), &context).await,
+            worker::step::run(&unit(&yard.task, std::slice::from_ref(&large)), &context).await,
         );
         assert_eq!(
             facts[0].hash,
@@ -452,7 +452,7 @@ async fn a_target_that_cannot_work_fails_the_unit() {
     ] {
         yard.task.to = to.into();
         let result =
-            worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
+            worker::step::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
         assert!(
             matches!(&result, UnitResult::Failed(f) if f.reason == "target_invalid"),
             "{to}: {result:?}"
@@ -516,7 +516,7 @@ async fn target_that_links_into_the_listed_library_is_refused() {
     asset.note_listed(false);
     symlink(yard.dir.path().join("in"), yard.dir.path().join("out")).expect("linked");
     let result =
-        worker::task::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
+        worker::step::run(&unit(&yard.task, std::slice::from_ref(&asset)), &context()).await;
     assert!(
         matches!(&result, UnitResult::Failed(failure) if failure.reason == "target_invalid"),
         "{result:?}"
@@ -529,7 +529,7 @@ async fn target_that_links_into_the_listed_library_is_refused() {
         TaskSpec::Transfer(deep.clone()),
         TaskSpec::Replace(deep.clone()),
     ] {
-        let result = worker::task::run(
+        let result = worker::step::run(
             &Unit {
                 task: Arc::new(task),
                 ..deep_unit.clone()
@@ -548,7 +548,7 @@ async fn target_that_links_into_the_listed_library_is_refused() {
     }
     // What a manifest names may lie anywhere.
     asset.declared = None;
-    let result = worker::task::run(&unit(&yard.task, &[asset]), &context()).await;
+    let result = worker::step::run(&unit(&yard.task, &[asset]), &context()).await;
     assert!(matches!(result, UnitResult::Finished { .. }), "{result:?}");
 }
 
@@ -587,7 +587,7 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_followed() {
         for target in [yard.dir.path().join("outside"), "../outside".into()] {
             swap(&yard, target);
             for unit in [&copy, &replace] {
-                let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+                let (facts, failures) = finished(worker::step::run(unit, &context()).await);
                 assert_eq!(
                     (facts.len(), reasons(&failures)),
                     (0, vec![("d/a.mov", "source_escapes", false)])
@@ -599,7 +599,7 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_followed() {
         for target in [yard.source("e"), "e".into()] {
             swap(&yard, target);
             for unit in [&copy, &replace] {
-                let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+                let (facts, failures) = finished(worker::step::run(unit, &context()).await);
                 assert_eq!((facts.len(), failures), (1, vec![]));
             }
         }
@@ -627,7 +627,7 @@ async fn copy_behind_a_directory_swapped_for_a_link_is_not_read() {
     };
     swap(&yard, yard.dir.path().join("outside"));
     for unit in [&transfer, &replace] {
-        let (facts, failures) = finished(worker::task::run(unit, &context()).await);
+        let (facts, failures) = finished(worker::step::run(unit, &context()).await);
         assert_eq!(
             (facts.len(), reasons(&failures)),
             (0, vec![("d/a.mov", "source_escapes", false)])

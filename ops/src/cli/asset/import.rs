@@ -16,7 +16,7 @@ use protocol::wire::unit::Unit;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 /// Result of an import.
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ pub(super) async fn import(context: &Context, manifest: &Path, dry_run: bool) ->
         errors: Mutex::default(),
         count: Mutex::default(),
     });
-    let task = TaskContext {
+    let task = StepContext {
         cancel: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId("import".into()),
         effects: Arc::clone(&importer) as Arc<dyn Effects>,
@@ -43,7 +43,7 @@ pub(super) async fn import(context: &Context, manifest: &Path, dry_run: bool) ->
         tools: Arc::default(),
         rehearsal: Arc::default(),
     };
-    if let UnitResult::Failed(failure) = worker::task::run(&scan_of(&path), &task).await {
+    if let UnitResult::Failed(failure) = worker::step::run(&scan_of(&path), &task).await {
         return Err(CliError::failed(failure.message));
     }
     let poisoned = |what: String| CliError::failed(what);

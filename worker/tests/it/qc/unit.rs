@@ -1,4 +1,4 @@
-//! The qc task: one unit, several assets.
+//! The qc step: one unit, several assets.
 use super::media::*;
 use ::qc::Tools;
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 struct NoPages;
 
@@ -24,8 +24,8 @@ impl Effects for NoPages {
     }
 }
 
-fn context(tools: Tools) -> TaskContext {
-    TaskContext {
+fn context(tools: Tools) -> StepContext {
+    StepContext {
         cancel: CancellationToken::new(),
         worker: WorkerId("w-1".into()),
         effects: Arc::new(NoPages),
@@ -86,7 +86,7 @@ async fn each_asset_gets_its_verdict_and_failed_ones_a_failure_with_findings() {
         asset("gone", &gone),
     ]);
     let context = context(Tools::default());
-    let UnitResult::Finished { facts, failures } = worker::task::run(&unit, &context).await else {
+    let UnitResult::Finished { facts, failures } = worker::step::run(&unit, &context).await else {
         panic!("not finished")
     };
 
@@ -149,7 +149,7 @@ async fn a_missing_program_fails_the_unit_and_names_the_doctor() {
         ..Tools::default()
     });
     let UnitResult::Failed(failure) =
-        worker::task::run(&unit(vec![asset("a", &clean)]), &context).await
+        worker::step::run(&unit(vec![asset("a", &clean)]), &context).await
     else {
         panic!("not failed")
     };
@@ -166,7 +166,7 @@ async fn a_revoked_unit_stops() {
     let context = context(Tools::default());
     context.cancel.cancel();
     assert_eq!(
-        worker::task::run(&unit(vec![asset("a", &clean)]), &context).await,
+        worker::step::run(&unit(vec![asset("a", &clean)]), &context).await,
         UnitResult::Cancelled
     );
 }
@@ -192,7 +192,7 @@ async fn a_program_that_hangs_or_prints_nonsense_is_never_a_pass() {
             ..Tools::default()
         };
         let UnitResult::Finished { facts, .. } =
-            worker::task::run(&unit(vec![asset("a", &clean)]), &context(tools)).await
+            worker::step::run(&unit(vec![asset("a", &clean)]), &context(tools)).await
         else {
             panic!("{name}: not finished")
         };
@@ -217,7 +217,7 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
     listed.note_listed(false);
     let context = context(Tools::default());
     let UnitResult::Finished { facts, failures } =
-        worker::task::run(&unit(vec![listed]), &context).await
+        worker::step::run(&unit(vec![listed]), &context).await
     else {
         panic!("not finished")
     };
@@ -230,7 +230,7 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
         (0, vec![("d/a.mp4", "source_escapes")])
     );
     // What a manifest names may lie behind any link.
-    let UnitResult::Finished { facts, .. } = worker::task::run(&unit(vec![named]), &context).await
+    let UnitResult::Finished { facts, .. } = worker::step::run(&unit(vec![named]), &context).await
     else {
         panic!("not finished")
     };
@@ -267,7 +267,7 @@ async fn file_replaced_during_qc_shows_in_no_verdict_and_no_picture() {
         ..Tools::default()
     };
     let UnitResult::Finished { facts, failures } =
-        worker::task::run(&unit(vec![asset("a", &path)]), &context(tools)).await
+        worker::step::run(&unit(vec![asset("a", &path)]), &context(tools)).await
     else {
         panic!("not finished")
     };

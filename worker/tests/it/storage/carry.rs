@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 const MIB: usize = 1024 * 1024;
 /// In its environment, the child that is killed finds the directory, the server and the moment.
@@ -86,8 +86,8 @@ impl Road {
         }
     }
 
-    pub(super) fn context(&self) -> TaskContext {
-        TaskContext {
+    pub(super) fn context(&self) -> StepContext {
+        StepContext {
             storage: Arc::clone(&self.registry),
             ..context()
         }
@@ -98,7 +98,7 @@ impl Road {
         to: &str,
         assets: &[Asset],
     ) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
-        finished(worker::task::run(&unit(&task(to), assets), &self.context()).await)
+        finished(worker::step::run(&unit(&task(to), assets), &self.context()).await)
     }
 
     async fn up(&self, assets: &[Asset]) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
@@ -353,12 +353,12 @@ async fn web_sources_are_carried_and_what_is_wrong_with_a_source_is_said() {
         short,
         asset("local", &dir.path().join("local")),
     ];
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings)),
         ..context()
     };
     let to = format!("file:{}/out/{{path}}", dir.path().display());
-    let (facts, failures) = finished(worker::task::run(&unit(&task(&to), &assets), &context).await);
+    let (facts, failures) = finished(worker::step::run(&unit(&task(&to), &assets), &context).await);
     let done: Vec<&str> = facts.iter().map(|fact| fact.asset.as_str()).collect();
     assert_eq!(done, ["a.mov", "local"]);
     assert_eq!(
@@ -526,8 +526,8 @@ async fn throttling_server_receives_everything_after_the_pause() {
     let to = task(&format!("{}up/{{path}}", road.base));
     let (one, other) = (unit(&to, &small), unit(&to, &[large]));
     let (one, other) = tokio::join!(
-        worker::task::run(&one, &context),
-        worker::task::run(&other, &context)
+        worker::step::run(&one, &context),
+        worker::step::run(&other, &context)
     );
     let ((facts, failures), (more, failed)) = (finished(one), finished(other));
     assert_eq!(
@@ -639,7 +639,7 @@ async fn a_revoked_unit_stops_at_once_and_leaves_nothing_behind() {
         unit(&task(&format!("{}up/{{path}}", road.base)), &[large]),
         context.clone(),
     );
-    let running = tokio::spawn(async move { worker::task::run(&running.0, &running.1).await });
+    let running = tokio::spawn(async move { worker::step::run(&running.0, &running.1).await });
     while road.count(Operation::PutPart) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -742,7 +742,7 @@ async fn killed_transfer() {
             false => Arc::new(Layered::new(inner, faults.clone())) as Arc<dyn Storage>,
         },
     );
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(registry),
         ..context()
     };
@@ -750,7 +750,7 @@ async fn killed_transfer() {
         location: from.into(),
         ..asset("large", Path::new("/"))
     };
-    worker::task::run(&unit(&task(to), &[large]), &context).await;
+    worker::step::run(&unit(&task(to), &[large]), &context).await;
     // It was faster than its end.
     kill().expect("killed");
 }

@@ -15,7 +15,7 @@ use protocol::wire::unit::Unit;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 const MIB: usize = 1024 * 1024;
 
@@ -68,7 +68,7 @@ async fn full_disk_keeps_nothing_of_what_was_begun() {
         .objects
         .insert("a.mov".into(), content.clone());
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings(&url, &file))),
         ..context()
     };
@@ -90,7 +90,7 @@ async fn full_disk_keeps_nothing_of_what_was_begun() {
         if replaces {
             work.task = Arc::new(TaskSpec::Replace(task(&to)));
         }
-        let (_, failures) = finished(worker::task::run(&work, &context).await);
+        let (_, failures) = finished(worker::step::run(&work, &context).await);
         assert_eq!(
             reasons(&failures),
             [(asset.id.as_str(), "destination_full", true)],
@@ -113,7 +113,7 @@ async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
         .objects
         .insert("a.mov".into(), noise(40 * MIB, 1));
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings(&url, &file))),
         ..context()
     };
@@ -127,7 +127,7 @@ async fn slices_on_a_full_disk_keep_nothing_of_what_was_begun() {
             task: Arc::new(task),
             ..unit(&transfer, std::slice::from_ref(&object))
         };
-        worker::task::run(&work, &context).await
+        worker::step::run(&work, &context).await
     };
     let cut = BeginUploadsTask {
         transfer: transfer.clone(),
@@ -188,7 +188,7 @@ async fn file_in_the_way_blocks_the_destination() {
     std::fs::create_dir_all(dir.path().join("out/dir.mov")).expect("created");
     std::fs::write(dir.path().join("out/x"), "a file").expect("written");
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings(&url, &file))),
         ..context()
     };
@@ -198,7 +198,7 @@ async fn file_in_the_way_blocks_the_destination() {
         ..asset(key, Path::new("/"))
     };
     let work = unit(&task(&to), &[of("x/child.mov"), of("dir.mov")]);
-    let (_, failures) = finished(worker::task::run(&work, &context).await);
+    let (_, failures) = finished(worker::step::run(&work, &context).await);
     let found = reasons(&failures);
     assert_eq!(
         found,

@@ -10,7 +10,7 @@ use protocol::media::asset::Asset;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 const MIB: usize = 1024 * 1024;
 /// Above what is read in one request.
@@ -90,7 +90,7 @@ async fn carry(
     lie: &str,
 ) -> Option<String> {
     let dir = tempfile::tempdir().expect("a temp dir");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings)),
         ..context()
     };
@@ -99,7 +99,7 @@ async fn carry(
         ..asset("big.mov", Path::new("/"))
     };
     let to = format!("file:{}/out/{{path}}", dir.path().display());
-    let (_, failures) = finished(worker::task::run(&unit(&task(&to), &[object]), &context).await);
+    let (_, failures) = finished(worker::step::run(&unit(&task(&to), &[object]), &context).await);
     if let Ok(landed) = std::fs::read(dir.path().join("out/big.mov")) {
         assert!(landed == content, "{lie}: what lands is the content");
     }

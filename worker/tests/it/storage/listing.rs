@@ -15,7 +15,7 @@ use protocol::wire::step::TaskSpec;
 use protocol::wire::step::scan::{ScanSource, ScanTask};
 use protocol::wire::unit::Unit;
 use std::sync::Arc;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 /// Keeps pages; takes no more than `most`.
 struct Kept {
@@ -69,7 +69,7 @@ impl Listed {
 
 /// Lists what is below `location`, from a page and key on, at most so many pages.
 async fn list(
-    base: &TaskContext,
+    base: &StepContext,
     location: &str,
     from: Option<(u64, String)>,
     most: usize,
@@ -79,7 +79,7 @@ async fn list(
 
 /// Lists what a filter selects.
 async fn list_selected(
-    base: &TaskContext,
+    base: &StepContext,
     location: &str,
     filter: Option<PathFilter>,
     from: Option<(u64, String)>,
@@ -124,17 +124,17 @@ async fn list_selected(
         assets: vec![],
         deadline: None,
     };
-    let context = TaskContext {
+    let context = StepContext {
         effects: Arc::clone(&kept) as Arc<dyn Effects>,
         ..base.clone()
     };
-    let result = worker::task::run(&unit, &context).await;
+    let result = worker::step::run(&unit, &context).await;
     let pages = std::mem::take(&mut *kept.pages.lock());
     Listed { result, pages }
 }
 
 /// The library again, through a filter: whole, and interrupted after its first page.
-async fn only_what_is_selected(context: &TaskContext, location: &str, whole: &Listed) {
+async fn only_what_is_selected(context: &StepContext, location: &str, whole: &Listed) {
     let filter = PathFilter {
         include: vec!["*.mov".into()],
         exclude: vec!["t1/".into(), "*-x.*".into()],
@@ -202,7 +202,7 @@ async fn every_object_once(subject: Subject) {
         bench.put(&bench.key(unfinished), b"unfinished").await;
     }
     bench.put("library2/outside.mov", b"abc").await;
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(subject.registry),
         ..context()
     };
@@ -304,7 +304,7 @@ async fn object_with_content_under_a_directory_name_is_an_asset() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let file = subjects::credentials(dir.path(), "secret");
     let registry = Registry::new(crate::storage::s3_status::settings(&url, &file));
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(registry),
         ..context()
     };
@@ -331,7 +331,7 @@ async fn object_with_content_under_a_directory_name_is_an_asset() {
     let assets: Vec<Asset> = listed.assets();
     let to = format!("file:{}/out/{{path}}", dir.path().display());
     let unit = unit(&crate::storage::carry::task(&to), &assets);
-    let (facts, failures) = finished(worker::task::run(&unit, &context).await);
+    let (facts, failures) = finished(worker::step::run(&unit, &context).await);
     assert_eq!((facts.len(), failures), (2, vec![]));
     assert_eq!(
         std::fs::read(dir.path().join("out/b")).expect("there"),

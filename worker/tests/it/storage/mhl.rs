@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 /// A tree in a bucket, as transfers leave it.
 struct Bucket<'a> {
@@ -751,7 +751,7 @@ async fn damaged_object_is_no_original_in_another_layout() {
         tempfile::tempdir().expect("a temp dir"),
         Arc::new(subject.again()),
     );
-    let context = TaskContext {
+    let context = StepContext {
         storage: registry,
         ..context()
     };
@@ -771,7 +771,7 @@ async fn damaged_object_is_no_original_in_another_layout() {
             job: "job-2".into(),
             ..task(&format!("{root}/{{file}}"))
         };
-        let (_, failures) = finished(worker::task::run(&unit(&transfer, &assets), &context).await);
+        let (_, failures) = finished(worker::step::run(&unit(&transfer, &assets), &context).await);
         assert_eq!(failures, []);
         for job in ["job-2", "job-3"] {
             let seal = SealTask {
@@ -783,7 +783,7 @@ async fn damaged_object_is_no_original_in_another_layout() {
                 task: Arc::new(TaskSpec::Seal(seal)),
                 ..unit(&transfer, &[])
             };
-            let UnitResult::Failed(failure) = worker::task::run(&work, &context).await else {
+            let UnitResult::Failed(failure) = worker::step::run(&work, &context).await else {
                 panic!("{root}: sealed")
             };
             assert_eq!(failure.reason, "mhl_mismatch", "{root}, {job}");

@@ -26,7 +26,7 @@ async fn replace(
     to: &str,
     assets: &[Asset],
 ) -> (Vec<AssetFact>, Vec<(String, Failure)>) {
-    finished(worker::task::run(&replacing(to, assets), &road.context()).await)
+    finished(worker::step::run(&replacing(to, assets), &road.context()).await)
 }
 
 /// Small, in parts, and in parts of the same size; then everything again, which changes nothing.
@@ -108,7 +108,7 @@ async fn those_who_replace_each_other_lose_nothing() {
                     replacing(&format!("file:{}/{{path}}", out.display()), &assets),
                     road.context(),
                 );
-                tokio::spawn(async move { finished(worker::task::run(&unit, &context).await) })
+                tokio::spawn(async move { finished(worker::step::run(&unit, &context).await) })
             })
             .collect();
         let mut good = BTreeSet::new();

@@ -8,7 +8,7 @@ use ::storage::Registry;
 use protocol::media::asset::Asset;
 use std::path::Path;
 use std::sync::Arc;
-use worker::task::TaskContext;
+use worker::step::StepContext;
 
 const MIB: usize = 1024 * 1024;
 
@@ -33,13 +33,13 @@ async fn lost_answer_to_a_commit_in_a_write_only_bucket_is_resolved() {
     let (assets, contents) = assets(dir.path());
     for (happened, asset, content) in [(true, 0, 0), (true, 1, 1), (false, 0, 0), (false, 1, 1)] {
         let (url, bucket) = s3_stub::start(&["HEAD", "GET"]).await;
-        let context = TaskContext {
+        let context = StepContext {
             storage: Arc::new(Registry::new(settings(&url, &file))),
             ..context()
         };
         bucket.lock().expect("sound").lost = if happened { (1, 0) } else { (0, 1) };
         let work = unit(&task("s3://bucket/drop/{path}"), &assets[asset..=asset]);
-        let (facts, failures) = finished(worker::task::run(&work, &context).await);
+        let (facts, failures) = finished(worker::step::run(&work, &context).await);
         let (name, content) = &contents[content];
         let there = bucket
             .lock()
@@ -70,13 +70,13 @@ async fn bucket_that_only_takes_content_takes_large_content() {
     let (url, bucket) = s3_stub::start(&["HEAD", "GET"]).await;
     let dir = tempfile::tempdir().expect("a temp dir");
     let file = credentials(dir.path(), "secret");
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings(&url, &file))),
         ..context()
     };
     let (assets, contents) = assets(dir.path());
     let mut work = unit(&task("s3://bucket/drop/{path}"), &assets);
-    let (facts, failures) = finished(worker::task::run(&work, &context).await);
+    let (facts, failures) = finished(worker::step::run(&work, &context).await);
     assert_eq!((facts.len(), failures), (2, vec![]));
     for (name, content) in &contents {
         let there = bucket
@@ -89,7 +89,7 @@ async fn bucket_that_only_takes_content_takes_large_content() {
     }
     // A second delivery replaces nothing, and says why it cannot tell.
     work.attempt = 1;
-    let (_, failures) = finished(worker::task::run(&work, &context).await);
+    let (_, failures) = finished(worker::step::run(&work, &context).await);
     let small = failures
         .iter()
         .find(|(id, _)| id == "small.mov")

@@ -1,4 +1,4 @@
-//! Signatures and tokens of addresses: a canary in every one, and a search for it in what every kind of task reports.
+//! Signatures and tokens of addresses: a canary in every one, and a search for it in what every step kind reports.
 use crate::fixture::{asset, context, unit};
 use crate::storage::carry::task;
 use crate::storage::web::{Answer, Request, ranged, serve};
@@ -21,11 +21,11 @@ use protocol::wire::step::transfer::TransferTask;
 use protocol::wire::unit::Unit;
 use std::path::Path;
 use std::sync::Arc;
-use worker::task::{Effect, Effects, TaskContext};
+use worker::step::{Effect, Effects, StepContext};
 
 const CANARY: &str = "CANARY";
 
-/// Keeps what tasks send besides their results.
+/// Keeps what steps send besides their results.
 #[derive(Default)]
 struct Sent(Mutex<Vec<String>>);
 
@@ -107,7 +107,7 @@ async fn signatures_and_tokens_are_in_no_report_of_any_task() {
     };
     let sent = Arc::new(Sent::default());
     let effects = Arc::clone(&sent) as Arc<dyn Effects>;
-    let context = TaskContext {
+    let context = StepContext {
         storage: Arc::new(Registry::new(settings)),
         effects,
         ..context()
@@ -164,7 +164,7 @@ async fn signatures_and_tokens_are_in_no_report_of_any_task() {
                 task: Arc::new(task.clone()),
                 ..unit(&transfer, &[asset])
             };
-            let ended = format!("{:?}", worker::task::run(&work, &context).await);
+            let ended = format!("{:?}", worker::step::run(&work, &context).await);
             assert!(!ended.contains(CANARY), "{name}: {ended}");
         }
     }

@@ -40,7 +40,7 @@ async fn run(road: &Road, task: TaskSpec, asset: &Asset, epoch: u32) -> UnitResu
         epoch,
         ..whole
     };
-    worker::task::run(&unit, &road.context()).await
+    worker::step::run(&unit, &road.context()).await
 }
 
 fn cut(transfer: &TransferTask) -> TaskSpec {
@@ -412,7 +412,7 @@ async fn what_is_discarded_leaves_nothing() {
             // From the bucket into a folder.
             true => {
                 finished(
-                    worker::task::run(
+                    worker::step::run(
                         &unit(&up(&other), &[other.file("a.mov", &content)]),
                         &other.context(),
                     )
@@ -476,7 +476,7 @@ async fn what_gains_nothing_is_carried_whole() {
     };
     assert_eq!(whole(up(&road), small).await.1, []);
     finished(
-        worker::task::run(
+        worker::step::run(
             &unit(&up(&road), std::slice::from_ref(&large)),
             &road.context(),
         )
