@@ -26,6 +26,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a coordinator may be unreachable after its first reply.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 
+/// Columns of the CSV of jobs.
+const CSV: [&str; 21] = [
+    "job",
+    "name",
+    "state",
+    "assets",
+    "units.total",
+    "units.succeeded",
+    "units.failed",
+    "units.dead",
+    "units.cancelled",
+    "percent",
+    "units_per_second",
+    "bytes_per_second",
+    "priority",
+    "tenant",
+    "deadline",
+    "deadline_state",
+    "finish_p50",
+    "finish_p90",
+    "slack_seconds",
+    "submitted_at",
+    "ended_at",
+];
+
 /// Commands of `job`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -229,29 +254,7 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
     let columns = Columns {
         table: &columns,
         row: &row,
-        csv: &[
-            "job",
-            "name",
-            "state",
-            "assets",
-            "units.total",
-            "units.succeeded",
-            "units.failed",
-            "units.dead",
-            "units.cancelled",
-            "percent",
-            "units_per_second",
-            "bytes_per_second",
-            "priority",
-            "tenant",
-            "deadline",
-            "deadline_state",
-            "finish_p50",
-            "finish_p90",
-            "slack_seconds",
-            "submitted_at",
-            "ended_at",
-        ],
+        csv: &CSV,
         name: &|l| l.job.clone(),
     };
     output::list(context.output, &listed, columns)?;
