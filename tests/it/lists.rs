@@ -164,3 +164,49 @@ fn tables_fit_the_terminal_and_colours_can_be_refused() {
     let piped = scratch.run(&["job", "list"]);
     assert!(!piped.expect_code(0).stdout.contains('\u{1b}') && !piped.stdout.contains('…'));
 }
+
+#[test]
+fn beginning_of_an_id_and_the_newest_job_are_enough() {
+    let (scratch, first) = after_a_job();
+    scratch.write("job2.yaml", LAND.replace("job: land", "job: lane"));
+    let second = scratch.run_job("job2.yaml", 3)["job"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let (_up, address) = scratch.up("transfer=1");
+    for remote in [false, true] {
+        let run = |args: &[&str]| match remote {
+            true => scratch.remote(&address, args),
+            false => scratch.run(args),
+        };
+        for (typed, id) in [
+            ("land", &first),
+            (&first, &first),
+            ("lane", &second),
+            ("@last", &second),
+        ] {
+            let got = run(&["job", "get", typed, "-o", "json"]);
+            assert_eq!(got.expect_code(0).json()["job"], *id.as_str(), "{typed}");
+            let units = run(&["unit", "list", typed, "-o", "name"]);
+            assert!(
+                units.expect_code(0).stdout.starts_with(id.as_str()),
+                "{typed}: {units:?}"
+            );
+        }
+        let unit = run(&["unit", "get", "@last/land/1", "-o", "name"]);
+        unit.expect_code(0);
+        let retried = run(&["job", "retry", "land-", "--all", "--dry-run", "-o", "json"]);
+        assert_eq!(retried.expect_code(0).json()["job"], first.as_str());
+        let causes = run(&["failure", "list", "--job", "@last", "-o", "json"]);
+        assert_eq!(causes.expect_code(0).json()[0]["jobs"][0], second.as_str());
+        let several = run(&["job", "pause", "lan"]);
+        several
+            .expect_code(2)
+            .expect_said(&[&first, &second, "write as much of the id"]);
+        run(&["job", "get", "lanx"]).expect_code(5);
+    }
+    let empty = Scratch::new();
+    let (_up, address) = empty.up("transfer=1");
+    let none = empty.remote(&address, &["job", "get", "@last"]);
+    none.expect_code(5).expect_said(&["there is no job yet"]);
+}

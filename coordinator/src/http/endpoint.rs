@@ -4,7 +4,7 @@ use super::problem::Problem;
 use crate::audit::AuditContext;
 use crate::command::{PriorityRequest, WaiveRequest};
 use crate::error::Answer;
-use crate::query::jobs::{AssetsFilter, JobsFilter};
+use crate::query::jobs::{AssetsFilter, JobIdsFilter, JobsFilter};
 use crate::query::status::StatusFilter;
 use crate::query::units::UnitsFilter;
 use crate::review::{TaskRequest, TasksFilter};
@@ -12,6 +12,7 @@ use crate::store::Tx;
 use protocol::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 
 /// Characters of a reason or a name at most.
 const TEXT_MAX: usize = 1_000;
@@ -81,23 +82,38 @@ impl<E: Endpoint> Ask<E> {
 pub trait Segments {
     /// The parameters as text, in their order.
     fn values(&self) -> Vec<String>;
+
+    /// The first parameter, where it is text.
+    fn first(&mut self) -> Option<&mut String>;
 }
 
 impl Segments for () {
     fn values(&self) -> Vec<String> {
         Vec::new()
     }
-}
 
-impl<A: ToString> Segments for (A,) {
-    fn values(&self) -> Vec<String> {
-        vec![self.0.to_string()]
+    fn first(&mut self) -> Option<&mut String> {
+        None
     }
 }
 
-impl<A: ToString, B: ToString, C: ToString> Segments for (A, B, C) {
+impl<A: ToString + Any> Segments for (A,) {
+    fn values(&self) -> Vec<String> {
+        vec![self.0.to_string()]
+    }
+
+    fn first(&mut self) -> Option<&mut String> {
+        (&mut self.0 as &mut dyn Any).downcast_mut()
+    }
+}
+
+impl<A: ToString + Any, B: ToString, C: ToString> Segments for (A, B, C) {
     fn values(&self) -> Vec<String> {
         vec![self.0.to_string(), self.1.to_string(), self.2.to_string()]
+    }
+
+    fn first(&mut self) -> Option<&mut String> {
+        (&mut self.0 as &mut dyn Any).downcast_mut()
     }
 }
 
@@ -117,6 +133,7 @@ impl Checked for Nothing {}
 impl Checked for TasksFilter {}
 impl Checked for AssetsFilter {}
 impl Checked for JobsFilter {}
+impl Checked for JobIdsFilter {}
 impl Checked for StatusFilter {}
 impl Checked for UnitsFilter {}
 

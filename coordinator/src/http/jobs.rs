@@ -8,7 +8,7 @@ use crate::http::State;
 use crate::http::body::{Asked, Body, key};
 use crate::http::endpoint::endpoints;
 use crate::http::problem::{Problem, Refused};
-use crate::query::jobs::{self, JobExplanation, JobListed, JobProgress, JobsFilter};
+use crate::query::jobs::{self, JobExplanation, JobIdsFilter, JobListed, JobProgress, JobsFilter};
 use crate::query::summary::Summary;
 use crate::store::NewJob;
 use actix_web::http::StatusCode;
@@ -22,6 +22,9 @@ endpoints! {
 
     /// Lists jobs, newest first.
     get list List "/api/v1/jobs" query(JobsFilter) -> Vec<JobListed> = |tx, ask| jobs::jobs(tx, &ask.query, ask.now);
+
+    /// Ids of jobs that begin with a text, for completion.
+    get ids Ids "/api/v1/job-ids" query(JobIdsFilter) -> Vec<String> = |tx, ask| jobs::job_ids(tx, &ask.query);
 
     /// Summary of a job: counts, barriers, and failures with their reasons.
     get get Get "/api/v1/jobs/{job}" path("job": String) -> Summary = |tx, ask| jobs::job(tx, &ask.path.0, ask.now);

@@ -37,6 +37,21 @@ pub struct JobsFilter {
     pub limit: u32,
 }
 
+/// The beginning of ids.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct JobIdsFilter {
+    /// Only ids that begin with this text.
+    #[param(max_length = 200)]
+    #[serde(default)]
+    pub prefix: String,
+    /// Ids at most.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default = "page")]
+    pub limit: u32,
+}
+
 /// A job as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobListed {
@@ -173,6 +188,12 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter, now: Timestamp) -> Answer<Vec<
     rows.into_iter()
         .map(|row| Ok(listed(tx, row, &facts)?))
         .collect()
+}
+
+/// Ids of jobs that begin with a text, in their order.
+pub fn job_ids(tx: &mut dyn Tx, filter: &JobIdsFilter) -> Answer<Vec<String>> {
+    limit_in_range(filter.limit)?;
+    Ok(tx.job_ids(&filter.prefix, filter.limit)?)
 }
 
 /// A job as lists show it.

@@ -13,7 +13,7 @@ use protocol::id::PartNo;
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
     let explanation = Target::open(context)?.ask::<jobs::Explain>((id.to_owned(),), Nothing {})?;
-    output::one(context.output, &explanation, render, id)?;
+    output::one(context.output, &explanation, render, &explanation.job)?;
     Ok(Exit::Ok)
 }
 

@@ -119,7 +119,9 @@ fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
 }
 
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let causes = Target::open(context)?.ask::<failures::List>((), OfJob::new(job, limit))?;
+    let mut target = Target::open(context)?;
+    let job = job.map(|job| target.job_id(job)).transpose()?;
+    let causes = target.ask::<failures::List>((), OfJob::new(job.as_deref(), limit))?;
     let row = |c: &CauseView| {
         let waived = c
             .waived

@@ -66,7 +66,9 @@ where
 
 /// Lists operations, those of one job when it is named.
 pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
-    let listed = Target::open(context)?.ask::<operations::List>((), OfJob::new(job, limit))?;
+    let mut target = Target::open(context)?;
+    let job = job.map(|job| target.job_id(job)).transpose()?;
+    let listed = target.ask::<operations::List>((), OfJob::new(job.as_deref(), limit))?;
     let row = |o: &OperationView| {
         vec![
             o.operation.to_string(),

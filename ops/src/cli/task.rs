@@ -117,8 +117,9 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
             title,
             limit,
         } => {
-            let filter = control_filter(state, kind, job, asset, title);
             let mut target = Target::open(context)?;
+            let job = job.map(|job| target.job_id(&job)).transpose()?;
+            let filter = control_filter(state, kind, job, asset, title);
             let page = |limit, after: Option<String>| {
                 let after = after.and_then(|no| no.parse().ok()).unwrap_or(filter.after);
                 target.ask::<tasks::List>(

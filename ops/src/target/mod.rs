@@ -15,11 +15,18 @@ use coordinator::command::submission::{Sources, Submitted, submit};
 use coordinator::command::{self, Among, Retried, RetryRequest};
 use coordinator::error::{Answer, outcome};
 use coordinator::http::Problem;
-use coordinator::http::endpoint::{Ask, Endpoint, Nothing};
+use coordinator::http::endpoint::{Ask, Endpoint, Nothing, Segments};
+use coordinator::http::jobs;
 use coordinator::paging::PAGE_MAX;
+use coordinator::query::jobs::{JobIdsFilter, JobsFilter};
 use coordinator::store::handle::Backend;
 use coordinator::store::{NewJob, StoreResult};
 use coordinator::workflows::Workflows;
+
+/// Stands for the newest job.
+const LAST: &str = "@last";
+/// Ids that an error names at most.
+const IDS_SHOWN: u32 = 5;
 
 /// Where commands are executed.
 pub(crate) enum Target {
@@ -102,12 +109,61 @@ impl Target {
         }
     }
 
+    /// The id of a job from what a person types: an id, the beginning of one id, or `@last` for the newest job. Text that
+    /// begins no id stays as it is, and the command that uses it says that there is no such job.
+    pub(crate) fn job_id(&mut self, text: &str) -> CliResult<String> {
+        if text == LAST {
+            let filter = JobsFilter {
+                state: None,
+                after: None,
+                limit: 1,
+            };
+            let newest = self.ask::<jobs::List>((), filter)?.pop();
+            let none = || CliError::new(Exit::NotFound, "there is no job yet");
+            return newest.map(|job| job.job).ok_or_else(none);
+        }
+        let filter = JobIdsFilter {
+            prefix: text.to_owned(),
+            limit: IDS_SHOWN,
+        };
+        // A coordinator of an earlier version has no such list.
+        let ids = match self.ask::<jobs::Ids>((), filter) {
+            Err(error) if error.exit == Exit::NotFound => Vec::new(),
+            ids => ids?,
+        };
+        match ids.as_slice() {
+            [only] => Ok(only.clone()),
+            [first, ..] if first != text => Err(CliError::usage(format!(
+                "several jobs have an id that begins with {text:?}: {}{}",
+                ids.join(", "),
+                if ids.len() < IDS_SHOWN as usize {
+                    ""
+                } else {
+                    ", …"
+                }
+            ))
+            .hint("write as much of the id as only one has")),
+            _ => Ok(text.to_owned()),
+        }
+    }
+
+    /// The path of a request with the whole id of its job.
+    fn with_job_id<E: Endpoint>(&mut self, mut path: E::Path) -> CliResult<E::Path> {
+        if E::PATH.starts_with("/api/v1/jobs/{job}")
+            && let Some(job) = path.first()
+        {
+            *job = self.job_id(job)?;
+        }
+        Ok(path)
+    }
+
     /// Answers a request that changes nothing.
     pub(crate) fn ask<E: Endpoint<Body = Nothing>>(
         &mut self,
         path: E::Path,
         query: E::Query,
     ) -> CliResult<E::Answer> {
+        let path = self.with_job_id::<E>(path)?;
         let ask = Ask::<E>::new(path, query, Nothing {}, now())?;
         match self {
             Target::Local(db) => answered(db.read(|tx| outcome(E::answer(tx, &ask)))),
@@ -121,6 +177,7 @@ impl Target {
         path: E::Path,
         body: E::Body,
     ) -> CliResult<E::Answer> {
+        let path = self.with_job_id::<E>(path)?;
         let ask = Ask::<E>::new(path, Nothing {}, body, now())?;
         match self {
             Target::Local(db) => answered(db.write(|tx| outcome(E::answer(tx, &ask)))),
@@ -130,9 +187,10 @@ impl Target {
 
     /// Runs failed units of a job again.
     pub(crate) fn retry(&mut self, id: &str, request: &RetryRequest) -> CliResult<Retried> {
+        let id = self.job_id(id)?;
         match self {
-            Target::Local(db) => bring_back(db, &Among::Job(id.to_owned()), request),
-            Target::Remote(remote) => remote.post(&["jobs", id, "retry"], request),
+            Target::Local(db) => bring_back(db, &Among::Job(id), request),
+            Target::Remote(remote) => remote.post(&["jobs", &id, "retry"], request),
         }
     }
 
@@ -142,8 +200,9 @@ impl Target {
         job: Option<&str>,
         request: &RetryRequest,
     ) -> CliResult<Retried> {
+        let job = job.map(|job| self.job_id(job)).transpose()?;
         match self {
-            Target::Local(db) => bring_back(db, &Among::Dead(job.map(str::to_owned)), request),
+            Target::Local(db) => bring_back(db, &Among::Dead(job), request),
             Target::Remote(remote) => {
                 remote.post_for(&["failures", "retry"], &[("job", job)], request)
             }

@@ -20,6 +20,14 @@ impl ViewTx for Memory {
         Ok(rows.take(limit as usize).cloned().collect())
     }
 
+    fn job_ids(&mut self, prefix: &str, limit: u32) -> StoreResult<Vec<String>> {
+        let rows = self.job.jobs.values().map(|(row, _)| &row.id);
+        let mut ids: Vec<String> = rows.filter(|id| id.starts_with(prefix)).cloned().collect();
+        ids.sort_unstable();
+        ids.truncate(limit as usize);
+        Ok(ids)
+    }
+
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {
         let Some((row, workflow)) = self.job.jobs.values().find(|(row, _)| row.id == job) else {
             return Ok(Vec::new());

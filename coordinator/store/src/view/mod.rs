@@ -78,6 +78,8 @@ pub trait ViewTx {
         before: Option<JobNo>,
         limit: u32,
     ) -> StoreResult<Vec<JobRow>>;
+    /// Public ids of jobs that begin with a text, in their order.
+    fn job_ids(&mut self, prefix: &str, limit: u32) -> StoreResult<Vec<String>>;
     /// Units of a job by partition and step, also those without a row.
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>>;
 }

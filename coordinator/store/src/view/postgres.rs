@@ -1,5 +1,5 @@
 //! Lists in PostgreSQL.
-use super::sql::job_views;
+use super::sql::{job_ids, job_views};
 use super::{Candidates, UnitFilter, UnitView, ViewTx, list};
 use crate::error::StoreResult;
 use crate::job::{JobRow, JobState};
@@ -18,6 +18,11 @@ impl ViewTx for PostgresTx<'_> {
     ) -> StoreResult<Vec<JobRow>> {
         self.flush_jobs()?;
         job_views(self, state, before, limit)
+    }
+
+    fn job_ids(&mut self, prefix: &str, limit: u32) -> StoreResult<Vec<String>> {
+        self.flush_jobs()?;
+        job_ids(self, prefix, limit)
     }
 
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {

@@ -2,8 +2,18 @@
 use crate::error::StoreResult;
 use crate::job::sql::{COLUMNS, read_numbered};
 use crate::job::{JobRow, JobState, readable};
-use crate::sql::{Filter, Sql};
+use crate::sql::{Filter, Sql, values};
 use protocol::id::JobNo;
+
+/// Public ids of jobs that begin with a text: a range of the index of ids.
+pub(super) fn job_ids(tx: &mut impl Sql, prefix: &str, limit: u32) -> StoreResult<Vec<String>> {
+    let behind = format!("{prefix}{}", char::MAX);
+    tx.query(
+        "SELECT id FROM job WHERE id >= ?1 AND id < ?2 AND removing = 0 ORDER BY id LIMIT ?3",
+        &values![prefix, behind, limit],
+        |row| row.get(0),
+    )
+}
 
 /// Jobs, newest first, older than `before`; only those in `state` when given.
 pub(super) fn job_views(

@@ -1,5 +1,5 @@
 //! Lists in SQLite.
-use super::sql::job_views;
+use super::sql::{job_ids, job_views};
 use super::{Candidates, UnitFilter, UnitView, ViewTx, list};
 use crate::error::StoreResult;
 use crate::job::{JobRow, JobState};
@@ -19,6 +19,10 @@ impl ViewTx for SqliteTx<'_> {
         limit: u32,
     ) -> StoreResult<Vec<JobRow>> {
         job_views(self, state, before, limit)
+    }
+
+    fn job_ids(&mut self, prefix: &str, limit: u32) -> StoreResult<Vec<String>> {
+        job_ids(self, prefix, limit)
     }
 
     fn unit_views(&mut self, job: &str, filter: &UnitFilter) -> StoreResult<Vec<UnitView>> {

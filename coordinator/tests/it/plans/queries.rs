@@ -10,7 +10,7 @@ use coordinator::error::Error;
 use coordinator::query::assets::{self, AssetsFilter};
 use coordinator::query::cluster_stats::{DesiredWorkers, LeaderSnapshot, cluster_stats};
 use coordinator::query::failed_assets::{FailedAssetsFilter, failed_assets};
-use coordinator::query::jobs::{self, JobsFilter};
+use coordinator::query::jobs::{self, JobIdsFilter, JobsFilter};
 use coordinator::query::status::{self, StatusFilter};
 use coordinator::query::unit_log::{UnitLogFilter, unit_log};
 use coordinator::query::units::{self, UnitsFilter};
@@ -84,6 +84,13 @@ fn of_jobs(n: i64) -> Vec<Question> {
     let behind = list(None, Some("short9"));
     let failed = list(Some("failed"), None);
     vec![
+        asked("ids of jobs for completion", 100, |tx| {
+            let filter = JobIdsFilter {
+                prefix: "sho".into(),
+                limit: LIMIT,
+            };
+            jobs::job_ids(tx, &filter)
+        }),
         asked("job list", 200, move |tx| jobs::jobs(tx, &behind, NOW)),
         asked("job list --state", 200, move |tx| {
             jobs::jobs(tx, &failed, NOW)

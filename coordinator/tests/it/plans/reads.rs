@@ -214,6 +214,9 @@ fn records(n: i64) -> Vec<Question> {
         question("the last partitions", 1, move |tx| {
             tx.partitions_after(JOB, n - 1, 1).map(drop)
         }),
+        question("ids of jobs", LIMIT.into(), |tx| {
+            tx.job_ids("sho", LIMIT).map(drop)
+        }),
         question("assets of a listing by their ids", 100, move |tx| {
             let ids: Vec<String> = (0..100).map(|k| asset(n / 3 + k)).collect();
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
