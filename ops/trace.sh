@@ -10,6 +10,8 @@ if [ -n "${TRACE_INTO:-}" ]; then
   for argument; do [ "$argument" != --list ] || exec "$@"; done
   into=$(mktemp -d "$TRACE_INTO/XXXXXX")
   mkdir "$into/t"
+  # PostgreSQL runs as another user, below this directory.
+  chmod 755 "$into"
   printf '%s ' "${@##*/}" > "$into/name"
   # -y adds the path behind each descriptor, that of an opened file included: links do not hide where they lead.
   calls=open,openat,openat2,creat,execve,execveat,clone,clone3,fork,vfork
@@ -18,13 +20,15 @@ fi
 
 cd "$(dirname "$0")/.."
 # One test traces by itself, and a process has one tracer.
-product='package(tests) and binary(it) and test(/^(roots|folder|canary|media|sources)::/)'
-suites="(package(worker) and binary(it)) or ($product)"
+product='package(tests) and binary(it) and test(/^(roots|folder|canary|media|sources|bucket|slices|archive|disk|demo|rework|page)::/)'
+units='(package(worker) or package(qc) or package(storage) or package(mhl)) and kind(lib)'
+suites="(package(worker) and binary(it)) or ($product) or ($units)"
 filter=${1:-"($suites) and not test(programs_open_the_file)"}
 for program in strace cargo-nextest python3; do
   command -v "$program" >/dev/null || { echo "trace: $program is not installed: run ops/setup.sh test" >&2; exit 1; }
 done
 work=$(mktemp -d "${TMPDIR:-/tmp}/trace.XXXXXX")
+chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 
 judge() { python3 ops/trace.py "$1" tests/trace/allowed.txt; }

@@ -213,7 +213,10 @@ async fn directory_swapped_for_a_link_after_the_listing_is_not_judged() {
     std::fs::copy(studio.clean("clean.mp4"), studio.path("outside/a.mp4")).expect("copied");
     std::os::unix::fs::symlink(studio.path("outside"), studio.path("lib/d")).expect("linked");
     let mut listed = asset("d/a.mp4", &studio.path("lib/d/a.mp4"));
-    let named = listed.clone();
+    std::fs::create_dir(studio.path("store")).expect("created");
+    std::fs::rename(studio.path("clean.mp4"), studio.path("store/b.mp4")).expect("moved");
+    std::os::unix::fs::symlink(studio.path("store"), studio.path("lib/s")).expect("linked");
+    let named = asset("s/b.mp4", &studio.path("lib/s/b.mp4"));
     listed.note_listed(false);
     let context = context(Tools::default());
     let UnitResult::Finished { facts, failures } =
