@@ -7,6 +7,7 @@
 //! - [`dispatch`]: which units are claimed next, and for whom
 //! - [`command`], [`query`]: what operators ask for
 //! - [`queue`]: what is handed to workers and comes back
+//! - [`refusal`]: why reports of workers are refused
 //! - [`leader`]: the process around them: election, the turn, reports, heartbeats
 //! - [`http`]: the routes of the API
 pub mod audit;
@@ -22,6 +23,7 @@ pub mod paging;
 pub mod query;
 pub mod queue;
 pub mod reconcile;
+pub mod refusal;
 pub mod review;
 pub mod rows;
 pub mod workflows;

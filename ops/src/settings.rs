@@ -32,7 +32,7 @@ pub struct Setting {
 pub type Settings = BTreeMap<&'static str, Setting>;
 
 /// Names, built-in values, and whether the value is a secret.
-const KNOWN: [(&str, &str, bool); 22] = [
+const KNOWN: [(&str, &str, bool); 23] = [
     ("data", "showrunner-data", false),
     ("server", "", true),
     ("database", "", true),
@@ -44,6 +44,7 @@ const KNOWN: [(&str, &str, bool); 22] = [
     ("redis_cert", "", false),
     ("redis_key", "", false),
     ("redis_password_file", "", false),
+    ("report_key_file", "", false),
     ("deployment", "", false),
     ("listen", "127.0.0.1:8470", false),
     ("insecure", "", false),

@@ -1,6 +1,7 @@
 //! Integration tests: the real `showrunner` binary over real files, as its users meet it.
 mod api;
 mod archive;
+mod authenticity;
 mod bad_input;
 mod bucket;
 mod canary;

@@ -67,7 +67,7 @@ async fn unit_of_the_previous_version_is_run() {
     let coordinator = Publisher::connect(server(&redis)).await.expect("connects");
     let end = loop {
         let reports = coordinator.collect(64).await.expect("reads").reports;
-        let end = reports.into_iter().find_map(|report| match report {
+        let end = reports.into_iter().find_map(|sent| match sent.report {
             Report::Settled(outcome) => Some(outcome),
             _ => None,
         });

@@ -6,6 +6,7 @@ use coordinator::dispatch::outstanding::Cursor;
 use coordinator::graph::{Graph, barrier_key};
 use coordinator::leader::engine::Turn;
 use coordinator::leader::reactor::{Listed, Reactor, Work};
+use coordinator::queue::Sent;
 use coordinator::reconcile::recovery;
 use coordinator::review::approvals::sync_tasks;
 use coordinator::store::{JobTx, OperationTx, Phase, SpeculationState, StoreError, UnitTx};
@@ -259,8 +260,9 @@ impl World {
             return self.coordinator_down("between collect and settle");
         }
         let (now, whole) = (self.now, self.inbox.is_empty());
-        let work = reactor.on_reports(batch, (now, whole), now);
-        let mut work = work.into_iter();
+        let batch = batch.into_iter().map(Sent::from).collect();
+        let sorted = reactor.on_reports(batch, (now, whole), now);
+        let mut work = sorted.work.into_iter();
         while let Some(next) = work.next() {
             let written = match next {
                 Work::Settle(outcomes) => self.settle(outcomes),

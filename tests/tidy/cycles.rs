@@ -36,6 +36,7 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
         ("error", &[]),
         ("paging", &["error"]),
         ("audit", &[]),
+        ("refusal", &[]),
         ("rows", &["error"]),
         ("workflows", &[]),
         ("graph", &["rows"]),
@@ -70,8 +71,8 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
                 "workflows",
             ],
         ),
-        ("metrics", &["query", "reconcile"]),
-        ("queue", &["metrics"]),
+        ("metrics", &["query", "reconcile", "refusal"]),
+        ("queue", &["metrics", "refusal"]),
         (
             "leader",
             &[
@@ -82,6 +83,7 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
                 "query",
                 "queue",
                 "reconcile",
+                "refusal",
                 "workflows",
             ],
         ),

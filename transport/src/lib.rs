@@ -8,7 +8,8 @@
 //! - [`bulk_pool`]: a pool for large replies, so that short commands do not queue behind them
 //! - [`server_run_id`]: identifies the running server process behind a connection
 //! - [`shared`]: the connection of short commands, which reconnects
-//! - [`signature`]: signatures of units
+//! - [`signature`]: signatures of units and control messages
+//! - [`report_key`]: authenticators of reports
 //! - [`alarm`]: rate limit for a repeated warning
 pub mod address;
 pub mod alarm;
@@ -16,6 +17,7 @@ mod at_most_once;
 pub mod bulk_pool;
 pub mod connection;
 pub mod health;
+pub mod report_key;
 pub mod server;
 pub mod server_run_id;
 pub mod shared;

@@ -1,10 +1,12 @@
-//! Signatures of units. Every worker may add entries to the streams of units, since it returns entries that it cannot read.
+//! Signatures of units and control messages. Every worker may add entries to the streams of units, since it returns entries that it cannot read.
 //! An entry is therefore valid only with a signature of the coordinator. The private half of the key is in the database,
 //! the public half in a Redis key that workers may read and not write.
 //!
 //! Entries that are published together share one signature: that of the root of a hash tree over them. Each entry carries
 //! its path to the root and is verified alone; a worker checks a root once. Leaves and nodes are hashed with different
 //! prefixes (RFC 6962 §2.1), so that a node is never accepted as an entry.
+//!
+//! A control message is rare and is signed alone, with a prefix of its own.
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
@@ -12,6 +14,8 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 const SEED_BYTES: usize = 32;
 /// Prefix of the signed message. It makes a signature of units invalid for any other purpose.
 const PURPOSE: &[u8] = b"showrunner units 1\n";
+/// The same for control messages.
+const CONTROL_PURPOSE: &[u8] = b"showrunner control 1\n";
 /// Length of an Ed25519 signature (RFC 8032 §5.1.6).
 const SIGNATURE_BYTES: usize = 64;
 /// Length of a step of a path in bytes: the side of the sibling, and its hash.
@@ -91,6 +95,12 @@ impl Signer {
         }
         paths
     }
+
+    /// The signature of a control message.
+    pub fn sign_control(&self, body: &[u8]) -> Vec<u8> {
+        let signature = self.0.sign(&[CONTROL_PURPOSE, body].concat());
+        signature.as_ref().to_vec()
+    }
 }
 
 /// Checks proofs against one public key.
@@ -123,16 +133,24 @@ impl Verifier {
         if self.root == Some(root) {
             return true;
         }
-        let Some(public) = bytes(&self.public) else {
-            return false;
-        };
-        let verified = UnparsedPublicKey::new(&ED25519, public)
-            .verify(&[PURPOSE, &root].concat(), signature)
-            .is_ok();
+        let verified = self.is_signed(&[PURPOSE, &root].concat(), signature);
         if verified {
             self.root = Some(root);
         }
         verified
+    }
+
+    /// Whether this is a signature of a control message by the private half of this key.
+    pub fn verifies_control(&self, body: &[u8], signature: &[u8]) -> bool {
+        self.is_signed(&[CONTROL_PURPOSE, body].concat(), signature)
+    }
+
+    fn is_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        bytes(&self.public).is_some_and(|public| {
+            UnparsedPublicKey::new(&ED25519, public)
+                .verify(message, signature)
+                .is_ok()
+        })
     }
 }
 
@@ -260,6 +278,21 @@ mod tests {
         assert!(
             !Verifier::of(signer.public()).verifies(&[&[1], forged.as_slice()].concat(), signature)
         );
+    }
+
+    #[test]
+    fn signature_of_a_unit_is_none_of_a_control_message() {
+        let (ours, other) = (signer(), signer());
+        let verifier = Verifier::of(ours.public());
+        let signature = ours.sign_control(b"a message");
+        assert!(verifier.verifies_control(b"a message", &signature));
+        assert!(!verifier.verifies_control(b"b message", &signature));
+        assert!(!verifier.verifies_control(b"a message", &other.sign_control(b"a message")));
+        let proof = &signed(&ours, &[b"a message".to_vec()])[0];
+        assert!(!verifier.verifies_control(b"a message", proof));
+        // The signed bytes of a unit are a hash; those of a control message cannot stand in for it.
+        assert!(!verifier.verifies_control(&leaf(b"a message"), proof));
+        assert!(!Verifier::of(ours.public()).verifies(b"a message", &signature));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::leader::engine::{Engine, Turn};
 use crate::leader::memory::LeaderState;
 use crate::leader::memory::lease_table::{Lapsed, Leases};
 use crate::leader::memory::worker_health::QuarantineAdvice;
+use crate::queue::Sent;
 use crate::reconcile::rescuer::{self, LostWith, Reclaim, Taken};
 use crate::reconcile::settlement::{self, PageTaken, Settled};
 use crate::store::{StoreResult, Tx};
@@ -56,16 +57,31 @@ pub enum Work {
     Tombstones(UnitId, Vec<Burial>),
 }
 
-/// Sorts a batch. Signs of life come first: they need no transaction, and a worker must not fall silent because what others
-/// report takes long to store (LEASE-1). The rest keeps its order, for the pages of a scan come before its end.
-pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
-    let (mut heard, mut work): (Vec<Report>, Vec<Work>) = (Vec::new(), Vec::new());
-    for report in batch {
+/// What a batch of reports asks for.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    /// What needs a transaction, in order.
+    pub work: Vec<Work>,
+    /// Reports that were refused: another worker than their sender is known to hold the unit.
+    pub refused: u64,
+}
+
+/// Whether a report needs no transaction. Such reports come first: a worker must not fall silent because what others
+/// report takes long to store (LEASE-1).
+fn is_sign_of_life(report: &Report) -> bool {
+    matches!(
+        report,
+        Report::Heartbeat(_) | Report::Isolated { .. } | Report::Progress(_)
+    )
+}
+
+/// Groups reports that need a transaction, and leaves out the others. The order stays, for the pages of a scan come before
+/// its end.
+pub fn group(reports: impl IntoIterator<Item = Report>) -> Vec<Work> {
+    let mut work: Vec<Work> = Vec::new();
+    for report in reports {
         let page = match report {
-            Report::Heartbeat(_) | Report::Isolated { .. } | Report::Progress(_) => {
-                heard.push(report);
-                continue;
-            }
+            Report::Heartbeat(_) | Report::Isolated { .. } | Report::Progress(_) => continue,
             Report::Settled(outcome) => {
                 match work.last_mut() {
                     Some(Work::Settle(outcomes)) => outcomes.push(outcome),
@@ -86,36 +102,51 @@ pub fn sort(batch: Vec<Report>) -> (Vec<Report>, Vec<Work>) {
             _ => work.push(Work::Store(vec![page])),
         }
     }
-    (heard, work)
+    work
 }
 
-/// Notes an end, and says whether it is believed: not while another worker than the one that reports it is known to hold
-/// the unit.
-fn is_believed(leases: &mut Leases, outcome: &Outcome, now: Timestamp) -> bool {
-    let believed = leases.ends(outcome, now);
+/// Notes an end, and says whether a report is believed: not while another worker than its sender is known to hold the unit.
+fn is_believed(leases: &mut Leases, sent: &Sent, now: Timestamp) -> bool {
+    let (execution, worker, believed) = match (&sent.report, &sent.sender) {
+        (Report::Settled(outcome), _) => (
+            outcome.unit.execution(outcome.epoch),
+            &outcome.worker,
+            leases.ends(outcome, now),
+        ),
+        (Report::Page { page, .. }, Some(sender)) => {
+            let execution = page.unit.execution(page.epoch);
+            (execution, &**sender, leases.may_report(execution, sender))
+        }
+        (Report::Buried { execution, .. }, Some(sender)) => {
+            (*execution, &**sender, leases.may_report(*execution, sender))
+        }
+        _ => return true,
+    };
     if !believed {
-        let (unit, worker) = (outcome.unit, &outcome.worker);
-        tracing::warn!(unit.id = %unit, worker.id = %worker, "another worker holds the unit: its end is not believed");
+        let unit = execution.unit;
+        tracing::warn!(unit.id = %unit, worker.id = %worker, "another worker holds the unit: its report is not believed");
     }
     believed
 }
 
 impl Reactor {
     /// A batch of reports was read; the reading began at `read_at`, and `whole` when it held all there were. Heartbeats and
-    /// progress are taken in at once. Returns what needs a transaction, in order.
+    /// progress are taken in at once.
     pub fn on_reports(
         &self,
-        batch: Vec<Report>,
+        batch: Vec<Sent>,
         (read_at, whole): (Timestamp, bool),
         now: Timestamp,
-    ) -> Vec<Work> {
-        let (heard, mut work) = sort(batch);
+    ) -> Sorted {
+        let (heard, rest): (Vec<Sent>, Vec<Sent>) = batch
+            .into_iter()
+            .partition(|sent| is_sign_of_life(&sent.report));
         let mut state = self.state.lock();
         let LeaderState {
             leases, throughput, ..
         } = &mut *state;
-        for report in heard {
-            match report {
+        for sent in heard {
+            match sent.report {
                 Report::Heartbeat(beat) => leases.heard(&beat, now),
                 Report::Isolated { execution, worker } => {
                     leases.runs_alone(execution.unit, execution.epoch, &worker, now);
@@ -124,14 +155,15 @@ impl Reactor {
                 _ => {}
             }
         }
-        for work in &mut work {
-            if let Work::Settle(outcomes) = work {
-                outcomes.retain(|outcome| is_believed(leases, outcome, now));
-            }
-        }
-        work.retain(|work| !matches!(work, Work::Settle(outcomes) if outcomes.is_empty()));
+        let mut refused = 0;
+        let believed = rest.into_iter().filter(|sent| {
+            let believed = is_believed(leases, sent, now);
+            refused += u64::from(!believed);
+            believed
+        });
+        let work = group(believed.map(|sent| sent.report));
         leases.read_up_to(read_at, whole);
-        work
+        Sorted { work, refused }
     }
 
     /// Workers reported ends: they are evidence of the workers' health, also when they come late.

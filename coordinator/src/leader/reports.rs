@@ -5,12 +5,14 @@ use crate::leader::reactor::{Listed, Work};
 use crate::leader::{Coordinator, RETRY_STORE};
 use crate::reconcile::settlement::PageTaken;
 use crate::reconcile::tombstones;
+use crate::refusal::Refusal;
 use crate::store::{StoreError, StoreResult};
 use protocol::failure::ErrorClass;
 use protocol::id::UnitId;
 use protocol::time::Timestamp;
 use protocol::wire::control::Control;
 use protocol::wire::report::{Burial, Outcome, UnitResult};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,13 +39,16 @@ impl Coordinator {
             match batch {
                 Ok(batch) => {
                     failpoint::pass("reports-read");
-                    let work = self.reactor().on_reports(
+                    self.metrics.refused(&batch.refused);
+                    let sorted = self.reactor().on_reports(
                         batch.reports,
                         (read_at, !batch.more),
                         (self.clock)(),
                     );
+                    let foreign = BTreeMap::from([(Refusal::OtherHolder, sorted.refused)]);
+                    self.metrics.refused(&foreign);
                     let taken = tokio::select! {
-                        taken = self.take(work) => taken,
+                        taken = self.take(sorted.work) => taken,
                         () = long_after(&stop) => return,
                     };
                     failpoint::pass("reports-stored");

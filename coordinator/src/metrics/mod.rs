@@ -5,6 +5,7 @@ mod cluster;
 pub use crate::metrics::cluster::ClusterGauges;
 
 use crate::reconcile::settlement::Settled;
+use crate::refusal::Refusal;
 use parking_lot::Mutex;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -40,6 +41,7 @@ pub struct Metrics {
     fruitless: IntCounter,
     reclaimed: IntCounterVec,
     rejected: IntCounterVec,
+    refused: IntCounterVec,
     finished: IntCounterVec,
     duration: HistogramVec,
     wait: HistogramVec,
@@ -88,6 +90,11 @@ impl Metrics {
                 "showrunner_duplicate_completions_total",
                 "Reports of work units that came late, twice or from elsewhere and changed nothing.",
                 &["stage"],
+            )?,
+            refused: counters(
+                "showrunner_reports_refused_total",
+                "Messages of workers without a valid authenticator, and reports that another worker had to send.",
+                &["reason"],
             )?,
             finished: counters(
                 "showrunner_units_finished_total",
@@ -149,6 +156,9 @@ impl Metrics {
             self.wait.with_label_values(&[kind]);
         }
         self.rejected.with_label_values(&[UNKNOWN]);
+        for reason in Refusal::ALL {
+            self.refused.with_label_values(&[reason.as_str()]);
+        }
     }
 
     fn register(&self, registry: &Registry) -> prometheus::Result<()> {
@@ -157,6 +167,7 @@ impl Metrics {
         registry.register(Box::new(self.fruitless.clone()))?;
         registry.register(Box::new(self.reclaimed.clone()))?;
         registry.register(Box::new(self.rejected.clone()))?;
+        registry.register(Box::new(self.refused.clone()))?;
         registry.register(Box::new(self.finished.clone()))?;
         registry.register(Box::new(self.duration.clone()))?;
         registry.register(Box::new(self.wait.clone()))?;
@@ -183,6 +194,15 @@ impl Metrics {
     /// Counts a unit handed to the transport.
     pub fn enqueued(&self, kind: Kind) {
         self.enqueued.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts messages and reports that were refused.
+    pub fn refused(&self, refused: &BTreeMap<Refusal, u64>) {
+        for (reason, count) in refused {
+            self.refused
+                .with_label_values(&[reason.as_str()])
+                .inc_by(*count);
+        }
     }
 
     /// Says how many entries are parked.

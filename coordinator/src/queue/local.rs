@@ -1,5 +1,5 @@
 //! The transport inside one process: channels, no bytes.
-use super::{Collected, QueueError, UnitQueue};
+use super::{Collected, QueueError, Sent, UnitQueue};
 use async_trait::async_trait;
 use protocol::id::{Execution, Kind, WorkerId};
 use protocol::model::priority::Priority;
@@ -58,9 +58,9 @@ impl UnitQueue for LocalQueue {
         }
         let more = batch.len() >= max;
         Ok(Collected {
-            reports: batch,
-            entries: Vec::new(),
+            reports: batch.into_iter().map(Sent::from).collect(),
             more,
+            ..Collected::default()
         })
     }
 

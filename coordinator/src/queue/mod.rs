@@ -6,9 +6,11 @@ pub mod local;
 mod publish;
 mod recall;
 pub mod redis;
+mod report_check;
 mod stream_entry;
 pub mod timed;
 
+use crate::refusal::Refusal;
 use async_trait::async_trait;
 use protocol::failure::ErrorClass;
 use protocol::id::{Execution, UnitId, WorkerId};
@@ -16,7 +18,7 @@ use protocol::model::priority::Priority;
 use protocol::wire::control::Control;
 use protocol::wire::report::Report;
 use protocol::wire::unit::Unit;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -78,11 +80,31 @@ impl QueueError {
     }
 }
 
+/// A report, with the worker that has sent it where the transport knows it: an authenticator has shown it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The worker that has sent it.
+    pub sender: Option<Arc<WorkerId>>,
+    /// What it reports.
+    pub report: Report,
+}
+
+impl From<Report> for Sent {
+    fn from(report: Report) -> Sent {
+        Sent {
+            sender: None,
+            report,
+        }
+    }
+}
+
 /// Reports in the order each worker sent them, and how to say that they are durable.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// The reports.
-    pub reports: Vec<Report>,
+    pub reports: Vec<Sent>,
+    /// Messages and reports that were refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
     /// Entries they stood in; empty where nothing has to be said.
     pub entries: Vec<String>,
     /// There may be more that were reported before this call.

@@ -4,6 +4,7 @@
 //! Units go into `sr:{KIND}:units:CLASS`, packed by step; reports come from `sr:reports` and are deleted once they are in the
 //! store, so a new leader finds exactly what the old one had not taken.
 use super::deployment_mark::DeploymentMark;
+use super::report_check::{ReportCheck, ReportEntry};
 use super::stream_entry::StreamEntry;
 use super::{Cleaned, Collected, IsOut, Lost, QueueError, UnitQueue};
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
+use transport::report_key::ReportKeys;
 use transport::signature::Signer;
 use transport::{BulkPool, Connection, Server, SharedConnection};
 
@@ -48,6 +50,7 @@ pub struct RedisQueue {
     pub(super) signer: Mutex<Option<Arc<Signer>>>,
     /// Entries that the next read of reports asks for.
     report_entries: Mutex<usize>,
+    report_check: ReportCheck,
 }
 
 /// Sorts an error of the client by what can be done about it.
@@ -78,7 +81,14 @@ impl RedisQueue {
             mark: DeploymentMark::default(),
             signer: Mutex::default(),
             report_entries: Mutex::new(ReportReadLimits::default().first),
+            report_check: ReportCheck::default(),
         })
+    }
+
+    /// The same with the keys of the deployment: messages that none of them has authenticated are refused.
+    pub fn authenticated_with(mut self, keys: Option<ReportKeys>) -> RedisQueue {
+        self.report_check = ReportCheck::new(keys);
+        self
     }
 
     /// Whether the server may drop streams by itself, and what to do about it; nothing when it may not, or does not say.
@@ -93,7 +103,7 @@ impl RedisQueue {
         transport::health::eviction(&info)
     }
 
-    async fn read_reports(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+    async fn read_reports(&self, max: usize) -> Result<Vec<ReportEntry>, QueueError> {
         let mut guard = self.reader.lock().await;
         let mut reader = match guard.take() {
             Some(reader) => reader,
@@ -119,27 +129,36 @@ impl RedisQueue {
             .await
             .map_err(failed)?;
         *guard = Some(reader);
-        Ok(entries(reply))
+        Ok(report_entries(reply))
     }
 }
 
 /// A reply over streams: per stream its entries, per entry its field names and values.
 type Streams = Vec<(String, Vec<(String, Option<Vec<Vec<u8>>>)>)>;
 
-/// Entry ids and bodies of an XREAD or XREADGROUP reply over one stream; anything else is no entry.
-pub fn entries(reply: Value) -> Vec<(String, Vec<u8>)> {
+/// The entries of an XREAD reply over the stream of reports; anything else is no entry.
+fn report_entries(reply: Value) -> Vec<ReportEntry> {
     let parsed: Result<Streams, _> = redis::from_redis_value(reply);
     let streams = parsed.unwrap_or_default();
     streams
         .into_iter()
         .flat_map(|(_, entries)| entries)
         .map(|(id, fields)| {
-            (
+            let mut entry = ReportEntry {
                 id,
-                fields
-                    .and_then(|f| f.into_iter().nth(1))
-                    .unwrap_or_default(),
-            )
+                ..ReportEntry::default()
+            };
+            let mut fields = fields.unwrap_or_default().into_iter();
+            // The body comes first, by whatever name: earlier versions read it by its place.
+            entry.body = fields.nth(1).unwrap_or_default();
+            while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+                if name == keys::SENDER.as_bytes() {
+                    entry.sender = Some(value);
+                } else if name == keys::AUTHENTICATOR.as_bytes() {
+                    entry.authenticator = Some(value);
+                }
+            }
+            entry
         })
         .collect()
 }
@@ -165,7 +184,7 @@ impl UnitQueue for RedisQueue {
         let read = self.read_reports(asked).await;
         let reply = read.as_ref().ok().map(|read| ReportReply {
             entries: read.len(),
-            bytes: read.iter().map(|(_, body)| body.len()).sum(),
+            bytes: read.iter().map(|entry| entry.body.len()).sum(),
         });
         *self.report_entries.lock() = entries_of_next_read(asked, reply, &limits);
         match &read {
@@ -177,20 +196,20 @@ impl UnitQueue for RedisQueue {
             more: read.len() >= asked,
             ..Collected::default()
         };
-        for (id, body) in read {
-            match envelope::decode::<Vec<Report>>(&body) {
-                Ok(reports) => collected.reports.extend(reports),
-                // It is deleted with the rest: the units in it lapse and run again.
-                Err(error) => {
-                    tracing::error!(entry = %id, %error, "an unreadable report was dropped")
-                }
+        for entry in read {
+            let Collected {
+                reports, refused, ..
+            } = &mut collected;
+            // What cannot be read is deleted with the rest: the units in it lapse and run again.
+            if let Err(error) = self.report_check.read(&entry, reports, refused) {
+                tracing::error!(entry = %entry.id, %error, "an unreadable report was dropped");
             }
-            *self.last_report.lock() = id.clone();
-            collected.entries.push(id);
+            *self.last_report.lock() = entry.id.clone();
+            collected.entries.push(entry.id);
         }
         let mut places = self.places.lock();
-        for report in &collected.reports {
-            if let Report::Settled(outcome) = report {
+        for sent in &collected.reports {
+            if let Report::Settled(outcome) = &sent.report {
                 let current = places
                     .get(&outcome.unit)
                     .is_some_and(|place| place.epoch == outcome.epoch);
@@ -221,17 +240,19 @@ impl UnitQueue for RedisQueue {
         self.mark.check()?;
         let body = envelope::encode(&message).map_err(|e| QueueError::TooLong(e.to_string()))?;
         let mut short = self.short.clone();
-        let _id: String = cmd("XADD")
-            .arg(keys::CONTROL)
+        let signer = self.signer.lock().clone();
+        let mut add = cmd("XADD");
+        add.arg(keys::CONTROL)
             .arg("MAXLEN")
             .arg("~")
             .arg(CONTROL_MAX)
             .arg("*")
             .arg(keys::BODY)
-            .arg(body)
-            .query_async(&mut short)
-            .await
-            .map_err(failed)?;
+            .arg(&body);
+        if let Some(signer) = signer {
+            add.arg(keys::SIGNATURE).arg(signer.sign_control(&body));
+        }
+        let _id: String = add.query_async(&mut short).await.map_err(failed)?;
         Ok(())
     }
 

@@ -3,7 +3,8 @@ use coordinator::dispatch::outstanding::outstanding;
 use coordinator::dispatch::scan::scan_unit;
 use coordinator::leader::engine::Turn;
 use coordinator::leader::memory::lease_table::Lapsed;
-use coordinator::leader::reactor::{Listed, Reactor, Work, sort};
+use coordinator::leader::reactor::{Listed, Reactor, Work, group};
+use coordinator::queue::Sent;
 use coordinator::reconcile::rescuer::{LostWith, Taken};
 use coordinator::reconcile::settlement::{PageTaken, Settled};
 use coordinator::store::memory::Memory;
@@ -419,7 +420,7 @@ fn listing_that_gets_on_is_never_poison() {
 
 /// LEASE-1: a worker's sign of life does not wait behind what takes long to store.
 #[test]
-fn batch_signs_of_life_come_first_and_pages_before_their_end() {
+fn batch_signs_of_life_need_no_transaction_and_pages_precede_their_end() {
     let unit = scan_unit(JobNo(1));
     let end = |epoch| {
         let (worker, result) = (WorkerId("w".into()), UnitResult::Listed { pages: 2 });
@@ -455,10 +456,9 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
             burials: Vec::new(),
         },
         end(3),
-        beat.clone(),
+        beat,
     ];
-    let (heard, work) = sort(batch);
-    assert_eq!(heard, [beat]);
+    let work = group(batch);
     let shape: Vec<(&str, usize)> = work
         .iter()
         .map(|work| match work {
@@ -478,7 +478,7 @@ fn batch_signs_of_life_come_first_and_pages_before_their_end() {
         })
         .collect();
     assert_eq!(
-        sort(long).1.len(),
+        group(long).len(),
         3,
         "pages of a few megabytes a transaction"
     );
@@ -550,7 +550,8 @@ fn leases_an_end_that_is_read_and_not_stored_is_no_loss() {
     });
     let work = world
         .reactor
-        .on_reports(vec![end], (world.now, true), world.now);
+        .on_reports(vec![Sent::from(end)], (world.now, true), world.now)
+        .work;
     assert_eq!(work.len(), 1, "it is to be stored");
     assert_eq!(
         world.reactor.state.lock().leases.unclaimed(world.now, 10),

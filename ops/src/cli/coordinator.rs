@@ -30,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::Server;
+use transport::report_key::ReportKeys;
 
 /// Time for the transaction in progress and for open requests after a signal.
 const GRACE: Duration = Duration::from_secs(15);
@@ -64,15 +65,16 @@ async fn warn_of_eviction(queue: &RedisQueue) {
 }
 
 /// Connects to Redis; each term of leading has connections of its own.
-fn connect(server: Server, deployment: String) -> QueueConnector {
+fn connect(server: Server, deployment: String, keys: Option<ReportKeys>) -> QueueConnector {
     Arc::new(move || {
-        let (server, deployment) = (server.clone(), deployment.clone());
+        let (server, deployment, keys) = (server.clone(), deployment.clone(), keys.clone());
         Box::pin(async move {
             let name = server.name();
             let queue = RedisQueue::connect(server)
                 .await
                 .map_err(|e| e.to_string())?;
             let queue = queue
+                .authenticated_with(keys)
                 .belonging_to(deployment)
                 .await
                 .map_err(|e| format!("Redis at {name}: {e}"))?;
@@ -158,6 +160,7 @@ async fn try_redis(context: &Context, server: &Server, deployment: &str) -> CliR
 /// Runs the command until a signal.
 pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let server = redis::server(&context)?;
+    let keys = redis::report_keys(&context)?;
     let listen = listen::address(&context)?;
     guard(&context, GRACE)?;
     storage::warn_without_roots(&context.settings, Part::Coordinates)?;
@@ -173,7 +176,7 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
     let (store, thread) = database::open_store(&context.settings, true)?;
     let deployment = store.read(|tx| tx.deployment()).await?;
     try_redis(&context, &server, &deployment).await?;
-    let connect = connect(server, deployment);
+    let connect = connect(server, deployment, keys);
     let registry = Registry::new();
     // Whom to ask is known once the address is, and the address is part of the member's name.
     let part: Arc<OnceLock<watch::Receiver<Leadership>>> = Arc::default();

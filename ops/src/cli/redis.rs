@@ -7,6 +7,7 @@ use protocol::wire::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use transport::report_key::ReportKeys;
 use transport::{Connection, Server, Settings};
 
 /// Options about Redis.
@@ -28,6 +29,10 @@ pub(crate) struct RedisArgs {
     /// File with the password; read again for every connection [env: SHOWRUNNER_REDIS_PASSWORD_FILE]
     #[arg(long, value_name = "FILE")]
     redis_password_file: Option<String>,
+    /// File with the key that authenticates reports of workers; a coordinator that has one refuses all other reports
+    /// [env: SHOWRUNNER_REPORT_KEY_FILE]
+    #[arg(long, value_name = "FILE")]
+    report_key_file: Option<String>,
 }
 
 impl RedisArgs {
@@ -39,6 +44,7 @@ impl RedisArgs {
             ("redis_cert", &self.redis_cert),
             ("redis_key", &self.redis_key),
             ("redis_password_file", &self.redis_password_file),
+            ("report_key_file", &self.report_key_file),
         ];
         flags.extend(
             given
@@ -67,6 +73,18 @@ pub(crate) fn server(context: &Context) -> CliResult<Server> {
         password_file: path("redis_password_file"),
     };
     Server::new(&settings).map_err(|e| CliError::usage(e.to_string()))
+}
+
+/// The keys that authenticate reports; `None` where the settings name no file.
+pub(crate) fn report_keys(context: &Context) -> CliResult<Option<ReportKeys>> {
+    let file = &context.settings["report_key_file"].value;
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let keys = text.and_then(|text| ReportKeys::parse(&text).map_err(|error| error.to_string()));
+    let keys = keys.map_err(|why| CliError::usage(format!("report key file {file}: {why}")))?;
+    Ok(Some(keys))
 }
 
 /// How often a worker asks whose its Redis is.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use transport::report_key::ReportKeys;
 
 /// Interval of checks of the notice file.
 const NOTICE_EVERY: Duration = Duration::from_secs(1);
@@ -128,18 +129,20 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         .0;
     guard(&context, grace)?;
     let config = config_of(&context, &args)?;
+    let keys = redis::report_keys(&context)?;
     let expected = redis::expected(&context, &server).await?;
     let replaced = redis::replaced(server.clone(), expected);
     let away = |why: String| redis::unreachable(&context, &why);
     let beating = Beating::start()
         .map_err(|e| CliError::failed(format!("a thread cannot be started: {e}")))?;
     let pulse = beating
-        .pulse(server.clone(), config.worker.clone())
+        .pulse(server.clone(), config.worker.clone(), keys.clone())
         .await
         .map_err(away)?;
     let queue = RedisQueue::connect(server, config.worker.clone())
         .await
-        .map_err(away)?;
+        .map_err(away)?
+        .authenticated_with(keys);
     let (registry, metrics) = (Registry::new(), counted(WorkerMetrics::new())?);
     let queue = counted(Timed::new(queue, &registry))?;
     eprintln!("worker {}", config.worker);
@@ -194,7 +197,12 @@ impl Beating {
     }
 
     /// A connection that lives there.
-    async fn pulse(&self, server: transport::Server, worker: WorkerId) -> Result<Pulse, String> {
+    async fn pulse(
+        &self,
+        server: transport::Server,
+        worker: WorkerId,
+        keys: Option<ReportKeys>,
+    ) -> Result<Pulse, String> {
         let runtime = self
             .0
             .as_ref()
@@ -203,7 +211,7 @@ impl Beating {
         let connecting = runtime.spawn(RedisQueue::connect(server, worker));
         let queue = connecting.await.map_err(|e| e.to_string())??;
         Ok(Pulse {
-            queue: Arc::new(queue),
+            queue: Arc::new(queue.authenticated_with(keys)),
             runtime,
         })
     }

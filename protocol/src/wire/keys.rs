@@ -20,8 +20,12 @@ pub const TRIES: &str = "t";
 pub const RUN: &str = "r";
 /// The public half of the key that units are signed with; coordinators write it, workers read it.
 pub const KEY: &str = "sr:key";
-/// The coordinator's signature of an entry of a unit stream.
+/// The coordinator's signature of an entry of a unit stream or of the control stream.
 pub const SIGNATURE: &str = "s";
+/// The worker that has sent a message of reports; absent in messages of workers without a key.
+pub const SENDER: &str = "w";
+/// The sender's authenticator of a message of reports.
+pub const AUTHENTICATOR: &str = "a";
 /// The field of an entry that holds the message.
 pub const BODY: &str = "b";
 

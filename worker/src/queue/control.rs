@@ -4,6 +4,8 @@
 //! when its clock is behind. So reading continues after an id only while its entry exists; otherwise the stream is read
 //! again from its start. The stream is short, and entries that were read before are recognised by their ids.
 use super::reply::Streams;
+use super::trust::Trust;
+use super::unreadable::field;
 use protocol::wire::control::Control;
 use protocol::wire::{envelope, keys};
 use redis::{RedisError, Value, cmd};
@@ -83,6 +85,7 @@ impl ControlReader {
         &mut self,
         server: &Server,
         patience: std::time::Duration,
+        trust: &Trust,
     ) -> Result<Option<Control>, RedisError> {
         if let Some(message) = self.ready.pop_front() {
             return Ok(Some(message));
@@ -94,12 +97,12 @@ impl ControlReader {
                 server.open(patience).await?
             }
         };
-        self.read(&mut connection).await?;
+        self.read(&mut connection, trust).await?;
         self.connection = Some(connection);
         Ok(self.ready.pop_front())
     }
 
-    async fn read(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
+    async fn read(&mut self, connection: &mut Connection, trust: &Trust) -> Result<(), RedisError> {
         let last = match self.last {
             Some(last) => last,
             None => self.pass_over(connection).await?,
@@ -108,7 +111,7 @@ impl ControlReader {
             let there = page(connection, last.before(), 1, None)
                 .await?
                 .first()
-                .is_some_and(|(id, _)| *id == last);
+                .is_some_and(|entry| entry.id == last);
             if !there {
                 self.last = Some(START);
             }
@@ -116,12 +119,19 @@ impl ControlReader {
         let entries = page(connection, self.last.unwrap_or(START), PAGE, Some(BLOCK_MS)).await?;
         // While nothing comes the stream may have been emptied, by a wipe or by a server that took over.
         self.unsure = entries.is_empty();
-        for (id, body) in entries {
-            self.last = Some(id);
-            if !self.seen.note(id) {
+        for entry in entries {
+            self.last = Some(entry.id);
+            if !self.seen.note(entry.id) {
                 continue;
             }
-            match envelope::decode(&body) {
+            if !is_believed(&entry, connection, trust).await {
+                tracing::warn!(
+                    entry = %entry.id.text(),
+                    "a control message was dropped: it is not signed by the coordinator"
+                );
+                continue;
+            }
+            match envelope::decode(&entry.body) {
                 Ok(message) => self.ready.push_back(message),
                 // It may be for a newer build; the coordinator repeats what matters for longer than a moment.
                 Err(error) => tracing::warn!(%error, "a control message could not be read"),
@@ -135,12 +145,12 @@ impl ControlReader {
         let mut last = START;
         loop {
             let entries = page(connection, last, PAGE, None).await?;
-            let Some((end, _)) = entries.last() else {
+            let Some(end) = entries.last() else {
                 break;
             };
-            last = *end;
-            for (id, _) in &entries {
-                self.seen.note(*id);
+            last = end.id;
+            for entry in &entries {
+                self.seen.note(entry.id);
             }
         }
         self.last = Some(last);
@@ -148,13 +158,31 @@ impl ControlReader {
     }
 }
 
-/// Entries after an id, with their bodies.
+/// One entry of the stream.
+struct Entry {
+    id: Id,
+    body: Vec<u8>,
+    signature: Option<Vec<u8>>,
+}
+
+/// Whether an entry is believed. The key is read first where none is known, and again before an entry is refused: another
+/// deployment may have taken the server over.
+async fn is_believed(entry: &Entry, connection: &mut Connection, trust: &Trust) -> bool {
+    let believes = || trust.believes_control(&entry.body, entry.signature.as_deref());
+    if !trust.is_open() && believes() {
+        return true;
+    }
+    trust.renew(connection).await;
+    believes()
+}
+
+/// Entries after an id.
 async fn page(
     connection: &mut Connection,
     after: Id,
     count: usize,
     block: Option<u64>,
-) -> Result<Vec<(Id, Vec<u8>)>, RedisError> {
+) -> Result<Vec<Entry>, RedisError> {
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(count);
     if let Some(ms) = block {
@@ -172,10 +200,12 @@ async fn page(
         .into_iter()
         .flat_map(|(_, entries)| entries);
     let read = entries.filter_map(|(id, fields)| {
-        let body = fields
-            .and_then(|fields| fields.into_iter().nth(1))
-            .unwrap_or_default();
-        Some((Id::parse(&id)?, body))
+        let fields = fields.unwrap_or_default();
+        Some(Entry {
+            id: Id::parse(&id)?,
+            signature: field(&fields, keys::SIGNATURE).cloned(),
+            body: fields.into_iter().nth(1).unwrap_or_default(),
+        })
     });
     Ok(read.collect())
 }

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use transport::alarm::Alarm;
+use transport::report_key::ReportKeys;
 use transport::server_run_id;
 use transport::{Connection, Server, SharedConnection};
 
@@ -47,6 +48,7 @@ pub struct RedisQueue {
     report_alarm: Alarm,
     gate: Gate,
     trust: Trust,
+    report_keys: Option<ReportKeys>,
 }
 
 impl RedisQueue {
@@ -69,7 +71,14 @@ impl RedisQueue {
             report_alarm: Alarm::new("reports wait until the transport takes them"),
             gate: Gate::default(),
             trust: Trust::default(),
+            report_keys: None,
         })
+    }
+
+    /// The same with keys that its reports are authenticated with.
+    pub fn authenticated_with(mut self, keys: Option<ReportKeys>) -> RedisQueue {
+        self.report_keys = keys;
+        self
     }
 
     async fn connection(&self) -> Result<Connection, RedisError> {
@@ -197,13 +206,18 @@ impl RedisQueue {
     fn sending(&self, message: &Message) -> redis::Pipeline {
         let finished = self.entries.finish(&message.reports);
         let mut pipeline = pipe();
-        pipeline
+        let add = pipeline
             .cmd("XADD")
             .arg(keys::REPORTS)
             .arg("*")
             .arg(keys::BODY)
             .arg(&message.body)
             .ignore();
+        if let Some(report_keys) = &self.report_keys {
+            let authenticator = report_keys.authenticate(&self.worker.0, &message.body);
+            add.arg(keys::SENDER).arg(&self.worker.0);
+            add.arg(keys::AUTHENTICATOR).arg(authenticator);
+        }
         let mut by_stream: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (stream, entry) in &finished {
             by_stream.entry(stream).or_default().push(entry);
@@ -344,7 +358,10 @@ impl WorkQueue for RedisQueue {
         let mut reader = self.control.lock().await;
         let mut pause = PAUSE_MIN;
         loop {
-            match reader.next(&self.server, BLOCK + RESPONSE).await {
+            match reader
+                .next(&self.server, BLOCK + RESPONSE, &self.trust)
+                .await
+            {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => pause = PAUSE_MIN,
                 Err(error) => {

@@ -1,5 +1,5 @@
-//! Which units a worker believes. Other workers may add entries to its streams; those that the coordinator has not signed
-//! are refused, once it is known that it signs.
+//! Which units and control messages a worker believes. Other workers may add entries to its streams; those that the
+//! coordinator has not signed are refused, once it is known that it signs.
 use parking_lot::Mutex;
 use protocol::wire::keys;
 use redis::cmd;
@@ -53,6 +53,15 @@ impl Trust {
             }
         }
     }
+
+    /// Whether a control message is believed. Without a key each is, as units are.
+    pub(super) fn believes_control(&self, body: &[u8], signature: Option<&[u8]>) -> bool {
+        match (self.verifier.lock().as_ref(), signature) {
+            (Some(verifier), Some(signature)) => verifier.verifies_control(body, signature),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -77,5 +86,18 @@ mod tests {
         *trust.verifier.lock() = Some(Verifier::of(signer.public()));
         assert!(trust.believes(b"a unit", Some(&signed)));
         assert!(!trust.believes(b"a unit", None) && !trust.believes(b"another", Some(&signed)));
+    }
+
+    #[test]
+    fn unsigned_control_messages_are_believed_only_while_no_key_is_known() {
+        let signer = fresh_seed()
+            .and_then(|seed| Signer::of(&seed))
+            .expect("the system has randomness");
+        let (trust, signature) = (Trust::default(), signer.sign_control(b"drain"));
+        assert!(trust.believes_control(b"drain", None));
+        *trust.verifier.lock() = Some(Verifier::of(signer.public()));
+        assert!(trust.believes_control(b"drain", Some(&signature)));
+        assert!(!trust.believes_control(b"drain", None));
+        assert!(!trust.believes_control(b"release", Some(&signature)));
     }
 }

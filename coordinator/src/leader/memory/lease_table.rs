@@ -250,6 +250,9 @@ impl Leases {
 
     /// Notes that a unit runs alone in its worker.
     pub fn runs_alone(&mut self, unit: UnitId, epoch: u32, worker: &WorkerId, now: Timestamp) {
+        if !self.may_report(unit.execution(epoch), worker) {
+            return;
+        }
         let Some(out) = self
             .out
             .get_mut(&unit)

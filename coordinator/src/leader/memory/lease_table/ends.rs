@@ -73,6 +73,17 @@ impl Leases {
         }
         true
     }
+
+    /// Whether a worker may report of an execution: no other worker is known to hold it.
+    pub fn may_report(&self, execution: Execution, worker: &WorkerId) -> bool {
+        let Execution { unit, epoch } = execution;
+        [&self.out, &self.older].into_iter().all(|list| {
+            list.get(&unit)
+                .filter(|out| out.lease.epoch == epoch)
+                .and_then(|out| out.lease.held.as_ref())
+                .is_none_or(|(holder, _)| holder == worker)
+        })
+    }
 }
 
 /// The sign that failures give of their endpoints.

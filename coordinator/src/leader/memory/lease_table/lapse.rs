@@ -1,5 +1,5 @@
 //! Signs of life, and the executions whose worker gives none any more.
-use super::{Lapsed, Leases};
+use super::{Lapsed, Leases, Out};
 use crate::leader::memory::stray::SETTLED;
 use crate::reconcile::rescuer::LostWith;
 use protocol::id::{Execution, Kind, UnitId, WorkerId};
@@ -9,7 +9,8 @@ use protocol::wire::report::Heartbeat;
 use std::collections::BTreeMap;
 
 impl Leases {
-    /// Takes a sign of life.
+    /// Takes a sign of life. The first worker that shows an execution holds it: another that shows the same one, from an
+    /// entry that was delivered twice or by intent, neither becomes its holder nor keeps its lease.
     pub fn heard(&mut self, beat: &Heartbeat, now: Timestamp) {
         let mut busy = BTreeMap::new();
         for Execution { unit, epoch } in &beat.held {
@@ -25,8 +26,11 @@ impl Leases {
             } else {
                 &mut self.older
             };
-            let held = list.get_mut(unit).filter(|out| out.lease.epoch == *epoch);
-            if let Some(out) = held {
+            let of_this = |out: &&mut Out| {
+                let holder = out.lease.held.as_ref();
+                out.lease.epoch == *epoch && holder.is_none_or(|(holder, _)| *holder == beat.worker)
+            };
+            if let Some(out) = list.get_mut(unit).filter(of_this) {
                 out.lease.held = Some((beat.worker.clone(), now));
                 out.running_since.get_or_insert(now);
                 out.called_back_at = out.called_back_at.filter(|at| now.since(*at) < SETTLED);

@@ -143,6 +143,46 @@ fn end_reported_by_another_worker_than_the_holder_is_told() {
 }
 
 #[test]
+fn heartbeat_of_another_worker_takes_no_unit_from_its_holder() {
+    let end = |worker: &str| Outcome {
+        unit: unit(1),
+        epoch: 1,
+        worker: WorkerId(worker.into()),
+        result: UnitResult::Returned,
+        duration_us: 0,
+    };
+    let thief = WorkerId("thief".into());
+    let showing = |worker: &WorkerId| Heartbeat {
+        worker: worker.clone(),
+        ..beat(&[unit(1)])
+    };
+    let held = || {
+        let mut leases = Leases::default();
+        leases.adopt(&[published(1)], at(0));
+        leases.heard(&beat(&[unit(1)]), at(1));
+        leases
+    };
+    let mut leases = held();
+    leases.heard(&showing(&thief), at(2));
+    leases.runs_alone(unit(1), 1, &thief, at(2));
+    assert!(!leases.may_report(unit(1).execution(1), &thief));
+    assert!(leases.may_report(unit(1).execution(1), &WorkerId("w".into())));
+    assert!(leases.may_report(unit(1).execution(2), &thief), "not out");
+    assert!(!leases.ends(&end("thief"), at(3)) && leases.ends(&end("w"), at(3)));
+    // Nor does it keep the lease of a holder that is silent.
+    let limits = LeaseLimits::default();
+    let mut leases = held();
+    for second in 2..=100 {
+        leases.heard(&showing(&thief), at(second));
+    }
+    let lapsed = leases.lapsed(&limits, at(100));
+    assert!(
+        matches!(&lapsed[..], [Lapsed { with: Some(with), .. }] if with.worker == "w"),
+        "{lapsed:?}"
+    );
+}
+
+#[test]
 fn a_unit_that_waits_for_a_slot_is_not_lost() {
     assert_eq!(after_two_minutes(&[unit(1)]), []);
 }
