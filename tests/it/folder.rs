@@ -237,6 +237,31 @@ fn include_and_exclude_select_what_is_copied() {
         .expect_said(&["job.yaml:4:12: ", "does not close it", "hint"]);
 }
 
+/// The listing has the size of a file as it was then; a retry reads it anew.
+#[test]
+fn retry_copies_all_of_a_file_that_grew_after_the_scan() {
+    let scratch = Scratch::new();
+    let mut files = library(&scratch);
+    scratch.write("job.yaml", JOB.replace(", mhl: true", ""));
+    let (name, target) = ("north-pass/master.mov", "out/north-pass/master.mov");
+    fs::create_dir_all(scratch.path(target)).expect("it can be made");
+    let first = scratch.run_job("job.yaml", 3);
+    assert_failed(&first, name, "destination_conflict", &[name]);
+    let grown = bytes(99, 5 << 20);
+    assert!(grown.len() > files[name].len());
+    scratch.write(format!("library/{name}"), &grown);
+    files.insert(name.to_owned(), grown.clone());
+    fs::remove_dir(scratch.path(target)).expect("it is empty");
+    let id = first["job"].as_str().expect("an id").to_owned();
+    scratch.run(&["job", "retry", &id, "--all"]).expect_code(0);
+    let second = scratch.run_job("job.yaml", 0);
+    assert_eq!(second["job"], id.as_str(), "the same job, not scanned anew");
+    assert_tree(&scratch.path("out"), &files);
+    assert_eq!(count(&second, "/transfer/copied"), 6);
+    let all: usize = files.values().map(Vec::len).sum();
+    assert_eq!(count(&second, "/transfer/copied_bytes"), all as u64);
+}
+
 #[test]
 fn summary_distinguishes_copied_from_present_files() {
     let scratch = Scratch::new();

@@ -3,7 +3,7 @@ use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::explain::{self, UnitExplanation};
 use crate::query::jobs::known_word;
-use crate::rows::readable;
+use crate::rows::{find_job, readable};
 use crate::store::view::{UnitFilter, UnitView};
 use crate::store::{StoreResult, Tx};
 use crate::workflows::Workflows;
@@ -106,8 +106,12 @@ pub fn unit(tx: &mut dyn Tx, job: &str, step: &str, part: PartNo) -> Answer<Unit
         limit: 1,
         ..UnitFilter::default()
     };
-    let found = readable(job, tx.unit_views(job, &filter).map_err(Error::Store))?.pop();
-    found.ok_or_else(|| no_unit(&format!("{job}/{step}/{part}")))
+    if let Some(found) = readable(job, tx.unit_views(job, &filter).map_err(Error::Store))?.pop() {
+        return Ok(found);
+    }
+    // What is missing is said: the job, or only the unit.
+    find_job(tx, job)?;
+    Err(no_unit(&format!("{job}/{step}/{part}")))
 }
 
 /// What a unit waits for, and what ends the wait.
@@ -129,9 +133,7 @@ fn read_explain_unit(
     now: Timestamp,
 ) -> Answer<UnitExplanation> {
     let absent = || no_unit(&format!("{job}/{step}/{part}"));
-    let Some(row) = tx.job_by_id(job)? else {
-        return Err(absent());
-    };
+    let row = find_job(tx, job)?;
     let workflows = Workflows::default();
     let workflow = workflows.of(tx, row.no)?;
     let Some(no) = workflow.step_no(step) else {
