@@ -2,6 +2,7 @@
 mod cases;
 mod cycles;
 mod docs;
+mod reasons;
 mod source;
 mod words;
 

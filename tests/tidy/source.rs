@@ -83,6 +83,12 @@ impl Source {
             .map(|(i, line)| (i + 1, line))
     }
 
+    /// The text before the first test module.
+    pub(crate) fn production_text(&self) -> String {
+        let lines: Vec<&str> = self.production().map(|(_, line)| line).collect();
+        lines.join("\n")
+    }
+
     /// Number of production lines.
     pub(crate) fn production_lines(&self) -> usize {
         self.production().count()
