@@ -4,6 +4,7 @@ mod bucket;
 mod carry;
 mod cluster;
 mod job;
+mod message;
 mod qc;
 mod scan;
 mod slices;
@@ -12,7 +13,8 @@ mod transfer;
 
 use std::error::Error;
 
-const USAGE: &str = "bench bucket|carry|cluster|job|qc|scan|slices|store|transfer [ARGUMENT]...";
+const USAGE: &str =
+    "bench bucket|carry|cluster|job|message|qc|scan|slices|store|transfer [ARGUMENT]...";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -23,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "carry" => carry::run(&rest),
         "cluster" => Ok(cluster::run(&rest)?),
         "job" => Ok(job::run(&rest)?),
+        "message" => message::run(&rest),
         "qc" => qc::run(&rest).map_err(|fault| -> Box<dyn Error> { fault }),
         "scan" => scan::run(&rest),
         "slices" => slices::run(&rest),
