@@ -74,6 +74,9 @@ fn end(worker: &str) -> Report {
     })
 }
 
+/// What is forged, the sender that it names, its authenticator, and the reason for which it is refused.
+type Forged<'a> = (&'a str, &'a [u8], Option<&'a [u8]>, &'a str);
+
 /// Adds an entry with these fields to a stream.
 async fn add(connection: &mut Connection, stream: &str, fields: &[(&str, &[u8])]) {
     let mut add = ::redis::cmd("XADD");
@@ -207,7 +210,7 @@ async fn forged_reports_change_nothing_and_are_counted() {
     let of_another = keys_of(KEY).authenticate("other-1", &body);
     let of_other_bytes = keys_of(KEY).authenticate(HOLDER, b"other bytes");
     let name = HOLDER.as_bytes();
-    let forged: [(&str, &[u8], Option<&[u8]>, &str); 4] = [
+    let forged: [Forged; 4] = [
         ("a signature of a unit", name, Some(&proof), "wrong_key"),
         (
             "that of another sender",
