@@ -15,7 +15,7 @@ const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 const SENDER: &str = "worker-17.internal-0a1b2c3d";
 
 /// Runs the measurement.
-pub fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let mut sizes = Vec::new();
     for argument in arguments {
         sizes.push(argument.parse()?);

@@ -235,8 +235,8 @@ fn is_reader(path: &str) -> bool {
         "coordinator/src/query/",
         "ops/",
     ]
-        .iter()
-        .any(|part| path.starts_with(part))
+    .iter()
+    .any(|part| path.starts_with(part))
 }
 
 /// The codes in the first column of the guide's table of reasons.

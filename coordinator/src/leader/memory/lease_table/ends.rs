@@ -2,7 +2,7 @@
 use super::{Leases, Out};
 use crate::dispatch::endpoints::Sign;
 use protocol::failure::{ErrorClass, Failure};
-use protocol::id::Kind;
+use protocol::id::{Execution, Kind, WorkerId};
 use protocol::time::Timestamp;
 use protocol::wire::report::{Outcome, UnitResult};
 use std::time::Duration;
