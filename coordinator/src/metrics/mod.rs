@@ -67,6 +67,20 @@ fn seconds(name: &str, help: &str, bounds: &[f64]) -> prometheus::Result<Histogr
     HistogramVec::new(opts, &["stage"])
 }
 
+fn oversized() -> prometheus::Result<IntCounter> {
+    IntCounter::new(
+        "showrunner_oversized_transactions_total",
+        "Transactions that did more at once than is planned for (TURN-1); 0 unless there is a defect.",
+    )
+}
+
+fn underflows() -> prometheus::Result<IntCounter> {
+    IntCounter::new(
+        "showrunner_count_underflows_total",
+        "Counters of steps or barriers that would have gone below zero and stay at zero; 0 unless there is a defect.",
+    )
+}
+
 impl Metrics {
     /// Registers the metrics.
     pub fn new(registry: &Registry) -> prometheus::Result<Metrics> {
@@ -128,14 +142,8 @@ impl Metrics {
                 "showrunner_parked_entries",
                 "Entries of unit streams that no worker could read; 0 on a standby.",
             )?,
-            oversized: IntCounter::new(
-                "showrunner_oversized_transactions_total",
-                "Transactions that did more at once than is planned for (TURN-1); 0 unless there is a defect.",
-            )?,
-            underflows: IntCounter::new(
-                "showrunner_count_underflows_total",
-                "Counters of steps or barriers that would have gone below zero and stay at zero; 0 unless there is a defect.",
-            )?,
+            oversized: oversized()?,
+            underflows: underflows()?,
             last_finished: Mutex::default(),
         };
         metrics.show();
