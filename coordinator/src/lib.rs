@@ -15,6 +15,7 @@ pub mod clock;
 pub mod command;
 pub mod dispatch;
 pub mod error;
+pub mod field_change;
 pub mod graph;
 pub mod http;
 pub mod leader;

@@ -1,5 +1,8 @@
 //! Reading YAML files of people: errors carry file, line, column and, for a wrong key, the nearest right one.
+mod mistakes;
 mod places;
+
+pub use mistakes::{Mistakes, read_all};
 
 use places::Places;
 use serde::de::DeserializeOwned;
@@ -124,7 +127,8 @@ fn problem(file: &str, error: &YamlError) -> Problem {
         other => {
             let text = other.to_string();
             let first = text.lines().next().unwrap_or("not valid YAML");
-            let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            let first = without_place(first).to_owned();
             // A value that begins with `*` is an alias in YAML.
             let alias = first
                 .contains("unknown anchor")
@@ -137,6 +141,20 @@ fn problem(file: &str, error: &YamlError) -> Problem {
         at,
         message,
         hint,
+    }
+}
+
+/// A message without the place that its end repeats, as in `… at line 5, column 55`.
+fn without_place(message: &str) -> &str {
+    let Some((text, place)) = message.rsplit_once(" at line ") else {
+        return message;
+    };
+    let mut numbers = place.split(", column ");
+    let is_number = |text: Option<&str>| text.is_some_and(|text| text.parse::<u64>().is_ok());
+    let is_place = is_number(numbers.next()) && is_number(numbers.next());
+    match is_place && numbers.next().is_none() {
+        true => text.trim_end_matches(':'),
+        false => message,
     }
 }
 

@@ -50,6 +50,7 @@ mod slices;
 mod slow_client;
 mod soak;
 mod sources;
+mod states;
 mod stop;
 mod storage_guide;
 mod streams;

@@ -37,12 +37,21 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
         ("paging", &["error"]),
         ("audit", &[]),
         ("refusal", &[]),
+        ("field_change", &[]),
         ("rows", &["error"]),
         ("workflows", &[]),
         ("graph", &["rows"]),
         (
             "review",
-            &["audit", "error", "graph", "paging", "rows", "workflows"],
+            &[
+                "audit",
+                "error",
+                "field_change",
+                "graph",
+                "paging",
+                "rows",
+                "workflows",
+            ],
         ),
         ("reconcile", &["graph", "review", "rows", "workflows"]),
         ("dispatch", &["reconcile", "review", "rows", "workflows"]),
@@ -51,6 +60,7 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
             &[
                 "dispatch",
                 "error",
+                "field_change",
                 "graph",
                 "paging",
                 "reconcile",
@@ -64,6 +74,7 @@ const DIRECTIONS: [(&str, &[Folder]); 1] = [(
             &[
                 "audit",
                 "error",
+                "field_change",
                 "graph",
                 "query",
                 "review",

@@ -3,8 +3,10 @@ use crate::audit::record;
 use crate::command::request::WaiveRequest;
 use crate::error::{Answer, Error};
 use crate::query::causes::Waived;
+use crate::query::rejected_causes::is_rejected_cause;
 use crate::review::waivers::until;
 use crate::store::{Tx, WaiverRow};
+use crate::workflows::Workflows;
 use protocol::rules::review::waiver::Scope;
 use protocol::time::Timestamp;
 
@@ -23,7 +25,9 @@ pub fn waive(
         ));
     }
     let until = until(request.until.as_deref(), now)?;
-    if tx.causes(None, Some(cause), 1)?.is_empty() {
+    let is_known = !tx.causes(None, Some(cause), 1)?.is_empty()
+        || is_rejected_cause(tx, &Workflows::default(), cause)?;
+    if !is_known {
         return Err(Error::Unknown(format!(
             "nothing is dead of cause {cause}: showrunner failure list"
         )));
@@ -40,5 +44,8 @@ pub fn waive(
         tx.put_waiver(&row)?;
         record(tx, audit, &format!("waive {cause}"), None, 1, now)?;
     }
-    Ok(row.into())
+    Ok(Waived {
+        dry_run: audit.dry_run,
+        ..row.into()
+    })
 }

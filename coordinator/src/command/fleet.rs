@@ -1,6 +1,7 @@
 //! Orders for workers: drain and release. The order is a row; the leader re-sends it until the worker obeys.
 use crate::audit::{AuditContext, record};
 use crate::error::{Answer, Error};
+use crate::field_change::field_changes;
 use crate::query::workers::{WorkerView, view};
 use crate::store::{OrderKind, Tx, WorkerOrder};
 use protocol::time::Timestamp;
@@ -55,6 +56,12 @@ fn tell(
             now,
         )?;
     }
+    let before = view(row.clone(), now);
     row.order = Some(order);
-    Ok(view(row, now))
+    let after = view(row, now);
+    Ok(WorkerView {
+        changes: field_changes([("state", before.state, after.state.clone())]),
+        dry_run: audit.dry_run,
+        ..after
+    })
 }

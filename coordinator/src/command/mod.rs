@@ -23,8 +23,9 @@ pub use retry::{Among, Preview, carry_on, needs_preview, preview, retried, retry
 
 use crate::audit::{AuditContext, record};
 use crate::error::Answer;
+use crate::query::summary::totals;
 use crate::rows::find_job;
-use crate::store::{JobState, Tx};
+use crate::store::{JobRow, JobState, StoreError, StoreResult, Tx};
 use protocol::time::Timestamp;
 
 /// Stops dispatching units of a job; running ones continue.
@@ -71,7 +72,8 @@ fn change_state(
         let (is, from) = (job.state.as_str(), from.as_str());
         return Err(Error::Conflict(format!("job {id} is {is}, not {from}")));
     }
-    let changes = job.state == from;
+    let before = job.clone();
+    let changes = before.state == from;
     job.state = to;
     let mut operation = None;
     if !audit.dry_run {
@@ -85,7 +87,7 @@ fn change_state(
             now,
         )?);
     }
-    Ok(JobChanged::of(&job, audit, operation))
+    Ok(JobChanged::of(&before, &job, audit, operation))
 }
 
 /// Cancels a job: no more units are dispatched, running ones are called back, ended ones keep their state.
@@ -102,6 +104,11 @@ pub fn cancel(
             job.state.as_str()
         )));
     }
+    let before = job.clone();
+    let open = match job.state.has_ended() {
+        true => 0,
+        false => open_units(tx, &job)?,
+    };
     let mut operation = None;
     if !job.state.has_ended() {
         job.state = JobState::Cancelling;
@@ -110,5 +117,19 @@ pub fn cancel(
             operation = Some(record(tx, audit, "cancel", Some(job.no), 1, now)?);
         }
     }
-    Ok(JobChanged::of(&job, audit, operation))
+    Ok(JobChanged {
+        units_open: open,
+        ..JobChanged::of(&before, &job, audit, operation)
+    })
+}
+
+/// Counts the units of a job that have not ended; none of one that cannot be read, which can be cancelled all the same.
+fn open_units(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<u64> {
+    match totals(tx, job) {
+        Ok(units) => Ok(units
+            .total
+            .saturating_sub(units.succeeded + units.dead + units.cancelled)),
+        Err(StoreError::Corrupt(_)) => Ok(0),
+        Err(error) => Err(error),
+    }
 }

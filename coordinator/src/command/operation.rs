@@ -7,6 +7,7 @@ use crate::command::progress::{Progress, Tallied};
 use crate::command::request::{Correction, OperationChange, Retried};
 use crate::command::selection::{Found, List, Place, Walk, obstacle, prefetch_units};
 use crate::error::{Answer, Error};
+use crate::field_change::field_changes;
 use crate::query::operations::{OperationView, view};
 use crate::review::approvals::redrive;
 use crate::rows::JobCache;
@@ -57,6 +58,7 @@ pub fn change_operation(
             row.state.as_str()
         )));
     }
+    let before = row.state;
     if row.state != to {
         row.state = to;
         row.paced_at = now;
@@ -76,7 +78,13 @@ pub fn change_operation(
             )?;
         }
     }
-    Ok(view(tx, &mut JobCache::default(), row)?)
+    let state = |state: OperationState| state.as_str().to_owned();
+    let changes = field_changes([("state", state(before), state(row.state))]);
+    Ok(OperationView {
+        changes,
+        dry_run: audit.dry_run,
+        ..view(tx, &mut JobCache::default(), row)?
+    })
 }
 
 /// Advances every running operation by a page. Returns whether there is more to do at once.

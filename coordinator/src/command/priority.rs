@@ -21,6 +21,7 @@ pub fn prioritise(
             job.state.as_str()
         )));
     }
+    let before = job.clone();
     let mut words = Vec::new();
     if let Some(word) = &request.priority {
         let Some(priority) = Priority::parse(word) else {
@@ -64,5 +65,5 @@ pub fn prioritise(
             now,
         )?);
     }
-    Ok(JobChanged::of(&job, &request.audit, operation))
+    Ok(JobChanged::of(&before, &job, &request.audit, operation))
 }

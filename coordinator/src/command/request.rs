@@ -1,5 +1,6 @@
 //! Requests and answers of commands, in the form of the command line and the API.
 use crate::audit::AuditContext;
+use crate::field_change::{FieldChange, field_changes};
 use crate::store::JobRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,13 +28,34 @@ pub struct JobChanged {
     pub state: String,
     /// The number of the recorded operation.
     pub operation: Option<i64>,
+    /// Members of the object that the change sets, from what to what. Under `dry_run`: that it would set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// Of a cancellation: units that have not ended, which are not run.
+    #[serde(default)]
+    pub units_open: u64,
     /// Nothing was changed.
     pub dry_run: bool,
 }
 
 impl JobChanged {
-    pub(super) fn of(job: &JobRow, audit: &AuditContext, operation: Option<i64>) -> JobChanged {
+    /// The answer about a job that was `before` and is `job` after the change.
+    pub(super) fn of(
+        before: &JobRow,
+        job: &JobRow,
+        audit: &AuditContext,
+        operation: Option<i64>,
+    ) -> JobChanged {
+        let state = |row: &JobRow| row.state.as_str().to_owned();
+        let priority = |row: &JobRow| row.priority.as_str().to_owned();
+        let deadline = |row: &JobRow| row.deadline.map_or("none".to_owned(), |at| at.to_string());
         JobChanged {
+            changes: field_changes([
+                ("state", state(before), state(job)),
+                ("priority", priority(before), priority(job)),
+                ("deadline", deadline(before), deadline(job)),
+            ]),
+            units_open: 0,
             job: job.id.clone(),
             state: job.state.as_str().to_owned(),
             operation,

@@ -8,6 +8,8 @@ use crate::command::progress::Tallied;
 use crate::command::request::{Retried, RetryRequest};
 use crate::command::selection::{List, Place, Walk, obstacle, prefetch_units};
 use crate::error::{Answer, Error};
+use crate::query::rejected_causes::is_rejected_cause;
+use crate::query::rejected_rows::ROW_INVALID;
 use crate::rows::{JobCache, find_job};
 use crate::store::{JobRow, JobState, OperationRow, OperationState, StoreResult, Tx};
 use crate::workflows::Workflows;
@@ -66,6 +68,12 @@ fn check(
         )));
     }
     let plan = Plan::of(request)?;
+    if is_of_rows(tx, workflows, &plan)? {
+        return Err(Error::Invalid(
+            "rows of a library that cannot be used have no unit that could run again".into(),
+            "correct the rows and submit the job again, or accept them: showrunner failure waive CAUSE".into(),
+        ));
+    }
     if request.rate.is_some_and(|rate| !is_rate(rate)) {
         let why = "the rate is not between one unit a year and a million a second";
         return Err(Error::Invalid(why.into(), "50".into()));
@@ -101,6 +109,20 @@ fn check(
         }
     }
     Ok(Checked { job, plan })
+}
+
+/// Whether a plan is about rows that cannot be used.
+fn is_of_rows(tx: &mut dyn Tx, workflows: &Workflows, plan: &Plan) -> StoreResult<bool> {
+    let selection = &plan.selection;
+    if selection.reasons == [ROW_INVALID] {
+        return Ok(true);
+    }
+    match selection.causes.as_slice() {
+        [cause] if tx.causes(None, Some(cause), 1)?.is_empty() => {
+            is_rejected_cause(tx, workflows, cause)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// A count of what a request selects. It holds totals and a place, never the units: each page may be read in a transaction

@@ -221,6 +221,8 @@ mod tests {
                 ..Units::default()
             },
             running: Vec::new(),
+            tasks: Vec::new(),
+            truncated: Vec::new(),
         };
         for jobs in [0, 1, 20] {
             let jobs: Vec<Progress> = (0..jobs).map(job).collect();

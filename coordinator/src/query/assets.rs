@@ -1,6 +1,7 @@
 //! The catalogue: assets with their verdicts, waivers and tombstones.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
+use crate::query::asset_failures::{AssetFailure, Uncatalogued, uncatalogued};
 use crate::review::waivers::{CheckWaived, Waivers};
 use crate::store::{CatalogueRow, StoreResult, Tx, VerdictRow};
 use protocol::model::location::shown;
@@ -69,12 +70,39 @@ pub struct AssetView {
     /// Verdicts on it, the latest first, of other bytes and policies too; only where one asset is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictView>,
+    /// Of an asset that is not in the catalogue: its failures in the newest job that lists it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<AssetFailure>,
+}
+
+impl AssetView {
+    /// An asset of which no step has reported anything.
+    fn unknown(asset: String, at: Timestamp) -> AssetView {
+        AssetView {
+            asset,
+            title: String::new(),
+            role: String::new(),
+            version: None,
+            language: None,
+            location: String::new(),
+            copy: None,
+            bytes: None,
+            hash: None,
+            verdict: None,
+            updated_at: at.to_string(),
+            report: None,
+            tombstones: Vec::new(),
+            waived: Vec::new(),
+            verdicts: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
 }
 
 /// A stored verdict on an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerdictView {
-    /// Result of the judgement: `pass`, `fail` or `tool_error`.
+    /// Result of the judgement: `pass`, `fail`, `tool_error` or `not_judged`.
     pub verdict: String,
     /// Hash of the bytes.
     pub hash: String,
@@ -138,6 +166,28 @@ fn asset_view(row: CatalogueRow, whole: bool) -> AssetView {
         tombstones: Vec::new(),
         waived: Vec::new(),
         verdicts: Vec::new(),
+        failures: Vec::new(),
+    }
+}
+
+/// An asset that only a job knows.
+fn uncatalogued_view(id: &str, found: Uncatalogued) -> AssetView {
+    let known = match found.asset {
+        Some(asset) => AssetView {
+            version: asset.version().map(str::to_owned),
+            language: asset.language().map(str::to_owned),
+            role: asset.role.to_string(),
+            location: shown(&asset.location).into_owned(),
+            bytes: asset.bytes,
+            hash: asset.hash,
+            ..AssetView::unknown(id.to_owned(), found.at)
+        },
+        None => AssetView::unknown(id.to_owned(), found.at),
+    };
+    AssetView {
+        title: found.title,
+        failures: found.failures,
+        ..known
     }
 }
 
@@ -155,9 +205,12 @@ pub fn assets(tx: &mut dyn Tx, filter: &AssetsFilter) -> Answer<Vec<AssetView>> 
 /// Everything known about an asset.
 pub fn asset(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<AssetView> {
     let Some(row) = tx.catalogue_entry(id)? else {
-        return Err(Error::Unknown(format!(
-            "no asset {id:?} in the catalogue: showrunner asset list"
-        )));
+        let found = uncatalogued(tx, id)?.ok_or_else(|| {
+            Error::Unknown(format!(
+                "no asset {id:?} in the catalogue or the newest jobs: showrunner asset list"
+            ))
+        })?;
+        return Ok(uncatalogued_view(id, found));
     };
     let mut view = asset_view(row, true);
     let report = view.report.as_ref().map(|stored| &stored.report);

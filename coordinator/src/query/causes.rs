@@ -1,5 +1,7 @@
 //! Dead units, grouped by the cause of their failure.
 use crate::error::Answer;
+use crate::field_change::is_false;
+use crate::query::rejected_causes::{SCAN_STEP, rejected_causes};
 use crate::review::waivers::Waivers;
 use crate::rows::{JobCache, find_job};
 use crate::store::{CauseRow, Tx, WaiverRow};
@@ -17,9 +19,9 @@ const ROWS_MAX: u32 = 20_000;
 pub struct CauseView {
     /// Fingerprint of the cause: 16 hexadecimal digits over reason, class and normalised message.
     pub cause: String,
-    /// Number of dead units with this cause.
+    /// Number of dead units with this cause; 0 for rows of a library that cannot be used.
     pub units: u64,
-    /// Failed assets in those units.
+    /// Failed assets in those units, or rows that cannot be used.
     pub assets: u64,
     /// Steps they failed in, as `step (kind)`.
     pub steps: Vec<String>,
@@ -50,6 +52,9 @@ pub struct Waived {
     pub at: String,
     /// Time at which the waiver ends; absent when it does not end.
     pub until: Option<String>,
+    /// Nothing was changed: the waiver is what would be recorded.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
 }
 
 impl From<WaiverRow> for Waived {
@@ -60,6 +65,7 @@ impl From<WaiverRow> for Waived {
             reason: row.reason,
             at: row.at.to_string(),
             until,
+            dry_run: false,
         }
     }
 }
@@ -73,10 +79,11 @@ pub fn causes(
     now: Timestamp,
 ) -> Answer<Vec<CauseView>> {
     let job = job.map(|id| find_job(tx, id)).transpose()?;
+    let of_job = job.as_ref().map(|job| job.no);
     let mut jobs = JobCache::default();
     let mut groups: BTreeMap<String, (CauseRow, BTreeSet<String>, BTreeSet<String>)> =
         BTreeMap::new();
-    for row in tx.causes(job.map(|job| job.no), None, ROWS_MAX)? {
+    for row in tx.causes(of_job, None, ROWS_MAX)? {
         let id = jobs.get(tx, row.job)?.map(|job| job.id.clone());
         let workflow = workflows.readable(tx, row.job)?;
         let step = workflow
@@ -98,6 +105,10 @@ pub fn causes(
             }
         }
     }
+    for rows in rejected_causes(tx, workflows, job.as_ref())? {
+        let steps = BTreeSet::from([SCAN_STEP.to_owned()]);
+        groups.insert(rows.row.cause.clone(), (rows.row, steps, rows.jobs));
+    }
     let mut waivers = Waivers::default().of_causes(tx, &groups.keys().cloned().collect(), now)?;
     let mut views: Vec<CauseView> = groups
         .into_values()
@@ -115,7 +126,7 @@ pub fn causes(
             jobs: jobs.into_iter().collect(),
         })
         .collect();
-    views.sort_by(|a, b| (b.units, &a.cause).cmp(&(a.units, &b.cause)));
+    views.sort_by(|a, b| (b.units, b.assets, &a.cause).cmp(&(a.units, a.assets, &b.cause)));
     views.truncate(limit as usize);
     Ok(views)
 }

@@ -1,12 +1,15 @@
 //! Assets that failed for one cause.
 use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
+use crate::query::rejected_causes::walk;
+use crate::query::rejected_rows::{ROW_INVALID, failure, placed};
 use crate::query::units::parse_unit;
 use crate::review::tasks::supplier_of;
 use crate::rows::{JobCache, find_job};
 use crate::store::{FailureRow, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, UnitId};
+use protocol::rules::unit::fingerprint::fingerprint;
 use protocol::wire::report::ListedAsset;
 use protocol::wire::step::scan::ScanSource;
 use serde::{Deserialize, Serialize};
@@ -31,7 +34,7 @@ pub struct FailedAssetsFilter {
 /// An asset that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailedAsset {
-    /// The dead unit, as `job/step/partition`.
+    /// The dead unit, as `job/step/partition`; `job/scan/line` for a row that cannot be used.
     pub unit: String,
     /// Id of the asset; empty when the unit failed as a whole.
     pub asset: String,
@@ -65,6 +68,10 @@ pub fn failed_assets(
 ) -> Answer<Vec<FailedAsset>> {
     limit_in_range(filter.limit)?;
     if tx.causes(None, Some(cause), 1)?.is_empty() {
+        let rows = rejected_assets(tx, cause)?;
+        if !rows.is_empty() {
+            return Ok(page_of(rows, filter));
+        }
         return Err(Error::Unknown(format!(
             "no dead units of cause {cause}: showrunner failure list"
         )));
@@ -151,6 +158,42 @@ impl Places {
         }
         Ok(Places(places))
     }
+}
+
+/// The rows of the newest jobs that cannot be used for this cause.
+fn rejected_assets(tx: &mut dyn Tx, cause: &str) -> StoreResult<Vec<FailedAsset>> {
+    let mut found = Vec::new();
+    walk(tx, &Workflows::default(), None, &mut |job, library, row| {
+        if fingerprint(&failure(row)) == cause {
+            found.push(FailedAsset {
+                unit: format!("{}/scan/{}", job.id, row.line),
+                asset: row.asset.clone().unwrap_or_default(),
+                title: row.title.clone().unwrap_or_default(),
+                role: String::new(),
+                supplier: None,
+                location: None,
+                bytes: None,
+                row: Some(row.line),
+                reason: ROW_INVALID.to_owned(),
+                message: placed(library, row),
+            });
+        }
+    })?;
+    Ok(found)
+}
+
+/// A page of rows that cannot be used.
+fn page_of(rows: Vec<FailedAsset>, filter: &FailedAssetsFilter) -> Vec<FailedAsset> {
+    let id = |row: &FailedAsset| format!("{}/{}", row.unit, row.asset);
+    let start = match &filter.after {
+        Some(after) => rows
+            .iter()
+            .position(|row| id(row) == *after)
+            .map_or(rows.len(), |place| place + 1),
+        None => 0,
+    };
+    let page = rows.into_iter().skip(start);
+    page.take(filter.limit as usize).collect()
 }
 
 /// The entry that `job/step/partition/asset` names.

@@ -5,11 +5,15 @@ use crate::error::{Answer, Error};
 use crate::paging::{limit_in_range, page};
 use crate::query::explain::{self, BarrierExplanation};
 use crate::query::job_forecast::{ForecastFacts, JobForecast};
+use crate::query::open_tasks::{OpenTask, open_tasks};
 use crate::query::summary::{Summary, summary, totals};
+use crate::query::truncated::truncated;
 use crate::query::unit_counts::Units;
 use crate::query::wait_details;
 use crate::rows::readable;
-use crate::store::{JobRow, JobState, Phase, StoreError, StoreResult, TransferRate, Tx};
+use crate::store::{
+    JobRow, JobState, Phase, RATE_UNITS_MAX, StoreError, StoreResult, TransferRate, Tx,
+};
 use crate::workflows::Workflows;
 use protocol::id::Kind;
 use protocol::time::Timestamp;
@@ -100,6 +104,12 @@ pub struct Progress {
     /// Units that run and move bytes, those that have moved the most first, at most 50; only where one job is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<UnitProgress>,
+    /// Pending tasks that its units wait for, by number; the first 20. Only where one job is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<OpenTask>,
+    /// Members of this answer that are cut off at their maximum, such as `failures`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
 }
 
 /// Progress of one job, with its forecast.
@@ -145,8 +155,17 @@ pub struct JobExplanation {
     /// Priority, progress and forecast.
     #[serde(flatten)]
     pub forecast: JobForecast,
-    /// Barriers that are not open.
+    /// Barriers that are not open: of each step the first 20 that are held and the first 20 that wait.
     pub barriers: Vec<BarrierExplanation>,
+    /// Barriers that are not open, with those that `barriers` leaves out.
+    #[serde(default)]
+    pub barriers_open: u64,
+    /// Pending tasks that its units wait for, by number; the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<OpenTask>,
+    /// Members of this answer that are cut off at their maximum, such as `failures`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
     /// Message about the job as a whole: why it failed, that its library is empty, or why no worker lists it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -248,12 +267,18 @@ fn read_progress(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobProgres
         total: unit.total,
         bytes_per_second: unit.bytes_per_second as u64,
     });
-    let running = running.collect();
+    let running: Vec<UnitProgress> = running.collect();
+    let open = open_tasks(tx, row.no)?;
     let units = totals(tx, &row)?;
     let forecast = ForecastFacts::read(tx, now)?.of(tx, &row, &units)?;
     Ok(JobProgress {
         progress: Progress {
+            truncated: truncated([
+                ("running", running.len() >= RATE_UNITS_MAX),
+                ("tasks", open.more),
+            ]),
             running,
+            tasks: open.tasks,
             ..progress_of(tx, row)?
         },
         forecast,
@@ -273,6 +298,8 @@ pub fn progress_of(tx: &mut dyn Tx, row: JobRow) -> StoreResult<Progress> {
     Ok(Progress {
         bytes_per_second: rate_of(tx, &row)?.bytes_per_second as u64,
         running: Vec::new(),
+        tasks: Vec::new(),
+        truncated: Vec::new(),
         units: totals(tx, &row)?,
         job: row.id,
         name: row.name,
@@ -293,7 +320,16 @@ fn read_explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExpl
         return Err(Error::NotFound);
     };
     let units = totals(tx, &row)?;
+    let barriers = explain::barriers(tx, &Workflows::default(), &row)?;
+    let barriers_open = explain::barriers_open(tx, &Workflows::default(), &row)?;
+    let open = open_tasks(tx, row.no)?;
     Ok(JobExplanation {
+        truncated: truncated([
+            ("barriers", barriers_open > barriers.len() as u64),
+            ("tasks", open.more),
+        ]),
+        tasks: open.tasks,
+        barriers_open,
         job: row.id.clone(),
         state: row.state.as_str().to_owned(),
         phase: row.phase.as_str().to_owned(),
@@ -302,7 +338,7 @@ fn read_explain_job(tx: &mut dyn Tx, id: &str, now: Timestamp) -> Answer<JobExpl
             .saturating_sub(units.succeeded + units.dead + units.cancelled),
         units_retrying: units.failed,
         forecast: ForecastFacts::read(tx, now)?.of(tx, &row, &units)?,
-        barriers: explain::barriers(tx, &Workflows::default(), &row)?,
+        barriers,
         message: match row.message {
             None if row.phase == Phase::Scanning && row.state == JobState::Running => {
                 listing_wait(tx, now)?

@@ -1,15 +1,21 @@
 //! Queries of people and gauges. A query changes nothing.
+pub mod asset_failures;
 pub mod assets;
 pub mod causes;
 pub mod cluster_stats;
 pub mod explain;
 pub mod failed_assets;
+pub mod failure_summary;
 pub mod job_forecast;
 pub mod jobs;
+pub mod open_tasks;
 pub mod operations;
 pub mod pending_tasks;
+pub mod rejected_causes;
+pub mod rejected_rows;
 pub mod status;
 pub mod summary;
+pub(crate) mod truncated;
 pub mod unit_counts;
 pub mod unit_log;
 pub mod units;

@@ -1,5 +1,6 @@
 //! Operations of operators as lists show them.
 use crate::error::Answer;
+use crate::field_change::{FieldChange, is_false};
 use crate::rows::{JobCache, find_job};
 use crate::store::{OperationRow, StoreResult, Tx};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,12 @@ pub struct OperationView {
     pub message: Option<String>,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// Members of the object that the change sets, from what to what. Under `dry_run`: that it would set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// Nothing was changed: the view is what a change would give.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
 }
 
 /// Operations, newest first; those of one job when it is named.
@@ -74,5 +81,7 @@ pub(crate) fn view(
         rate: row.rate,
         message: row.message,
         ended_at: row.ended_at.map(|t| t.to_string()),
+        changes: Vec::new(),
+        dry_run: false,
     })
 }

@@ -1,22 +1,27 @@
 //! The summary of a job: what `job get` and `run` print, field for field as documented.
+pub use crate::query::failure_summary::FailureSummary;
+
+use crate::query::failure_summary::rejected_row;
 use crate::query::job_forecast::{ForecastFacts, JobForecast};
+use crate::query::open_tasks::{OpenTask, open_tasks};
+use crate::query::rejected_rows::library_name;
+use crate::query::truncated::truncated;
 use crate::query::unit_counts::Units;
-use crate::review::waivers::{CheckWaived, Waivers, policy_name};
+use crate::review::waivers::{Waivers, policy_name};
 use crate::rows::job_row;
 use crate::store::{Carried, FailureRow, JobRow, StepRow, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{JobNo, StepNo};
-use protocol::model::qc::{Finding, read_findings};
+use protocol::model::qc::read_findings;
 use protocol::rules::review::waiver::JudgedContent;
 use protocol::rules::unit::transition::UnitState;
 use protocol::time::Timestamp;
-use protocol::wire::step::scan::ScanSource;
 use protocol::workflow::{Action, Step, Workflow};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
-/// Failures a summary lists at most; the rest is counted.
+/// Failures of units, and rejected rows, that a summary lists at most.
 const FAILURES_MAX: u32 = 10_000;
 /// Hashes of assets looked up in one statement.
 const HASHES_PAGE: usize = 1_000;
@@ -61,6 +66,15 @@ pub struct Summary {
     /// Assets that continue although checks failed: waived, or under `on_failure: continue`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<FailureSummary>,
+    /// Rows of the library that cannot be used; `failures` lists them with step `scan`.
+    #[serde(default)]
+    pub rows_rejected: u64,
+    /// Pending tasks that its units wait for, by number; the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<OpenTask>,
+    /// Members of this answer that are cut off at their maximum, such as `failures`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<String>,
     /// Message about the job as a whole: why it failed, or that its library is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -131,30 +145,6 @@ impl From<Carried> for TransferSummary {
     }
 }
 
-/// One asset that failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct FailureSummary {
-    /// Its id; empty when a unit failed as a whole before its assets were looked at.
-    pub asset: String,
-    /// Id of the title that the asset belongs to.
-    pub title: String,
-    /// The step it failed in; `scan` for rows that could not be used.
-    pub step: String,
-    /// Reason code of the failure; codes are stable between versions.
-    pub reason: String,
-    /// QC checks that failed.
-    pub checks: Vec<String>,
-    /// What failed, where, and what to do.
-    pub message: String,
-    /// Findings of QC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
-    pub findings: Option<Vec<Finding>>,
-    /// Waivers of its checks, including those that are no longer in force.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waived: Vec<CheckWaived>,
-}
-
 /// All units of a job, without reading what failed.
 pub fn totals(tx: &mut dyn Tx, job: &JobRow) -> StoreResult<Units> {
     let workflow = tx.workflow(job.no)?;
@@ -178,7 +168,12 @@ pub fn summary(
     let steps = steps(tx, &workflow, &row)?;
     let units = sum(steps.iter().map(|step| step.units));
     let barriers = barriers(tx, &workflow, &row)?;
-    let (failures, waived) = failures(tx, &workflow, &row, now)?;
+    let Failures {
+        failed: failures,
+        let_stand: waived,
+        cut_off,
+    } = failures(tx, &workflow, &row, now)?;
+    let open = open_tasks(tx, row.no)?;
     Ok(Summary {
         job: row.id.clone(),
         name: row.name.clone(),
@@ -208,6 +203,9 @@ pub fn summary(
         },
         failures,
         waived,
+        rows_rejected: row.row_errors,
+        truncated: truncated([("failures", cut_off), ("tasks", open.more)]),
+        tasks: open.tasks,
         message: row.message,
     })
 }
@@ -284,18 +282,6 @@ fn units(counter: &StepRow, ended: bool) -> Units {
     }
 }
 
-/// The file name of a manifest, as people know it.
-pub(super) fn library_name(workflow: &Workflow) -> &str {
-    match workflow.scan_task().map(|task| &task.source) {
-        Some(
-            ScanSource::Manifest { path }
-            | ScanSource::Folder { path, .. }
-            | ScanSource::Bucket { location: path, .. },
-        ) => path.rsplit('/').next().unwrap_or(path),
-        None => "",
-    }
-}
-
 /// Hashes of judged assets, asked for together.
 fn hashes_of_judged(tx: &mut dyn Tx, rows: &[FailureRow]) -> StoreResult<HashMap<String, String>> {
     let judged = rows.iter().filter(|row| !row.failure.checks.is_empty());
@@ -307,36 +293,11 @@ fn hashes_of_judged(tx: &mut dyn Tx, rows: &[FailureRow]) -> StoreResult<HashMap
     Ok(hashes)
 }
 
-/// Rows of the source that became no asset.
-fn rejected_rows(
-    tx: &mut dyn Tx,
-    workflow: &Workflow,
-    job: &JobRow,
-) -> StoreResult<Vec<FailureSummary>> {
-    let mut rejected = Vec::new();
-    for error in tx.row_errors(job.no, FAILURES_MAX)? {
-        let column = error
-            .column
-            .map(|c| format!(", column {c}"))
-            .unwrap_or_default();
-        let library = library_name(workflow);
-        let place = if error.line > 0 {
-            format!("{library} line {}{column}: ", error.line)
-        } else {
-            String::new()
-        };
-        rejected.push(FailureSummary {
-            asset: error.asset.unwrap_or_default(),
-            title: error.title.unwrap_or_default(),
-            step: "scan".into(),
-            reason: "row_invalid".into(),
-            checks: Vec::new(),
-            message: format!("{place}{}", error.message),
-            findings: None,
-            waived: Vec::new(),
-        });
-    }
-    Ok(rejected)
+/// Failures of a job, and whether there are more than a summary lists.
+struct Failures {
+    failed: Vec<FailureSummary>,
+    let_stand: Vec<FailureSummary>,
+    cut_off: bool,
 }
 
 /// Failed assets, and assets that failed QC checks while their unit succeeded: waived, or under `on_failure: continue`.
@@ -345,10 +306,17 @@ fn failures(
     workflow: &Workflow,
     job: &JobRow,
     now: Timestamp,
-) -> StoreResult<(Vec<FailureSummary>, Vec<FailureSummary>)> {
-    let (mut list, mut let_stand) = (rejected_rows(tx, workflow, job)?, Vec::new());
-    let mut waivers = Waivers::default();
-    let rows = tx.failures(job.no, FAILURES_MAX)?;
+) -> StoreResult<Failures> {
+    let library = library_name(workflow);
+    let rejected = tx.row_errors(job.no, FAILURES_MAX)?;
+    let mut list: Vec<FailureSummary> = rejected
+        .into_iter()
+        .map(|row| rejected_row(library, row))
+        .collect();
+    let (mut let_stand, mut waivers) = (Vec::new(), Waivers::default());
+    let mut rows = tx.failures(job.no, FAILURES_MAX + 1)?;
+    let cut_off = rows.len() > FAILURES_MAX as usize || job.row_errors > u64::from(FAILURES_MAX);
+    rows.truncate(FAILURES_MAX as usize);
     let hashes = hashes_of_judged(tx, &rows)?;
     let policy_of = |row: &FailureRow| {
         let step = workflow.step(row.unit.step);
@@ -396,5 +364,9 @@ fn failures(
             waived,
         });
     }
-    Ok((list, let_stand))
+    Ok(Failures {
+        failed: list,
+        let_stand,
+        cut_off,
+    })
 }

@@ -1,4 +1,5 @@
 //! Workers as operators see them, by the rows of the store.
+use crate::field_change::{FieldChange, is_false};
 use crate::store::{OrderKind, StoreResult, Tx, WorkerRow, WorkerState};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
@@ -26,6 +27,12 @@ pub struct WorkerView {
     pub since: Option<String>,
     /// The event or command that changes its state.
     pub next: String,
+    /// Members of the object that the change sets, from what to what. Under `dry_run`: that it would set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// Nothing was changed: the view is what a change would give.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
 }
 
 /// Every worker heard of lately.
@@ -83,6 +90,8 @@ pub(crate) fn view(row: WorkerRow, now: Timestamp) -> WorkerView {
         by: order.as_ref().map(|o| o.actor.clone()),
         since: order.map(|o| o.at.to_string()),
         next,
+        changes: Vec::new(),
+        dry_run: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decisions of people: approve, reject, waive.
 use crate::audit::record;
 use crate::error::{Answer, Error};
+use crate::field_change::field_changes;
 use crate::graph::redrive::RedriveScope;
 use crate::graph::{Change, Graph, causes};
 use crate::review::approvals;
@@ -49,6 +50,7 @@ pub fn decide_task(
     let taken = Taken {
         workflows,
         decision,
+        before: row.state,
         state,
         until,
         request,
@@ -78,6 +80,7 @@ fn refused(no: i64, why: DecisionError) -> Error {
 struct Taken<'a> {
     workflows: &'a Workflows,
     decision: Decision,
+    before: TaskState,
     state: TaskState,
     until: Option<Timestamp>,
     request: &'a TaskRequest,
@@ -331,8 +334,10 @@ impl Taken<'_> {
 
     fn answer(&self, row: &TaskRow, standing: Vec<String>, units: u64) -> DecisionOutcome {
         let state = row.state.as_str().to_owned();
+        let before = self.before.as_str().to_owned();
         DecisionOutcome {
             task: row.no,
+            changes: field_changes([("state", before, state.clone())]),
             state,
             standing,
             units,

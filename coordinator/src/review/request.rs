@@ -1,5 +1,6 @@
 //! Requests and answers of decisions, in the form of the command line and the API.
 use crate::audit::AuditContext;
+use crate::field_change::FieldChange;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,6 +46,9 @@ pub struct DecisionOutcome {
     pub state: String,
     /// Failed checks that are not waived.
     pub standing: Vec<String>,
+    /// Members of the object that the change sets, from what to what. Under `dry_run`: that it would set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
     /// Number of units that continue.
     pub units: u64,
     /// The number of the recorded operation.

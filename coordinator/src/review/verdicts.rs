@@ -67,7 +67,7 @@ fn judged(fact: &mut AssetFact, failures: &[(String, Failure)]) -> Option<Judged
         .iter()
         .find(|(asset, _)| *asset == fact.asset)
         .map(|(_, failure)| failure.clone());
-    if failure.is_none() && verdict != Verdict::Pass {
+    if failure.is_none() && !matches!(verdict, Verdict::Pass | Verdict::NotJudged) {
         // Its failure belongs to another unit by now: a split has moved the asset away.
         return None;
     }

@@ -7,6 +7,7 @@ use crate::output::{self, Columns, Lister};
 use crate::target::{Target, each_page};
 use coordinator::http::assets;
 use coordinator::http::endpoint::Nothing;
+use coordinator::query::asset_failures::AssetFailure;
 use coordinator::query::jobs::{AssetView, AssetsFilter, Tombstone};
 use std::path::PathBuf;
 
@@ -92,8 +93,9 @@ pub(crate) fn run(context: Context, command: Command) -> CliResult<Exit> {
             };
             let mut lister = Lister::new(context.output, columns);
             let id = |asset: &AssetView| asset.asset.clone();
-            each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
+            let listed = each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
             lister.end()?;
+            listed.note(&context, "assets");
             Ok(Exit::Ok)
         }
         Command::Get { asset } => {
@@ -126,9 +128,10 @@ fn render(s: &AssetView) -> String {
         .as_ref()
         .and_then(|r| serde_json::to_string_pretty(r).ok())
         .unwrap_or_default();
+    let failures: String = s.failures.iter().map(failure).collect();
     let tombstones: String = s.tombstones.iter().map(tombstone).collect();
     format!(
-        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{waived}{verdicts}{tombstones}{report}\n",
+        "asset     {}\ntitle     {}\nrole      {}\nversion   {}\nlanguage  {}\nlocation  {}\ncopy      {}\nbytes     {}\nhash      {}\nverdict   {}\nupdated   {}\n{failures}{waived}{verdicts}{tombstones}{report}\n",
         s.asset,
         s.title,
         s.role,
@@ -141,6 +144,14 @@ fn render(s: &AssetView) -> String {
         text(&s.verdict),
         s.updated_at
     )
+}
+
+fn failure(f: &AssetFailure) -> String {
+    let place = match &f.unit {
+        Some(unit) => unit.clone(),
+        None => format!("{}, {}", f.job, f.step),
+    };
+    format!("failed    {place}  {}: {}\n", f.reason, f.message)
 }
 
 fn tombstone(t: &Tombstone) -> String {

@@ -7,12 +7,27 @@ use coordinator::http::endpoint::Nothing;
 use coordinator::http::{Problem, jobs, units};
 use coordinator::query::explain::UnitExplanation;
 use coordinator::query::jobs::JobExplanation;
+use coordinator::query::open_tasks::OpenTask;
 use coordinator::query::units::parse_unit as unit_of;
+use coordinator::store::JobState;
 use protocol::id::PartNo;
+use protocol::rules::unit::transition::UnitState;
 
 /// Explains a job: what is open, and which barriers wait for what.
 pub(crate) fn job(context: &Context, id: &str) -> CliResult<Exit> {
-    let explanation = Target::open(context)?.ask::<jobs::Explain>((id.to_owned(),), Nothing {})?;
+    let mut target = Target::open(context)?;
+    let mut explanation = target.ask::<jobs::Explain>((id.to_owned(),), Nothing {})?;
+    let is_open = JobState::parse(&explanation.state).is_some_and(|state| !state.has_ended());
+    if let Some(unserved) = target.unserved(context).filter(|_| is_open) {
+        let known = explanation.message.take().map(|known| format!("; {known}"));
+        let message = format!(
+            "{}, so nothing of it runs: {}{}",
+            unserved.message(),
+            unserved.next(),
+            known.unwrap_or_default()
+        );
+        explanation.message = Some(message);
+    }
     output::one(context.output, &explanation, render, &explanation.job)?;
     Ok(Exit::Ok)
 }
@@ -32,6 +47,12 @@ fn render(e: &JobExplanation) -> String {
     if let Some(message) = &e.message {
         text += &format!("  {message}\n");
     }
+    for task in &e.tasks {
+        text += &open_task(task);
+    }
+    if e.truncated.iter().any(|member| member == "tasks") {
+        text += &format!("  and more tasks: showrunner task list --job {}\n", e.job);
+    }
     for barrier in &e.barriers {
         text += &format!(
             "  {} {} is {}: {}\n",
@@ -40,11 +61,28 @@ fn render(e: &JobExplanation) -> String {
         for member in &barrier.missing {
             text += &format!("      {member}\n");
         }
+        if barrier.missing_more > 0 {
+            text += &format!("      and {} more\n", output::count(barrier.missing_more));
+        }
         for task in &barrier.tasks {
             text += &format!("      waits for {task}\n");
         }
     }
+    let named = e.barriers.len() as u64;
+    if e.barriers_open > named {
+        text += &format!(
+            "  and {}: {} are held or wait, {} are listed\n",
+            output::counted(e.barriers_open - named, "more barrier"),
+            output::count(e.barriers_open),
+            output::count(named)
+        );
+    }
     text
+}
+
+/// A pending task and the command that ends it, in two lines.
+pub(crate) fn open_task(task: &OpenTask) -> String {
+    format!("  waits for {}\n      {}\n", task.message, task.next)
 }
 
 /// A unit as people name it: job/step/partition.
@@ -55,8 +93,16 @@ pub(crate) fn parse_unit(text: &str) -> CliResult<(String, String, PartNo)> {
 /// Explains a unit.
 pub(crate) fn unit(context: &Context, text: &str) -> CliResult<Exit> {
     let (job, step, part) = parse_unit(text)?;
-    let explanation =
-        Target::open(context)?.ask::<units::Explain>((job, step, part), Nothing {})?;
+    let mut target = Target::open(context)?;
+    let mut explanation = target.ask::<units::Explain>((job, step, part), Nothing {})?;
+    let is_open = matches!(
+        UnitState::parse(&explanation.state),
+        Some(UnitState::Planned | UnitState::Ready | UnitState::Leased | UnitState::Retrying)
+    );
+    if let Some(unserved) = target.unserved(context).filter(|_| is_open) {
+        explanation.message = format!("{}; {}", unserved.message(), explanation.message);
+        explanation.next = format!("{}, then {}", unserved.next(), explanation.next);
+    }
     let render = |e: &UnitExplanation| {
         let mut words = format!("{text} is {}: {}\n", e.state, e.message);
         if let Some(since) = &e.since {

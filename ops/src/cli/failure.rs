@@ -4,7 +4,7 @@ use super::retry::{self, Select};
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output::{self, Columns, Lister};
-use crate::target::{Target, each_page};
+use crate::target::{Target, each_page, one_page};
 use coordinator::command::WaiveRequest;
 use coordinator::http::failures::{self, OfJob};
 use coordinator::query::causes::CauseView;
@@ -79,7 +79,15 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
             output::one(
                 context.output,
                 &waived,
-                |w| format!("{cause}: waived by {}\n", w.by),
+                |w| {
+                    let word = if w.dry_run {
+                        "would be waived"
+                    } else {
+                        "waived"
+                    };
+                    let until = w.until.as_ref().map(|until| format!(" until {until}"));
+                    format!("{cause}: {word} by {}{}\n", w.by, until.unwrap_or_default())
+                },
                 cause,
             )?;
             Ok(Exit::Ok)
@@ -113,15 +121,19 @@ fn get(context: &Context, cause: &str, limit: u32) -> CliResult<Exit> {
         name: &|f| f.asset.clone(),
     };
     let mut lister = Lister::new(context.output, columns);
-    each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
+    let failed = each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
     lister.end()?;
+    failed.note(context, "assets");
     Ok(Exit::Ok)
 }
 
 fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
     let job = job.map(|job| target.job_id(job)).transpose()?;
-    let causes = target.ask::<failures::List>((), OfJob::new(job.as_deref(), limit))?;
+    let causes = one_page(limit, |limit| {
+        target.ask::<failures::List>((), OfJob::new(job.as_deref(), limit))
+    })?;
+    causes.note_cut_off(context, "causes");
     let row = |c: &CauseView| {
         let waived = c
             .waived
@@ -130,6 +142,7 @@ fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
             .unwrap_or_default();
         vec![
             c.cause.clone(),
+            output::count(c.assets),
             output::count(c.units),
             c.steps.join(", "),
             c.reason.clone(),
@@ -140,7 +153,7 @@ fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
         ]
     };
     let columns = [
-        "cause", "units", "step", "reason", "last", "jobs", "decision", "example",
+        "cause", "assets", "units", "step", "reason", "last", "jobs", "decision", "example",
     ];
     let columns = Columns {
         table: &columns,
@@ -162,6 +175,6 @@ fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
         ],
         name: &|c| c.cause.clone(),
     };
-    output::list(context.output, &causes, columns)?;
+    output::list(context.output, &causes.items, columns)?;
     Ok(Exit::Ok)
 }

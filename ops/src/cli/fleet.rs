@@ -1,5 +1,5 @@
 //! `worker list`, `worker drain`, `worker release`: the workers as the store knows them.
-use super::change::AuditArgs;
+use super::change::{AuditArgs, changes};
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output::{self, Columns};
@@ -73,7 +73,13 @@ pub(crate) fn run(context: &Context, command: &Command) -> CliResult<Exit> {
     output::one(
         context.output,
         &view,
-        |w| format!("{}: {}; {}\n", w.worker, w.state, w.next),
+        |w| {
+            format!(
+                "{}  {}\n",
+                changes(&w.worker, &w.state, &w.changes, w.dry_run),
+                w.next
+            )
+        },
         &view.worker,
     )?;
     Ok(Exit::Ok)

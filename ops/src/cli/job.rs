@@ -238,6 +238,14 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
             tenant,
         ]
     };
+    listed.note_cut_off(context, "jobs");
+    if listed
+        .items
+        .iter()
+        .any(|job| JobState::parse(&job.state).is_some_and(|state| !state.has_ended()))
+    {
+        target.warn_not_running(context);
+    }
     let columns = [
         "job",
         "state",
@@ -257,7 +265,7 @@ fn list(context: &Context, state: Option<&str>, limit: u32) -> CliResult<Exit> {
         csv: &CSV,
         name: &|l| l.job.clone(),
     };
-    output::list(context.output, &listed, columns)?;
+    output::list(context.output, &listed.items, columns)?;
     Ok(Exit::Ok)
 }
 
@@ -272,27 +280,39 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
     let mut target = Target::open(context)?;
     let mut heard = None;
     let (mut shown, mut mentioned) = (String::new(), false);
-    let mut state = "unknown".to_owned();
+    let (mut state, mut tasks) = ("unknown".to_owned(), 0);
     loop {
         match target.ask::<jobs::ProgressOf>((id.to_owned(),), Nothing {}) {
             Ok(progress) => {
                 heard = Some(Instant::now());
                 state.clone_from(&progress.progress.state);
+                tasks = progress.progress.tasks.len() as u64;
                 if JobState::parse(&state).is_some_and(JobState::has_ended) {
                     let summary = target.ask::<jobs::Get>((id.to_owned(),), Nothing {})?;
                     output::one(context.output, &summary, account, &summary.job)?;
                     return Ok(super::run::exit_of(&summary));
                 }
-                let line = progress_line(&progress);
-                if show && line != shown {
+                let line = if show {
+                    progress_line(&progress)
+                } else {
+                    progress
+                        .progress
+                        .tasks
+                        .iter()
+                        .map(explain::open_task)
+                        .collect()
+                };
+                let is_data = show && context.output == Format::Jsonl;
+                if line != shown && (is_data || !context.quiet) {
                     match context.output {
-                        Format::Jsonl => output::one(
+                        Format::Jsonl if is_data => output::one(
                             context.output,
                             &progress,
                             |_| String::new(),
                             &progress.progress.job,
                         )?,
-                        _ => eprintln!("{}", output::text(&line)),
+                        _ if line.is_empty() => {}
+                        _ => eprintln!("{}", output::text(line.trim_end())),
                     }
                     shown = line;
                 }
@@ -307,8 +327,12 @@ fn wait(context: &Context, id: &str, timeout: Option<Duration>, show: bool) -> C
             target.warn_not_running(context);
         }
         if timeout.is_some_and(|t| started.elapsed() >= t) {
+            let waits = match tasks {
+                0 => String::new(),
+                n => format!(" and waits for {}", output::counted(n, "decision")),
+            };
             return Err(
-                CliError::new(Exit::Timeout, format!("job {id} is still {state}"))
+                CliError::new(Exit::Timeout, format!("job {id} is still {state}{waits}"))
                     .hint(format!("showrunner job explain {id}")),
             );
         }
@@ -338,7 +362,8 @@ fn progress_line(job: &JobProgress) -> String {
         s.state, u.total, u.dead, u.failed
     );
     let moments = Moments::local(now());
-    if let Some(finish) = &outlook.finish_p50 {
+    // A person decides when it goes on: the time that units take says nothing of that.
+    if let Some(finish) = outlook.finish_p50.as_ref().filter(|_| s.tasks.is_empty()) {
         text += &format!(", ends {}", moments.of(finish));
     }
     for unit in s.running.iter().take(RUNNING_SHOWN) {
@@ -355,7 +380,14 @@ fn progress_line(job: &JobProgress) -> String {
         );
     }
     if let Some(more) = s.running.len().checked_sub(RUNNING_SHOWN + 1) {
-        text += &format!("\n  and {} more", more + 1);
+        let at_least = match s.truncated.iter().any(|member| member == "running") {
+            true => "at least ",
+            false => "",
+        };
+        text += &format!("\n  and {at_least}{} more", more + 1);
+    }
+    for task in &s.tasks {
+        text += &format!("\n{}", explain::open_task(task).trim_end());
     }
     text
 }

@@ -1,5 +1,6 @@
 //! The command line: a stable surface. One file a noun; this one holds the tree and the way out.
 mod asset;
+mod awaited;
 mod change;
 mod config;
 mod coordinator;

@@ -1,9 +1,9 @@
 //! `showrunner operation`: what operators asked for, and what is still being carried out.
-use super::change::AuditArgs;
+use super::change::{AuditArgs, changes};
 use crate::context::Context;
 use crate::error::{CliResult, Exit};
 use crate::output::{self, Columns};
-use crate::target::Target;
+use crate::target::{Target, one_page};
 use coordinator::audit::AuditContext;
 use coordinator::http::endpoint::{Endpoint, Nothing};
 use coordinator::http::failures::OfJob;
@@ -55,9 +55,12 @@ where
 {
     let view = Target::open(context)?.change::<E>((target.operation,), target.audit.order())?;
     let render = |v: &OperationView| {
+        let name = format!("operation {}", v.operation);
         format!(
-            "operation {}: {}, {} of {} units\n",
-            v.operation, v.state, v.done, v.eligible
+            "{}  {} of {} done\n",
+            changes(&name, &v.state, &v.changes, v.dry_run),
+            output::count(v.done),
+            output::counted(v.eligible, "unit")
         )
     };
     output::one(context.output, &view, render, &target.operation.to_string())?;
@@ -68,7 +71,10 @@ where
 pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResult<Exit> {
     let mut target = Target::open(context)?;
     let job = job.map(|job| target.job_id(job)).transpose()?;
-    let listed = target.ask::<operations::List>((), OfJob::new(job.as_deref(), limit))?;
+    let listed = one_page(limit, |limit| {
+        target.ask::<operations::List>((), OfJob::new(job.as_deref(), limit))
+    })?;
+    listed.note_cut_off(context, "operations");
     let row = |o: &OperationView| {
         vec![
             o.operation.to_string(),
@@ -111,6 +117,6 @@ pub(crate) fn list(context: &Context, job: Option<&str>, limit: u32) -> CliResul
         ],
         name: &|o| o.operation.to_string(),
     };
-    output::list(context.output, &listed, columns)?;
+    output::list(context.output, &listed.items, columns)?;
     Ok(Exit::Ok)
 }

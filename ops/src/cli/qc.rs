@@ -174,6 +174,12 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
             };
             inspected.push(Inspected {
                 waivers: shown.waived.iter().map(Waived::words).collect(),
+                accepted: shown
+                    .waived
+                    .iter()
+                    .filter(|waived| waived.holds)
+                    .map(|waived| (waived.check.clone(), waived.words()))
+                    .collect(),
                 report: shown.report,
                 sheet: sheet
                     .and_then(|sheet| serde_json::from_str(&sheet).ok())
@@ -226,6 +232,9 @@ fn words(shown: &Shown) -> String {
     for check in &report.not_measured {
         let why = report.reasons.get(check).map_or("", String::as_str);
         text += &format!("  {check:<13} not measured: {why}\n");
+    }
+    for note in &report.notes {
+        text += &format!("  {:<13} {note}\n", "note");
     }
     if let Some(why) = report.reasons.get("file") {
         text += &format!("  {:<13} {why}\n", "file");

@@ -67,8 +67,9 @@ pub(crate) fn job(
     select: &Select,
 ) -> CliResult<Exit> {
     let request = select.request(audit, Vec::new())?;
-    let retried = Target::open(context)?.retry(id, &request)?;
-    show(context, &retried)
+    let mut target = Target::open(context)?;
+    let retried = target.retry(id, &request)?;
+    show(context, &target, &retried)
 }
 
 /// Redrives dead letters.
@@ -86,11 +87,15 @@ pub(crate) fn redrive(
             .into_iter()
             .collect(),
     )?;
-    let retried = Target::open(context)?.redrive(job, &request)?;
-    show(context, &retried)
+    let mut target = Target::open(context)?;
+    let retried = target.redrive(job, &request)?;
+    show(context, &target, &retried)
 }
 
-fn show(context: &Context, retried: &Retried) -> CliResult<Exit> {
+fn show(context: &Context, target: &Target, retried: &Retried) -> CliResult<Exit> {
+    if retried.units > 0 && !retried.dry_run {
+        target.warn_not_running(context);
+    }
     let name = retried
         .operation
         .map_or_else(|| retried.job.clone(), |no| no.to_string());

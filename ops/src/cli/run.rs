@@ -58,7 +58,7 @@ pub(crate) async fn run_job(
         eprintln!("continuing {id}");
     }
     embedded.coordinator.wake();
-    match watch(embedded, no, context.quiet).await? {
+    match watch(context, embedded, no).await? {
         WatchEnd::Ended(summary) => Ok(Some(*summary)),
         WatchEnd::Interrupted => Ok(None),
     }

@@ -1,5 +1,5 @@
 //! `showrunner task`: what people must decide.
-use super::change::AuditArgs;
+use super::change::{AuditArgs, changes};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Columns, Format};
@@ -131,7 +131,9 @@ pub(crate) fn run(context: &Context, command: Command) -> CliResult<Exit> {
                     },
                 )
             };
-            list(context, &pages(limit, page, |task| task.task.to_string())?)
+            let listed = pages(limit, page, |task: &TaskView| task.task.to_string())?;
+            listed.note_cut_off(context, "tasks");
+            list(context, &listed.items)
         }
         Command::Get { task } => {
             let found = Target::open(context)?.ask::<tasks::Get>((task,), Nothing {})?;
@@ -366,25 +368,37 @@ fn settle<E>(context: &Context, task: i64, request: TaskRequest) -> CliResult<Ex
 where
     E: Endpoint<Path = (i64,), Query = Nothing, Body = TaskRequest, Answer = DecisionOutcome>,
 {
-    let decided = Target::open(context)?.change::<E>((task,), request)?;
+    let mut target = Target::open(context)?;
+    let decided = target.change::<E>((task,), request)?;
+    if decided.units > 0 && !decided.dry_run {
+        target.warn_not_running(context);
+    }
     output::one(context.output, &decided, render_decision, &task.to_string())?;
     Ok(Exit::Ok)
 }
 
 fn render_decision(d: &DecisionOutcome) -> String {
-    let would = if d.dry_run { "would be " } else { "" };
-    let mut text = format!("task {}: {would}{}", d.task, d.state);
+    let mut text = changes(&format!("task {}", d.task), &d.state, &d.changes, d.dry_run);
     if d.units > 0 {
-        let go = if d.dry_run {
-            "would continue"
+        let units = output::counted(d.units, "unit");
+        let would = if d.dry_run { "would " } else { "" };
+        let continues = if d.units == 1 && !d.dry_run {
+            "continues"
         } else {
             "continue"
         };
-        text.push_str(&format!("; {} units {go}", d.units));
+        text.push_str(&format!("  {units} {would}{continues}\n"));
     }
     if !d.standing.is_empty() && d.state == "open" {
-        text.push_str(&format!("; still in the way: {}", d.standing.join(", ")));
+        let word = if d.dry_run {
+            "would still fail"
+        } else {
+            "still fail"
+        };
+        text.push_str(&format!(
+            "  checks that {word}: {}\n",
+            d.standing.join(", ")
+        ));
     }
-    text.push('\n');
     text
 }

@@ -80,13 +80,10 @@ fn list(
         target.ask::<units::List>((job.to_owned(),), filter)
     };
     let mut lister = Lister::new(context.output, COLUMNS);
-    each_page(
-        limit,
-        page,
-        |unit| unit.unit.clone(),
-        |page| Ok(lister.page(&page)?),
-    )?;
+    let id = |unit: &UnitView| unit.unit.clone();
+    let listed = each_page(limit, page, id, |page| Ok(lister.page(&page)?))?;
     lister.end()?;
+    listed.note(context, "units");
     Ok(Exit::Ok)
 }
 
@@ -113,6 +110,7 @@ fn log(context: &Context, unit: &str, limit: u32) -> CliResult<Exit> {
     let executions = pages(limit, page, |execution: &Execution| {
         execution.epoch.to_string()
     })?;
+    executions.note_cut_off(context, "executions");
     let row = |e: &Execution| {
         vec![
             e.epoch.to_string(),
@@ -153,7 +151,7 @@ fn log(context: &Context, unit: &str, limit: u32) -> CliResult<Exit> {
         ],
         name: &|e| e.epoch.to_string(),
     };
-    output::list(context.output, &executions, columns)?;
+    output::list(context.output, &executions.items, columns)?;
     Ok(Exit::Ok)
 }
 

@@ -1,4 +1,6 @@
 //! `showrunner validate`: every problem with file, line, column and a hint.
+mod references;
+
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Columns, Format};
@@ -16,6 +18,9 @@ pub(crate) struct Args {
     /// Job files, delivery specs, storage files, waivers and configuration files (config.toml)
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Do not check that the libraries of job files exist on this machine
+    #[arg(long)]
+    without_files: bool,
 }
 
 /// Kind of a file, by its first keys.
@@ -102,7 +107,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
         let (kind, problems) = match std::fs::read_to_string(path) {
             Ok(source) => {
                 let kind = FileKind::of(path, &source);
-                (Some(kind), problems(kind, path, &file, &source))
+                let found = problems(kind, path, (&file, &source), !args.without_files);
+                (Some(kind), found)
             }
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -152,14 +158,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> CliResult<Exit> {
 }
 
 /// Every mistake of a file.
-fn problems(kind: FileKind, path: &Path, file: &str, source: &str) -> Vec<Problem> {
+fn problems(
+    kind: FileKind,
+    path: &Path,
+    (file, source): (&str, &str),
+    with_files: bool,
+) -> Vec<Problem> {
     match kind {
-        FileKind::Job => submit::problems(path),
+        FileKind::Job => {
+            let mut problems = submit::problems(path);
+            if with_files {
+                problems.extend(references::missing(path, file, source));
+            }
+            problems
+        }
         FileKind::Spec => submit::load_policy(file).err().into_iter().collect(),
-        FileKind::Storage => StorageSettings::read(file, source)
+        FileKind::Storage => StorageSettings::read_all(file, source)
             .err()
-            .into_iter()
-            .collect(),
+            .unwrap_or_default(),
         FileKind::Waivers => waivers::read(file, source, &spec::CHECK_IDS)
             .err()
             .unwrap_or_default(),

@@ -1,12 +1,15 @@
 //! Watches a job to its end, with a progress bar on a terminal.
+use super::awaited::{Awaited, ESTIMATE, style};
+use crate::context::Context;
 use crate::embedded::Embedded;
 use crate::error::{CliError, CliResult};
 use crate::output;
 use crate::submit::now;
+use coordinator::query::rejected_rows::ROW_INVALID;
 use coordinator::query::summary::{FailureSummary, Summary, summary};
 use coordinator::store::{JobRow, StepRow};
 use coordinator::workflows::Workflows;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use protocol::id::JobNo;
 use protocol::rules::cluster::smoothing::Rate;
 use std::io::Write;
@@ -23,14 +26,23 @@ pub(crate) enum WatchEnd {
 }
 
 /// Watches a job that runs in this process.
-pub(crate) async fn watch(embedded: &Embedded, job: JobNo, quiet: bool) -> CliResult<WatchEnd> {
+pub(crate) async fn watch(
+    context: &Context,
+    embedded: &Embedded,
+    job: JobNo,
+) -> CliResult<WatchEnd> {
+    let quiet = context.quiet;
     let (bar, mut rate) = (bar(quiet), Rate::default());
+    let mut awaited = Awaited::new(context);
     let signal = super::stop_signal();
     tokio::pin!(signal);
     loop {
         let (row, steps) = progress_of(embedded, job).await?;
         rate.note(embedded.bytes(), now());
         draw(&bar, &row, &steps, rate);
+        if !row.state.has_ended() {
+            awaited.look(embedded, job, &bar).await?;
+        }
         if row.state.has_ended() {
             bar.finish_and_clear();
             let account = embedded
@@ -69,10 +81,7 @@ fn bar(quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template(
-        "{spinner} {msg}\n  [{bar:40}] {pos}/{len} units  {per_sec}  {elapsed}",
-    );
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(style(ESTIMATE));
     bar
 }
 
@@ -121,10 +130,26 @@ fn write_account(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
     if let Some(message) = &s.message {
         writeln!(out, "  {message}")?;
     }
+    for task in &s.tasks {
+        write!(out, "{}", super::explain::open_task(task))?;
+    }
+    if s.truncated.iter().any(|member| member == "tasks") {
+        writeln!(
+            out,
+            "  and more tasks: showrunner task list --job {}",
+            s.job
+        )?;
+    }
     write_steps(out, s)?;
     write_work(out, s)?;
-    let (failures, waived) = (s.failures.len() as u64, s.waived.len() as u64);
+    let is_row = |failure: &&FailureSummary| failure.reason == ROW_INVALID;
+    let rows = s.failures.iter().filter(is_row).count() as u64;
+    let (failures, waived) = (s.failures.len() as u64 - rows, s.waived.len() as u64);
     let counts: Vec<String> = [
+        (
+            s.rows_rejected,
+            output::counted(s.rows_rejected, "unusable row"),
+        ),
         (failures, output::counted(failures, "failure")),
         (waived, format!("{} waived", output::count(waived))),
     ]
@@ -193,7 +218,15 @@ fn write_failures(out: &mut Vec<u8>, s: &Summary) -> std::io::Result<()> {
         write_waived(out, waived)?;
     }
     if s.failures.len() > 50 {
-        writeln!(out, "  … {} more: -o json lists all", s.failures.len() - 50)?;
+        writeln!(
+            out,
+            "  … {} more: showrunner failure list --job {}, or -o json",
+            s.failures.len() - 50,
+            s.job
+        )?;
+    }
+    if s.truncated.iter().any(|member| member == "failures") {
+        writeln!(out, "  … and more than a summary holds")?;
     }
     Ok(())
 }

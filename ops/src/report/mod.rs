@@ -4,6 +4,7 @@ mod page;
 
 use ::qc::Report;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,6 +13,8 @@ pub(crate) struct Inspected {
     pub(crate) report: Report,
     /// Lines about waived findings.
     pub(crate) waivers: Vec<String>,
+    /// Lines about the waivers in force, by check.
+    pub(crate) accepted: BTreeMap<String, String>,
     /// The stored form of what was measured; null when nothing was.
     pub(crate) sheet: Value,
     /// A JPEG for each finding that has a time.
@@ -52,12 +55,7 @@ impl Wanted {
         let text = if self.html {
             page::write(inspected)
         } else {
-            junit::write(
-                &inspected
-                    .iter()
-                    .map(|file| &file.report)
-                    .collect::<Vec<_>>(),
-            )
+            junit::write(inspected)
         };
         std::fs::write(&self.path, text)
             .map_err(|error| format!("{}: {error}", self.path.display()))

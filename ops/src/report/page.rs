@@ -1,6 +1,6 @@
 //! Reports as one page of HTML that needs nothing else: findings with a picture each, and the loudness in the course of time.
 use super::{Inspected, escaped};
-use ::qc::{Finding, Verdict};
+use ::qc::{Finding, Report, Verdict};
 use base64::Engine;
 use protocol::model::qc::Severity;
 use serde_json::Value;
@@ -13,7 +13,7 @@ const SCALE: (f64, f64) = (0.0, -70.0);
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1d2430;background:#fff}\
 h1{font-size:1.35rem}h2{font-size:1.1rem;overflow-wrap:anywhere;margin:2.2rem 0 .3rem;border-top:1px solid #d5dae2;padding-top:1.2rem}\
 .verdict{display:inline-block;padding:.1rem .6rem;border-radius:.3rem;color:#fff;font-weight:600}\
-.pass{background:#1a7f4b}.fail{background:#b3261e}.tool_error{background:#8a5a00}\
+.pass{background:#1a7f4b}.fail{background:#b3261e}.tool_error,.not_judged{background:#8a5a00}\
 .small{color:#5a6473;font-size:.85rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%;margin:.8rem 0}\
 td,th{text-align:left;vertical-align:top;padding:.45rem .6rem;border-bottom:1px solid #e4e8ee}th{font-weight:600;color:#5a6473;font-size:.85rem}\
 img{display:block;width:240px;border-radius:.2rem;background:#e4e8ee}svg{width:100%;height:auto;background:#f6f8fa;border-radius:.3rem}\
@@ -31,13 +31,14 @@ pub(crate) fn write(inspected: &[Inspected]) -> String {
             .filter(|file| file.report.verdict == verdict)
             .count()
     };
-    let (pass, fail, unknown) = (
+    let (pass, fail, unknown, not_judged) = (
         count(Verdict::Pass),
         count(Verdict::Fail),
         count(Verdict::ToolError),
+        count(Verdict::NotJudged),
     );
     text += &format!(
-        "<p>{} files: {pass} pass, {fail} fail, {unknown} could not be judged.</p>\n",
+        "<p>{} files: {pass} pass, {fail} fail, {unknown} could not be judged, {not_judged} not judged.</p>\n",
         inspected.len()
     );
     for file in inspected {
@@ -78,10 +79,19 @@ fn section(file: &Inspected) -> String {
             escaped(why)
         );
     }
+    for note in report.notes.iter().chain(unjudged(report)) {
+        text += &format!("<p class=\"warning\">{}</p>\n", escaped(note));
+    }
     for recorded in report.recorded.values() {
         text += &format!("<p>{}</p>\n", escaped(recorded));
     }
     text + &curves(file)
+}
+
+/// Why a file was not judged at all.
+fn unjudged(report: &Report) -> Option<&String> {
+    let is_unjudged = report.verdict == Verdict::NotJudged;
+    report.reasons.get("file").filter(|_| is_unjudged)
 }
 
 fn row(finding: &Finding, still: Option<&[u8]>) -> String {

@@ -30,15 +30,24 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the coordinator at `url`; nothing is sent yet.
     pub(crate) fn new(url: &str) -> CliResult<Client> {
-        let shown = mask_url(url);
+        // A plain HOST:PORT has no place for a password, and it must be seen to be corrected.
+        let is_plain = !url.contains("://") && !url.contains(['@', '?', '#', '=']);
+        let shown = if is_plain {
+            url.to_owned()
+        } else {
+            mask_url(url)
+        };
         let wrong = |why: String| {
-            CliError::usage(format!("server {shown:?}: {why}"))
-                .hint("http://127.0.0.1:8470 or https://HOST")
+            let hint = match is_plain {
+                true => format!("write http://{url}, or https://"),
+                false => "http://127.0.0.1:8470 or https://HOST".to_owned(),
+            };
+            CliError::usage(format!("server {shown:?}: {why}")).hint(hint)
         };
         let mut base = Url::parse(url).map_err(|e| wrong(e.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !base.has_host()
         {
-            return Err(wrong("not an http or https address".into()));
+            return Err(wrong("it does not begin with http:// or https://".into()));
         }
         base.set_query(None);
         base.set_fragment(None);
@@ -225,5 +234,28 @@ impl Remote {
     ) -> CliResult<Submitted> {
         self.runtime
             .block_on(self.client.submit(sources, key, dry_run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_server_is_shown_without_its_secrets() {
+        let refused = |url: &str| Client::new(url).err().map(|error| error.to_string());
+        let plain = refused("localhost:18471").unwrap_or_default();
+        assert!(
+            plain.contains("\"localhost:18471\"") && plain.contains("http://localhost:18471"),
+            "{plain}"
+        );
+        for url in [
+            "me:SECRET@host:1",
+            "host?token=SECRET",
+            "ftp://me:SECRET@host/",
+        ] {
+            let text = refused(url).unwrap_or_default();
+            assert!(!text.is_empty() && !text.contains("SECRET"), "{text}");
+        }
     }
 }

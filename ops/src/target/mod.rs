@@ -1,9 +1,11 @@
 //! Where commands get their answers: the database of a local data directory, or a running coordinator. Both ask the same
 //! services and answer in the same shapes, so each command renders one way.
 mod client;
+mod listed;
 
 pub(crate) use client::Client;
 use client::Remote;
+pub(crate) use listed::{each_page, one_page, pages};
 
 use crate::context::Context;
 use crate::database;
@@ -17,11 +19,11 @@ use coordinator::error::{Answer, outcome};
 use coordinator::http::Problem;
 use coordinator::http::endpoint::{Ask, Endpoint, Nothing, Segments};
 use coordinator::http::jobs;
-use coordinator::paging::PAGE_MAX;
 use coordinator::query::jobs::{JobIdsFilter, JobsFilter};
 use coordinator::store::handle::Backend;
 use coordinator::store::{NewJob, StoreResult};
 use coordinator::workflows::Workflows;
+use std::path::PathBuf;
 
 /// Stands for the newest job.
 const LAST: &str = "@last";
@@ -34,6 +36,21 @@ pub(crate) enum Target {
     Local(Box<Backend>),
     /// Through the API of a coordinator.
     Remote(Remote),
+}
+
+/// A data directory without a coordinator: its units do not run, and changes have no effect yet.
+pub(crate) struct Unserved(PathBuf);
+
+impl Unserved {
+    /// What is the case.
+    pub(crate) fn message(&self) -> String {
+        format!("no coordinator runs over {}", self.0.display())
+    }
+
+    /// The command that starts a coordinator.
+    pub(crate) fn next(&self) -> String {
+        format!("showrunner up --data {}", self.0.display())
+    }
 }
 
 /// The coordinator of the settings, if any. A data directory or a database on the command line overrides a server from
@@ -81,14 +98,16 @@ impl Target {
 
     /// Warns when no coordinator runs over the data directory, since a job does not run by itself.
     pub(crate) fn warn_not_running(&self, context: &Context) {
+        if let Some(data) = self.unserved(context).filter(|_| !context.quiet) {
+            eprintln!("{}; start one with: {}", data.message(), data.next());
+        }
+    }
+
+    /// The data directory, when no coordinator runs over it. Of a server or a cluster's database this is not known here.
+    pub(crate) fn unserved(&self, context: &Context) -> Option<Unserved> {
         let data = context.data();
         let here = matches!(self, Target::Local(_)) && database::url(&context.settings).is_none();
-        if here && !context.quiet && !DataDir::is_coordinated(&data) {
-            eprintln!(
-                "no coordinator runs over {0}; start one with: showrunner up --data {0}",
-                data.display()
-            );
-        }
+        (here && !DataDir::is_coordinated(&data)).then_some(Unserved(data))
     }
 
     /// Hands a job in. The same key never makes a second job.
@@ -229,42 +248,6 @@ fn bring_back(db: &mut Backend, among: &Among, request: &RetryRequest) -> CliRes
 
 fn answered<R>(result: StoreResult<Answer<R>>) -> CliResult<R> {
     result?.map_err(|error| Problem::from(error).into())
-}
-
-/// As many pages as `limit` entries need, in memory.
-pub(crate) fn pages<T>(
-    limit: u32,
-    fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
-    id: impl Fn(&T) -> String,
-) -> CliResult<Vec<T>> {
-    let mut all: Vec<T> = Vec::new();
-    each_page(limit, fetch, id, |page| {
-        all.extend(page);
-        Ok(())
-    })?;
-    Ok(all)
-}
-
-/// As many pages as `limit` entries need, one after the other.
-pub(crate) fn each_page<T>(
-    limit: u32,
-    mut fetch: impl FnMut(u32, Option<String>) -> CliResult<Vec<T>>,
-    id: impl Fn(&T) -> String,
-    mut take: impl FnMut(Vec<T>) -> CliResult<()>,
-) -> CliResult<()> {
-    let (mut left, mut after) = (limit, None);
-    while left > 0 {
-        let wanted = left.min(PAGE_MAX);
-        let page = fetch(wanted, after)?;
-        let count = u32::try_from(page.len()).unwrap_or(u32::MAX);
-        after = page.last().map(&id);
-        take(page)?;
-        if count < wanted {
-            break;
-        }
-        left -= wanted;
-    }
-    Ok(())
 }
 
 impl From<Problem> for CliError {

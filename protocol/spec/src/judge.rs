@@ -26,6 +26,12 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
     judge_file(facts, spec, media, role, &mut outcomes);
     judge_other_pictures(facts, spec, media, role, &mut outcomes);
     outcomes.drop_broken();
+    let verdict = outcomes.verdict(facts);
+    if verdict == Verdict::NotJudged {
+        let why = format!("no check of the spec applies to a file of role {role}");
+        outcomes.reasons.insert("file".to_owned(), why);
+    }
+    let not_applicable = outcomes.not_applicable(&demanded(spec));
     outcomes
         .findings
         .sort_by_key(|finding| finding.severity != Severity::Mandatory);
@@ -34,7 +40,10 @@ pub fn judge(facts: &FactSheet, spec: &DeliverySpec, media: &MediaUnderTest, rol
         hash: facts.hash.clone().unwrap_or_default(),
         policy: spec.spec.clone(),
         policy_digest: spec.digest(),
-        verdict: outcomes.verdict(facts),
+        verdict,
+        judged: outcomes.judged,
+        not_applicable,
+        notes: notes(spec, role),
         findings: outcomes.findings,
         not_measured: outcomes.not_measured,
         reasons: outcomes.reasons,
@@ -55,14 +64,26 @@ struct Outcomes {
     findings: Vec<Finding>,
     /// Checks that are demanded and could not be judged.
     not_measured: Vec<String>,
+    /// Checks that were made.
+    judged: Vec<String>,
     /// Why, by check.
     reasons: BTreeMap<String, String>,
 }
 
 impl Outcomes {
     fn note_unmeasured(&mut self, check: &str, why: String) {
+        self.judged.retain(|judged| judged != check);
         self.not_measured.push(check.to_owned());
         self.reasons.insert(check.to_owned(), why);
+    }
+
+    /// Demanded checks that were neither made nor missed.
+    fn not_applicable(&self, demanded: &[&str]) -> Vec<String> {
+        let has = |list: &[String], check: &str| list.iter().any(|known| known == check);
+        let left = demanded
+            .iter()
+            .filter(|check| !has(&self.judged, check) && !has(&self.not_measured, check));
+        left.map(|check| (*check).to_owned()).collect()
     }
 
     /// Drops findings with NaN or infinity: the measurement is worthless, and so would be a verdict.
@@ -89,6 +110,7 @@ impl Outcomes {
         match (failed, unknown) {
             (true, _) => Verdict::Fail,
             (false, true) => Verdict::ToolError,
+            (false, false) if self.judged.is_empty() => Verdict::NotJudged,
             (false, false) => Verdict::Pass,
         }
     }
@@ -121,10 +143,24 @@ fn judge_file(
             {
                 outcomes.not_measured.push(check.id.to_owned());
             }
-            CheckOutcome::Judged(found) => outcomes.findings.extend(found),
+            CheckOutcome::Judged(found) => {
+                outcomes.judged.push(check.id.to_owned());
+                outcomes.findings.extend(found);
+            }
             CheckOutcome::NotMeasured(why) => outcomes.note_unmeasured(check.id, why),
         }
     }
+}
+
+/// What a verdict on a file of this role does not cover.
+fn notes(spec: &DeliverySpec, role: Role) -> Vec<String> {
+    let uncovered = !spec.components.is_empty() && spec.component(role).is_none();
+    let note = uncovered.then(|| {
+        format!(
+            "the spec has no component of role {role}: picture and sound format are not checked"
+        )
+    });
+    note.into_iter().collect()
 }
 
 /// Ids of the checks that a spec demands of some file. A component demands its streams.
@@ -754,7 +790,7 @@ qc:
         // A document that the source declares is reviewed by people.
         assert_eq!(
             judge(&facts, &spec, &subject(), Role::Document).verdict,
-            Verdict::Pass
+            Verdict::NotJudged
         );
     }
 
@@ -807,16 +843,55 @@ qc:
             }
             // The content shows that these are what their names say.
             for (role, facts) in [(Role::Artwork, &still), (Role::Subtitle, &text(2))] {
-                assert_eq!(
-                    judge(facts, &spec, &guessed, role).verdict,
-                    Verdict::Pass,
-                    "{role}"
-                );
+                let report = judge(facts, &spec, &guessed, role);
+                let expected = match report.judged.is_empty() {
+                    true => Verdict::NotJudged,
+                    false => Verdict::Pass,
+                };
+                assert_eq!(report.verdict, expected, "{role}: {report:?}");
             }
         }
         assert_eq!(
             judge(&bare, &read("spec: s\n"), &guessed, Role::Document).verdict,
-            Verdict::Pass
+            Verdict::NotJudged
+        );
+    }
+
+    #[test]
+    fn report_names_the_checks_made_those_that_do_not_apply_and_what_is_not_covered() {
+        let report = judge(&clean(), &spec(), &subject(), Role::Master);
+        assert!(report.judged.contains(&"black".to_owned()), "{report:?}");
+        assert!(
+            report.not_applicable.is_empty() && report.notes.is_empty(),
+            "{report:?}"
+        );
+        let report = judge(&clean(), &spec(), &subject(), Role::Mezzanine);
+        assert!(
+            report
+                .notes
+                .iter()
+                .any(|note| note.contains("no component of role mezzanine")),
+            "{report:?}"
+        );
+        let paper = FactSheet {
+            bytes: 3,
+            hash: clean().hash,
+            ..FactSheet::default()
+        };
+        let black: DeliverySpec =
+            protocol::yaml::read("s", "spec: s\nqc: { black: { longest: 1s } }\n").expect("valid");
+        let report = judge(&paper, &black, &subject(), Role::Document);
+        assert_eq!(
+            (
+                report.verdict,
+                report.not_applicable.as_slice(),
+                report.judged.len()
+            ),
+            (Verdict::NotJudged, &["black".to_owned()][..], 0)
+        );
+        assert!(
+            report.reasons["file"].contains("role document"),
+            "{report:?}"
         );
     }
 

@@ -31,6 +31,8 @@ pub enum Verdict {
     /// Something demanded could not be measured, so there is no verdict on the media (QC-1).
     #[default]
     ToolError,
+    /// No check of the spec applies to a file of this role, so nothing was checked.
+    NotJudged,
 }
 
 impl Verdict {
@@ -40,6 +42,7 @@ impl Verdict {
             Verdict::Pass => "pass",
             Verdict::Fail => "fail",
             Verdict::ToolError => "tool_error",
+            Verdict::NotJudged => "not_judged",
         }
     }
 
@@ -48,6 +51,7 @@ impl Verdict {
         match text {
             "pass" => Verdict::Pass,
             "fail" => Verdict::Fail,
+            "not_judged" => Verdict::NotJudged,
             _ => Verdict::ToolError,
         }
     }
@@ -113,6 +117,15 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Checks the policy demands that could not be made.
     pub not_measured: Vec<String>,
+    /// Checks that were made, with or without a finding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<String>,
+    /// Checks the policy demands that do not apply to a file of this role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applicable: Vec<String>,
+    /// What the verdict does not cover, such as the format of a role without a component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Reason by check id; `file` is the file as a whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, String>,
@@ -170,6 +183,7 @@ impl Report {
                     .collect::<Vec<_>>()
                     .join("; ")
             }
+            Verdict::NotJudged => "not judged: no check applies".to_owned(),
             Verdict::ToolError => {
                 let reasons = self
                     .reasons
@@ -309,6 +323,14 @@ mod tests {
             Some(Verdict::ToolError)
         );
         assert_eq!(Verdict::parse("excellent"), Verdict::ToolError);
+        for verdict in [
+            Verdict::Pass,
+            Verdict::Fail,
+            Verdict::ToolError,
+            Verdict::NotJudged,
+        ] {
+            assert_eq!(Verdict::parse(verdict.as_str()), verdict);
+        }
         assert_eq!(
             [Judgement::read("[]"), Judgement::read("not json")],
             [None, None]

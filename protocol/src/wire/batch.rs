@@ -55,7 +55,8 @@ fn has_size(task: &TaskSpec) -> bool {
         TaskSpec::Qc(_)
         | TaskSpec::Judge(_)
         | TaskSpec::CompleteUploads(_)
-        | TaskSpec::ScanSelected { .. } => true,
+        | TaskSpec::ScanSelected { .. }
+        | TaskSpec::ScanWithoutLinks { .. } => true,
         TaskSpec::Alone(task) => has_size(task),
         _ => false,
     }

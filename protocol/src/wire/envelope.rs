@@ -452,6 +452,27 @@ mod tests {
         assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
     }
 
+    /// Passing over links is the last task of this version.
+    #[test]
+    fn golden_bytes_of_a_scan_without_links() {
+        let scan = ScanTask {
+            source: ScanSource::Folder {
+                path: "/c".into(),
+                pattern: None,
+            },
+            root: "/c".into(),
+            resume: None,
+            page_assets: 9,
+        };
+        let task = TaskSpec::ScanWithoutLinks {
+            scan,
+            filter: PathFilter::default(),
+        };
+        let bytes = encode(&task).expect("encodes");
+        insta::assert_snapshot!("wire-1-scan-without-links", hex(&bytes));
+        assert_eq!(decode::<TaskSpec>(&bytes).expect("reads"), task);
+    }
+
     /// Titles of rows that cannot be used came later still: a page without them keeps its bytes.
     #[test]
     fn golden_bytes_of_titled_pages() {

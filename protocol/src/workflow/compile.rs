@@ -23,7 +23,13 @@ pub fn compile(
     now: Timestamp,
     policies: &mut PolicyLoader<'_>,
 ) -> Result<Workflow, Vec<Problem>> {
-    let parsed: JobFile = yaml::read(file, source).map_err(|p| vec![p])?;
+    let (parsed, known) = match yaml::read_all::<JobFile>(file, source) {
+        Ok(parsed) => (parsed, None),
+        Err(mut mistakes) => match mistakes.rest.take() {
+            Some(rest) => (rest, Some(mistakes)),
+            None => return Err(mistakes.problems),
+        },
+    };
     let mut compiler = Compiler {
         file,
         source,
@@ -33,9 +39,13 @@ pub fn compile(
         policies,
         problems: Vec::new(),
         step: None,
+        is_incomplete: known.is_some(),
         tree: None,
     };
     let workflow = compiler.workflow(parsed);
+    if let Some(mistakes) = known {
+        return Err(mistakes.with(file, compiler.problems));
+    }
     if compiler.problems.is_empty() {
         Ok(workflow)
     } else {
@@ -107,7 +117,7 @@ impl Compiler<'_> {
     }
 
     fn steps(&mut self, files: Vec<StepFile>) -> Vec<Step> {
-        if files.is_empty() {
+        if files.is_empty() && !self.is_incomplete {
             self.blame(
                 "steps",
                 "the job has no steps".into(),
@@ -192,6 +202,7 @@ impl Compiler<'_> {
             match ids.iter().position(|id| id == need) {
                 Some(no) if !needs.contains(&StepNo(no as u16)) => needs.push(StepNo(no as u16)),
                 Some(_) => {}
+                None if self.is_left_out(need) => {}
                 None => {
                     let known: Vec<&str> = ids
                         .iter()

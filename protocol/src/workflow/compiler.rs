@@ -21,6 +21,8 @@ pub(super) struct Compiler<'a> {
     pub(super) problems: Vec<Problem>,
     /// The step that is compiled now: its problems lie within it.
     pub(super) step: Option<usize>,
+    /// Whether parts of the file with mistakes were left out: a step may have lost its name by that.
+    pub(super) is_incomplete: bool,
     /// The tree that the library is: a folder or a bucket prefix.
     pub(super) tree: Option<String>,
 }
@@ -33,6 +35,12 @@ impl Compiler<'_> {
             Some(step) => problem.within(self.source, needle, "steps", step),
             None => problem.near(self.source, needle),
         });
+    }
+
+    /// Whether the file names a step that was left out because of a mistake.
+    pub(super) fn is_left_out(&self, step: &str) -> bool {
+        let place = Problem::new(self.file, "").near(self.source, &format!("id: {step}"));
+        self.is_incomplete && place.at.is_some()
     }
 
     /// A path of the job file, absolute.

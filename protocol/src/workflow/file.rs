@@ -42,6 +42,8 @@ pub struct LibraryFile {
     pub include: Option<Patterns>,
     /// Folders and buckets only: glob patterns of files that are no assets. They count before `include`.
     pub exclude: Option<Patterns>,
+    /// Folders only: what becomes of a link that does not lead to a file of the folder (default: `fail`).
+    pub on_link: Option<OnLink>,
     /// Manifest only: directory that relative locations start from and may not leave (default: the manifest's own).
     pub root: Option<String>,
     /// Bucket and prefix on S3: `bucket/prefix`.
@@ -52,6 +54,18 @@ pub struct LibraryFile {
     pub mimir: Option<String>,
     /// Query over the catalogue.
     pub catalogue: Option<String>,
+}
+
+/// What becomes of a link in a folder that leads to a directory, out of the folder or nowhere. Links to files of the folder
+/// are assets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLink {
+    /// It is passed over.
+    Skip,
+    /// It is reported as a row that cannot be used, and the job ends with failures.
+    #[default]
+    Fail,
 }
 
 /// How assets are cut into units.

@@ -1,6 +1,6 @@
 //! Source of a job's assets.
 use super::compiler::Compiler;
-use super::file::LibraryFile;
+use super::file::{LibraryFile, OnLink};
 use crate::media::path_filter::{PathFilter, Patterns};
 use crate::media::template;
 use crate::model::location::Scheme;
@@ -36,6 +36,16 @@ impl Compiler<'_> {
             resume: None,
             page_assets: PAGE_ASSETS,
         };
+        if library.on_link.is_some() && !matches!(scan.source, ScanSource::Folder { .. }) {
+            self.blame(
+                "on_link:",
+                "on_link is about folders: manifests and buckets have no links".into(),
+                "leave it out",
+            );
+        }
+        if library.on_link == Some(OnLink::Skip) {
+            return TaskSpec::ScanWithoutLinks { scan, filter };
+        }
         // Without patterns the task is one that every worker knows.
         if filter.is_empty() {
             TaskSpec::Scan(scan)

@@ -456,6 +456,15 @@ fn include_and_exclude_compile_into_the_scan() {
         assert_eq!(filter, expected, "{library}");
         assert!(listing(library).expect(library).lists_its_library() && !scan.root.is_empty());
     }
+    assert!(matches!(
+        task("  folder: m\n  on_link: skip"),
+        TaskSpec::ScanWithoutLinks { .. }
+    ));
+    assert!(matches!(
+        task("  folder: m\n  on_link: fail"),
+        TaskSpec::Scan(_)
+    ));
+    assert!(listing("  s3: cards/day-1\n  on_link: skip").is_err());
     // Workers of earlier versions list what has no patterns.
     assert!(matches!(task("  folder: m"), TaskSpec::Scan(_)));
 }

@@ -46,7 +46,13 @@ pub struct WrittenWaiver {
 
 /// Reads a file of waivers for `checks`, the ids that there are. Reports every problem it finds.
 pub fn read(file: &str, source: &str, checks: &[&str]) -> Result<Vec<WrittenWaiver>, Vec<Problem>> {
-    let parsed: WaiversFile = yaml::read(file, source).map_err(|problem| vec![problem])?;
+    let (parsed, known) = match yaml::read_all::<WaiversFile>(file, source) {
+        Ok(parsed) => (parsed, None),
+        Err(mut mistakes) => match mistakes.rest.take() {
+            Some(rest) => (rest, Some(mistakes)),
+            None => return Err(mistakes.problems),
+        },
+    };
     let (mut read, mut problems) = (Vec::new(), Vec::new());
     for entry in parsed.waivers {
         match written(file, source, checks, entry) {
@@ -54,7 +60,9 @@ pub fn read(file: &str, source: &str, checks: &[&str]) -> Result<Vec<WrittenWaiv
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() {
+    if let Some(mistakes) = known {
+        Err(mistakes.with(file, problems))
+    } else if problems.is_empty() {
         Ok(read)
     } else {
         Err(problems)

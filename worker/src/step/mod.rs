@@ -22,6 +22,7 @@ use protocol::id::WorkerId;
 use protocol::wire::report::UnitResult;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::OnLink;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
@@ -54,9 +55,12 @@ pub async fn run(unit: &Unit, context: &StepContext) -> UnitResult {
 async fn run_step(task: &TaskSpec, unit: &Unit, context: &StepContext) -> UnitResult {
     // Heavy steps are boxed, so that the light ones do not carry the size of the largest through every move.
     match task {
-        TaskSpec::Scan(task) => Box::pin(scan::run(task, None, unit, context)).await,
+        TaskSpec::Scan(task) => Box::pin(scan::run(task, None, OnLink::Fail, unit, context)).await,
         TaskSpec::ScanSelected { scan: task, filter } => {
-            Box::pin(scan::run(task, Some(filter), unit, context)).await
+            Box::pin(scan::run(task, Some(filter), OnLink::Fail, unit, context)).await
+        }
+        TaskSpec::ScanWithoutLinks { scan: task, filter } => {
+            Box::pin(scan::run(task, Some(filter), OnLink::Skip, unit, context)).await
         }
         TaskSpec::Transfer(task) => {
             Box::pin(transfer::run(Request::Copy(task), unit, context)).await

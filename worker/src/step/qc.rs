@@ -200,7 +200,7 @@ async fn open(asset: &Asset, context: &StepContext) -> Result<Arc<Media>, Failur
 async fn pictures_of(media: &Media, report: &Report, context: &StepContext) -> Vec<Picture> {
     match report.verdict {
         Verdict::Fail => qc::pictures(media, report, &context.tools, &context.cancel).await,
-        Verdict::Pass | Verdict::ToolError => Vec::new(),
+        Verdict::Pass | Verdict::ToolError | Verdict::NotJudged => Vec::new(),
     }
 }
 
@@ -221,13 +221,14 @@ fn local_path(location: &str) -> Result<PathBuf, Failure> {
 
 fn failure_of(report: &Report) -> Option<Failure> {
     let reason = match report.verdict {
-        Verdict::Pass => return None,
+        // The spec demands nothing of such a file, so the asset continues. The verdict in the catalogue is no pass.
+        Verdict::Pass | Verdict::NotJudged => return None,
         Verdict::Fail => "qc_failed",
         Verdict::ToolError => "qc_tool_error",
     };
     let checks = match report.verdict {
         Verdict::ToolError => report.not_measured.clone(),
-        Verdict::Pass | Verdict::Fail => report.failed_checks(),
+        Verdict::Pass | Verdict::Fail | Verdict::NotJudged => report.failed_checks(),
     };
     Some(Failure {
         class: ErrorClass::Permanent,

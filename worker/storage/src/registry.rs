@@ -5,7 +5,7 @@ use super::layered::Layered;
 use super::roots::Roots;
 use super::settings::{EndpointSettings, StorageSettings};
 use super::throttle::{Budget, Throttle};
-use super::{Location, Storage, StorageError};
+use super::{Location, Storage, StorageError, file_location};
 use parking_lot::Mutex;
 use protocol::model::location::Scheme;
 use std::collections::HashMap;
@@ -142,6 +142,31 @@ impl Registry {
         self
     }
 
+    /// The budgets of these local files: of each endpoint with a limit once. Transfers from file to file do not go through
+    /// a storage, which would keep them within it.
+    pub fn limits_of_files(&self, paths: &[&Path]) -> Vec<Arc<Budget>> {
+        let limited = paths
+            .iter()
+            .map(|path| self.settings.of(&file_location(path)))
+            .filter(|settings| settings.bytes_per_second.is_some());
+        let mut found: Vec<Arc<Budget>> = Vec::new();
+        for settings in limited {
+            let budget = self.budget(&settings.prefix, &settings);
+            if !found.iter().any(|known| Arc::ptr_eq(known, &budget)) {
+                found.push(budget);
+            }
+        }
+        found
+    }
+
+    fn budget(&self, name: &str, settings: &EndpointSettings) -> Arc<Budget> {
+        let mut budgets = self.budgets.lock();
+        let budget = budgets
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Budget::new(settings)));
+        Arc::clone(budget)
+    }
+
     /// Keeps a storage within the budget of its endpoint, which all storages of that endpoint share. Files without a
     /// limit have no budget: nothing asks for fewer requests.
     fn limited(
@@ -161,11 +186,7 @@ impl Registry {
         } else {
             &settings.prefix
         };
-        let mut budgets = self.budgets.lock();
-        let budget = budgets
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(Budget::new(settings)));
-        Arc::new(Layered::new(inner, Throttle(Arc::clone(budget))))
+        Arc::new(Layered::new(inner, Throttle(self.budget(name, settings))))
     }
 }
 

@@ -6,6 +6,7 @@ use protocol::quantity::Bytes;
 use protocol::yaml::{self, Problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// The whole file.
@@ -71,28 +72,47 @@ pub struct EndpointSettings {
 impl StorageSettings {
     /// Reads the settings file. The error names place and problem.
     pub fn read(file: &str, source: &str) -> Result<StorageSettings, Problem> {
-        let settings: StorageSettings = yaml::read(file, source)?;
-        for endpoint in &settings.endpoints {
-            if let Some(wrong) = endpoint.problem() {
-                return Err(
-                    Problem::new(file, format!("endpoint {:?}: {wrong}", endpoint.prefix))
-                        .near(source, &endpoint.prefix),
-                );
+        let first = |problems: Vec<Problem>| problems.into_iter().next();
+        StorageSettings::read_all(file, source).map_err(|problems| {
+            first(problems).unwrap_or_else(|| Problem::new(file, "it cannot be read"))
+        })
+    }
+
+    /// Reads the settings file. The error has every problem with its place.
+    pub fn read_all(file: &str, source: &str) -> Result<StorageSettings, Vec<Problem>> {
+        match yaml::read_all::<StorageSettings>(file, source) {
+            Ok(settings) => match settings.problems(file, source) {
+                problems if problems.is_empty() => Ok(settings),
+                problems => Err(problems),
+            },
+            Err(mut mistakes) => {
+                let rest = mistakes.rest.take().unwrap_or_default();
+                Err(mistakes.with(file, rest.problems(file, source)))
             }
         }
-        if let Some(root) = settings.roots.iter().find(|root| !root.is_absolute()) {
+    }
+
+    fn problems(&self, file: &str, source: &str) -> Vec<Problem> {
+        let of_endpoint = |endpoint: &EndpointSettings| {
+            let wrong = endpoint.problem()?;
+            let problem = Problem::new(file, format!("endpoint {:?}: {wrong}", endpoint.prefix));
+            Some(problem.near(source, &endpoint.prefix))
+        };
+        let of_root = |root: &PathBuf| {
             let root = root.display().to_string();
-            return Err(
-                Problem::new(file, format!("root {root:?} is not absolute")).near(source, &root)
-            );
-        }
-        Ok(settings)
+            Problem::new(file, format!("root {root:?} is not absolute")).near(source, &root)
+        };
+        let relative = self.roots.iter().filter(|root| !root.is_absolute());
+        let endpoints = self.endpoints.iter().filter_map(of_endpoint);
+        endpoints.chain(relative.map(of_root)).collect()
     }
 
     /// The settings of a location: those of the longest prefix that ends where a name ends.
     pub fn of(&self, location: &str) -> EndpointSettings {
+        let location = plain(location);
         let matches = |endpoint: &&EndpointSettings| {
-            let rest = location.strip_prefix(endpoint.prefix.as_str());
+            let prefix = plain(&endpoint.prefix);
+            let rest = location.strip_prefix(prefix.as_ref());
             rest.is_some_and(|rest| {
                 rest.is_empty() || rest.starts_with('/') || endpoint.prefix.ends_with(['/', ':'])
             })
@@ -103,6 +123,14 @@ impl StorageSettings {
             .filter(matches)
             .max_by_key(|endpoint| endpoint.prefix.len());
         found.cloned().unwrap_or_default()
+    }
+}
+
+/// A location in one form: `file:///a` is `file:/a`.
+fn plain(location: &str) -> Cow<'_, str> {
+    match location.strip_prefix("file://") {
+        Some(path) => Cow::Owned(format!("file:{path}")),
+        None => Cow::Borrowed(location),
     }
 }
 
@@ -122,6 +150,14 @@ impl EndpointSettings {
             return Some(
                 "its prefix is no location: write s3://bucket, gs://bucket, https://host or file:/path".into(),
             );
+        }
+        let of_files = EndpointSettings {
+            prefix: self.prefix.clone(),
+            bytes_per_second: self.bytes_per_second,
+            ..EndpointSettings::default()
+        };
+        if self.prefix.starts_with(Scheme::File.prefix()) && *self != of_files {
+            return Some("of the settings of files only bytes_per_second has an effect".into());
         }
         if let Some(url) = &self.url {
             let parsed = reqwest::Url::parse(url);
@@ -171,6 +207,11 @@ mod tests {
         assert_eq!(region("s3://buck/in/x").as_deref(), Some("b"));
         assert_eq!(region("s3://buck/inx").as_deref(), Some("a"));
         assert_eq!(region("gs://buck/in"), None);
+        let files = "endpoints:\n  - { prefix: 'file:/media', bytes_per_second: 1MiB }\n";
+        let files = StorageSettings::read("storage.yaml", files).expect("reads");
+        for location in ["file:/media/a", "file:///media/a"] {
+            assert!(files.of(location).bytes_per_second.is_some(), "{location}");
+        }
         assert_eq!(
             settings.of("s3://buck/in").bytes_per_second,
             Some(Bytes(1 << 20))
@@ -181,6 +222,10 @@ mod tests {
     fn wrong_setting_is_reported_with_its_place() {
         for (text, says) in [
             ("endpoints: [{ prefix: 's3:', regoin: x }]", "region"),
+            (
+                "endpoints: [{ prefix: 'file:/media', requests_per_second: 5 }]",
+                "only bytes_per_second has an effect",
+            ),
             (
                 "endpoints: [{ prefix: bucket }]",
                 "its prefix is no location",

@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Budget that an idle endpoint accumulates.
 const BURST: Duration = Duration::from_millis(250);
+/// Longest sleep of a thread between two checks whether it should stop.
+const STOP_CHECK: Duration = Duration::from_millis(100);
 /// First and longest pause after a throttled reply that names no wait.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -89,6 +91,21 @@ impl Budget {
     async fn spend(&self, bytes: u64) {
         if let Some(rate) = self.bytes.as_ref().filter(|_| bytes > 0) {
             sleep_until(rate.take(bytes as f64)).await;
+        }
+    }
+
+    /// Waits in this thread until a number of bytes of local files may pass, or until `is_stopped`.
+    pub fn spend_blocking(&self, bytes: u64, is_stopped: impl Fn() -> bool) {
+        let Some(rate) = self.bytes.as_ref().filter(|_| bytes > 0) else {
+            return;
+        };
+        let until = rate.take(bytes as f64);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || is_stopped() {
+                return;
+            }
+            std::thread::sleep(left.min(STOP_CHECK));
         }
     }
 

@@ -28,8 +28,11 @@ pub struct BarrierExplanation {
     pub changes_at: Option<String>,
     /// The event or command that ends the wait.
     pub next: String,
-    /// Members that are missing: step and partition's first asset, with their state.
+    /// Members that are missing: step and partition's first asset, with their state; the first 20.
     pub missing: Vec<String>,
+    /// Missing members that `missing` leaves out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_more: u64,
     /// Tasks that members wait for: what, from whom, until when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
@@ -60,6 +63,23 @@ pub fn barriers(
         }
     }
     Ok(list)
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Counts the barriers of a job that are not open.
+pub fn barriers_open(tx: &mut dyn Tx, workflows: &Workflows, job: &JobRow) -> StoreResult<u64> {
+    let workflow = workflows.of(tx, job.no)?;
+    let mut open = 0;
+    for (no, step) in workflow.numbered() {
+        if let Action::Barrier { .. } = step.action {
+            let counts = tx.barrier_counts(job.no, no)?;
+            open += counts.total.saturating_sub(counts.released);
+        }
+    }
+    Ok(open)
 }
 
 /// Explains one barrier instance that is held or waiting.
@@ -94,6 +114,10 @@ fn explain(
         key: row.key.clone(),
         state: state.as_str().to_owned(),
         message: message(state, row, &rejected),
+        missing_more: row
+            .total
+            .saturating_sub(row.succeeded)
+            .saturating_sub(missing.len() as u64),
         changes_at: until(&step.action).map(|t| t.to_string()),
         next,
         missing,

@@ -4,7 +4,7 @@ mod rows;
 mod unit;
 mod wait;
 
-pub use barrier::{BarrierExplanation, barriers};
+pub use barrier::{BarrierExplanation, barriers, barriers_open};
 pub use unit::UnitExplanation;
 
 use crate::store::{JobRow, StoreResult, Tx};

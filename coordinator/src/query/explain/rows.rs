@@ -2,7 +2,7 @@
 use crate::graph::barrier_key;
 use crate::query::explain::NAMED_MAX;
 use crate::query::explain::unit::UnitExplanation;
-use crate::query::summary::library_name;
+use crate::query::rejected_rows::library_name;
 use crate::store::{BarrierRow, BarrierState, JobRow, RowsOf, StoreResult, Tx};
 use crate::workflows::Workflows;
 use protocol::id::{PartNo, StepNo};

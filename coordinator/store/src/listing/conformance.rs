@@ -138,6 +138,9 @@ fn listing_order(tx: &mut dyn Tx) {
         by_title.iter().all(|member| member.row_bytes == 0),
         "sizes were not asked for: {by_title:?}"
     );
+    let one = |tx: &mut dyn Tx, asset| tx.listed_asset(job, asset).expect("looks");
+    assert_eq!(one(tx, "c").map(|asset| asset.title).as_deref(), Some("b"));
+    assert_eq!(one(tx, "d"), None);
     let rest = tx
         .listing_after(job, true, true, Some(("b", "c")), 9)
         .expect("pages");

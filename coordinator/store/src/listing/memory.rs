@@ -110,6 +110,11 @@ impl ListingTx for Memory {
             .collect())
     }
 
+    fn listed_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<Asset>> {
+        let found = self.listing.assets.get(&(job, asset.to_owned()));
+        Ok(found.map(|(_, asset)| asset.clone()))
+    }
+
     fn listing_after(
         &mut self,
         job: JobNo,

@@ -60,6 +60,8 @@ pub trait ListingTx {
         of: RowsOf<'_>,
         limit: u32,
     ) -> StoreResult<Vec<RowError>>;
+    /// One asset of a listing.
+    fn listed_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<Asset>>;
     /// The listing in canonical order after `after` (title, id). Without `row_bytes` the sizes of rows are 0, which saves
     /// a third of the read.
     fn listing_after(

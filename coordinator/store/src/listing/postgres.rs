@@ -1,7 +1,7 @@
 //! Listings in PostgreSQL: written by COPY.
 use super::sql::{
-    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_listed,
-    read_row_error, row_errors,
+    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listed_asset, listing_after,
+    read_listed, read_row_error, row_errors,
 };
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::error::StoreResult;
@@ -9,6 +9,7 @@ use crate::postgres::copy::CopyRows;
 use crate::postgres::tx::{PostgresTx, column, count, printable, signed};
 use crate::sql::{Row, Sql, values};
 use protocol::id::{JobNo, PartNo};
+use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
 use protocol::wire::report::{ListedAsset, RowError};
 use std::collections::HashMap;
@@ -164,6 +165,10 @@ impl ListingTx for PostgresTx<'_> {
         limit: u32,
     ) -> StoreResult<Vec<RowError>> {
         counted_rows(self, job, of, limit)
+    }
+
+    fn listed_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<Asset>> {
+        listed_asset(self, job, asset)
     }
 
     fn listing_after(

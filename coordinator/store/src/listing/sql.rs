@@ -111,6 +111,16 @@ pub(super) fn counted_rows(
     tx.query(&sql, filter.values(), read_row_error)
 }
 
+/// One asset of a listing.
+pub(super) fn listed_asset(
+    tx: &mut impl Sql,
+    job: JobNo,
+    asset: &str,
+) -> StoreResult<Option<Asset>> {
+    let sql = format!("SELECT {ASSET} FROM listing WHERE job = ?1 AND asset = ?2");
+    tx.query_one(&sql, &values![job, asset], |row| read_asset(row, 0))
+}
+
 /// The listing in canonical order after a title and an asset; `row_bytes` computes the bytes of a row.
 pub(super) fn listing_after(
     tx: &mut impl Sql,

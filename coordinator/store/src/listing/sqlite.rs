@@ -1,7 +1,7 @@
 //! Listings in SQLite.
 use super::sql::{
-    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listing_after, read_listed,
-    read_row_error, row_errors,
+    ASSET, ROW_ERROR, count_asset, counted_rows, declared_json, listed_asset, listing_after,
+    read_listed, read_row_error, row_errors,
 };
 use super::{Appended, ListingTx, RowsOf, duplicate};
 use crate::cost;
@@ -9,6 +9,7 @@ use crate::error::StoreResult;
 use crate::sql::{Sql, values};
 use crate::sqlite::{SqliteTx, failed};
 use protocol::id::{JobNo, PartNo};
+use protocol::media::asset::Asset;
 use protocol::rules::library::partition::Member;
 use protocol::wire::report::{ListedAsset, RowError};
 use rusqlite::params_from_iter;
@@ -115,6 +116,10 @@ impl ListingTx for SqliteTx<'_> {
         limit: u32,
     ) -> StoreResult<Vec<RowError>> {
         counted_rows(self, job, of, limit)
+    }
+
+    fn listed_asset(&mut self, job: JobNo, asset: &str) -> StoreResult<Option<Asset>> {
+        listed_asset(self, job, asset)
     }
 
     fn listing_after(

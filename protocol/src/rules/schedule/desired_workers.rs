@@ -163,18 +163,23 @@ fn needed(demand: &Demand, ready: u64, out: u64, now: Timestamp) -> (u32, Vec<St
         units += work.units;
         service = service.saturating_add(work.service);
         let left = work.due.since(now).saturating_sub(MARGIN).as_micros();
-        // Overdue work is done as soon as possible.
-        let wanted = match left {
-            0 => u128::from(useful),
-            left => service
-                .as_micros()
-                .div_ceil(left)
-                .div_ceil(u128::from(slots)),
-        };
+        if left == 0 {
+            // A worker that starts now does not meet the deadline, so late work needs as many as a backlog.
+            why.push(format!(
+                "{units} units due by {} are late whatever starts now, and count as backlog",
+                work.due
+            ));
+            continue;
+        }
+        let wanted = service
+            .as_micros()
+            .div_ceil(left)
+            .div_ceil(u128::from(slots));
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).min(useful);
         if wanted > need {
             need = wanted;
-            why = vec![format!("{units} units due by {} need {wanted}", work.due)];
+            // What was said of the backlog is no longer the reason; what is late is still said.
+            why[0] = format!("{units} units due by {} need {wanted}", work.due);
         }
     }
     if let Some(units) = demand.endpoint_units {
@@ -387,6 +392,45 @@ mod tests {
         );
         let bounded = decide(&busy, WorkerLimits { min: 0, max: 5 }, asked, at(60));
         assert!(bounded.why.contains("capped at 5"), "{}", bounded.why);
+    }
+
+    #[test]
+    fn late_work_asks_for_the_workers_of_a_backlog() {
+        let work = |due| DueWork {
+            due: at(due),
+            units: 80_000,
+            service: Duration::from_secs(160_000),
+        };
+        let asked = LastRequest {
+            workers: 10,
+            ..LastRequest::default()
+        };
+        let limits = WorkerLimits { min: 0, max: 1_000 };
+        let wanted = |due: Vec<DueWork>| {
+            let demand = Demand {
+                mean: Some(Duration::from_secs(2)),
+                slots_per_worker: 512,
+                due,
+                ..demand(80_000, 0)
+            };
+            decide(&demand, limits, asked, at(10_000))
+        };
+        let backlog = wanted(Vec::new()).workers;
+        for due in [9_000, 10_000, 10_100] {
+            let late = wanted(vec![work(due)]);
+            assert_eq!(late.workers, backlog, "{}", late.why);
+            assert!(
+                late.why.contains("are late whatever starts now"),
+                "{}",
+                late.why
+            );
+        }
+        let both = wanted(vec![work(9_000), work(10_155)]);
+        assert!(
+            both.workers > backlog && both.why.contains("are late"),
+            "{}",
+            both.why
+        );
     }
 
     #[test]

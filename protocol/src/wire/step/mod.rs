@@ -70,6 +70,13 @@ pub enum TaskSpec {
     },
     /// Read content where it is, and record its hash.
     Checksum(ChecksumTask),
+    /// List a folder, and pass over links that do not lead to a file of it. A worker that does not know it would report them.
+    ScanWithoutLinks {
+        /// Parameters of the listing.
+        scan: ScanTask,
+        /// Which of its files are assets.
+        filter: PathFilter,
+    },
 }
 
 impl TaskSpec {
@@ -87,7 +94,9 @@ impl TaskSpec {
     /// The listing of a library that this is.
     pub fn scan(&self) -> Option<&ScanTask> {
         match self {
-            TaskSpec::Scan(task) | TaskSpec::ScanSelected { scan: task, .. } => Some(task),
+            TaskSpec::Scan(task)
+            | TaskSpec::ScanSelected { scan: task, .. }
+            | TaskSpec::ScanWithoutLinks { scan: task, .. } => Some(task),
             _ => None,
         }
     }
@@ -97,6 +106,10 @@ impl TaskSpec {
     pub fn with_scan(&self, scan: ScanTask) -> TaskSpec {
         match self {
             TaskSpec::ScanSelected { filter, .. } => TaskSpec::ScanSelected {
+                scan,
+                filter: filter.clone(),
+            },
+            TaskSpec::ScanWithoutLinks { filter, .. } => TaskSpec::ScanWithoutLinks {
                 scan,
                 filter: filter.clone(),
             },

@@ -24,7 +24,16 @@ impl StepForm for QcFile {
     fn compile(&self, _: &StepFile, compiler: &mut Compiler<'_>) -> Action {
         let path = compiler.absolute(&self.policy);
         let task = (compiler.policies)(&path).unwrap_or_else(|problem| {
-            compiler.problems.push(problem);
+            if problem.at.is_some() {
+                compiler.problems.push(problem);
+            } else {
+                // A spec that cannot be found or read has no place of its own: the step that names it has.
+                compiler.blame(
+                    &format!("policy: {}", self.policy),
+                    format!("{}: {}", problem.file, problem.message),
+                    problem.hint.unwrap_or_else(|| "check the path".to_owned()),
+                );
+            }
             QcTask {
                 policy: String::new(),
                 digest: String::new(),

@@ -8,6 +8,7 @@ use protocol::media::asset::Asset;
 use protocol::media::path_filter::{PathFilter, PathSelection};
 use protocol::wire::report::RowError;
 use protocol::wire::step::scan::ScanSource;
+use protocol::workflow::file::OnLink;
 use regex::Regex;
 
 /// Directories of this product and of ASC MHL, which are no part of the library.
@@ -22,11 +23,17 @@ pub(super) struct Names {
     pub(super) pattern: Option<Regex>,
     /// Which files are assets; all when not given.
     filter: Option<PathSelection>,
+    /// What becomes of links that do not lead to a file of the library.
+    pub(super) on_link: OnLink,
 }
 
 impl Names {
     /// Reads the patterns of a library.
-    pub(super) fn new(source: &ScanSource, filter: Option<&PathFilter>) -> Result<Names, Failure> {
+    pub(super) fn new(
+        source: &ScanSource,
+        filter: Option<&PathFilter>,
+        on_link: OnLink,
+    ) -> Result<Names, Failure> {
         let pattern = match source {
             ScanSource::Manifest { .. } => None,
             ScanSource::Folder { pattern, .. } | ScanSource::Bucket { pattern, .. } => {
@@ -35,6 +42,7 @@ impl Names {
         };
         let filter = filter.map(PathFilter::compile).transpose();
         Ok(Names {
+            on_link,
             pattern: pattern.map(compile).transpose()?,
             filter: filter.map_err(|bad| {
                 Failure::permanent("library_filter", format!("{}: {}", bad.message, bad.hint))

@@ -9,6 +9,7 @@ use super::sidecar;
 use super::source::{cannot_open, closed};
 use protocol::failure::Failure;
 use protocol::wire::report::RowError;
+use protocol::workflow::file::OnLink;
 use rustix::fs::{FileType, Stat};
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
@@ -213,6 +214,7 @@ impl FolderListing {
             }
             meta = match self.follow(&path) {
                 Ok(meta) => meta,
+                Err(_) if self.meaning.on_link == OnLink::Skip => return Ok(()),
                 Err(message) => return self.complain(&path, message),
             };
         }

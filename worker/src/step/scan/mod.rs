@@ -29,6 +29,7 @@ use protocol::media::path_filter::PathFilter;
 use protocol::wire::report::UnitResult;
 use protocol::wire::step::scan::{ScanSource, ScanTask};
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::OnLink;
 use storage::Roots;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -41,10 +42,11 @@ const PAGES_AHEAD: usize = 2;
 pub async fn run(
     task: &ScanTask,
     filter: Option<&PathFilter>,
+    on_link: OnLink,
     unit: &Unit,
     context: &StepContext,
 ) -> UnitResult {
-    let names = match Names::new(&task.source, filter) {
+    let names = match Names::new(&task.source, filter, on_link) {
         Ok(names) => names,
         Err(failure) => return UnitResult::Failed(failure),
     };

@@ -117,6 +117,27 @@ fn what_is_excluded_fails_nothing() {
 }
 
 #[test]
+fn links_that_lead_to_no_file_of_the_folder_can_be_passed_over() {
+    let dir = tree(&["a.mov", "real/b.mov"]);
+    let outside = TempDir::new().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    symlink(at("real"), at("to-directory")).expect("a link");
+    symlink(outside.path(), at("out")).expect("a link");
+    symlink(at("nowhere"), at("dangling")).expect("a link");
+    symlink(at("a.mov"), at("link.mov")).expect("a link");
+    let task = folder(&dir, None);
+    let listed = |on_link| {
+        let listing = scan_with_links(&task, None, on_link).finished();
+        (listing.ids(), listing.errors().len())
+    };
+    let ids = ["a.mov", "link.mov", "real/b.mov"]
+        .map(str::to_owned)
+        .to_vec();
+    assert_eq!(listed(OnLink::Skip), (ids.clone(), 0));
+    assert_eq!(listed(OnLink::Fail), (ids, 3));
+}
+
+#[test]
 fn an_excluded_folder_is_not_listed() {
     let dir = tree(&["a.mov", "cache/x.mov", "cache/y/z.mov"]);
     let cache = dir.path().join("cache");

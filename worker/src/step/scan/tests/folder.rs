@@ -272,7 +272,13 @@ fn directory_swapped_for_a_link_during_the_listing_leads_nowhere() {
         .enable_all()
         .build()
         .expect("a runtime starts");
-    let result = runtime.block_on(run(&task, None, &unit(&task), &context(effects.clone())));
+    let result = runtime.block_on(run(
+        &task,
+        None,
+        OnLink::Fail,
+        &unit(&task),
+        &context(effects.clone()),
+    ));
     let pages = std::mem::take(&mut *effects.kept.0.lock());
     let listing = Listing { result, pages }.finished();
     assert_eq!(listing.ids().len(), 9, "{:?}", listing.ids());

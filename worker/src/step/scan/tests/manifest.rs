@@ -164,7 +164,7 @@ async fn reading_waits_for_a_slow_receiver_and_stops_when_revoked() {
     let mut context = context(Arc::new(Stuck(cancel.clone())));
     context.cancel = cancel;
     assert_eq!(
-        run(&task, None, &unit(&task), &context).await,
+        run(&task, None, OnLink::Fail, &unit(&task), &context).await,
         UnitResult::Cancelled
     );
 }
@@ -180,7 +180,14 @@ async fn a_receiver_that_refuses_ends_the_scan_with_its_reason() {
     }
     let dir = TempDir::new().expect("a directory");
     let task = manifest(&dir, "m.csv", format!("{HEADER}{}", row(1)), 1);
-    let result = run(&task, None, &unit(&task), &context(Arc::new(Refuses))).await;
+    let result = run(
+        &task,
+        None,
+        OnLink::Fail,
+        &unit(&task),
+        &context(Arc::new(Refuses)),
+    )
+    .await;
     assert_eq!(
         result,
         UnitResult::Failed(Failure::transient("lease_lost", "another worker has it"))

@@ -117,12 +117,22 @@ fn scan(task: &ScanTask) -> Listing {
 }
 
 fn scan_selected(task: &ScanTask, filter: Option<&PathFilter>) -> Listing {
+    scan_with_links(task, filter, OnLink::Fail)
+}
+
+fn scan_with_links(task: &ScanTask, filter: Option<&PathFilter>, on_link: OnLink) -> Listing {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime starts");
     let kept = Arc::new(Kept::default());
-    let result = runtime.block_on(run(task, filter, &unit(task), &context(kept.clone())));
+    let result = runtime.block_on(run(
+        task,
+        filter,
+        on_link,
+        &unit(task),
+        &context(kept.clone()),
+    ));
     let pages = std::mem::take(&mut *kept.0.lock());
     Listing { result, pages }
 }

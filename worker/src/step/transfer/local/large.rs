@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use storage::hash::{Block, BlockPool, Digest, MultiHasher, is_expensive, read_at_most};
+use storage::throttle::Budget;
 use storage::{CopyError, Durability, Partial, copy_in_kernel, reflink};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,8 @@ pub(super) struct Large<'a> {
     pub(super) cancel: &'a CancellationToken,
     pub(super) bytes: &'a AtomicU64,
     pub(super) durability: Durability,
+    /// Budgets of the endpoints of source and destination.
+    pub(super) limits: &'a [Arc<Budget>],
 }
 
 impl Large<'_> {
@@ -74,7 +77,7 @@ impl Large<'_> {
         let size = self.source.state.bytes;
         if reflink(&self.source.file, file) {
             self.bytes.fetch_add(size, Ordering::Relaxed);
-        } else if plan.algorithms.is_empty() {
+        } else if plan.algorithms.is_empty() && self.limits.is_empty() {
             let mut before = 0;
             let copied = copy_in_kernel(&self.source.file, file, size, self.cancel, |total| {
                 self.bytes.fetch_add(total - before, Ordering::Relaxed);
@@ -236,6 +239,9 @@ impl<'a> Run<'a> {
             let block = self.read_source(offset)?;
             self.source_hashes.update(&block);
             let length = block.len() as u64;
+            for limit in self.large.limits {
+                limit.spend_blocking(length, || self.large.cancel.is_cancelled());
+            }
             if blocks.send((offset, block)).is_err() {
                 break;
             }

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use storage::hash::Digest;
+use storage::throttle::Budget;
 use storage::{Directory, Durability, Partial, Root, sync_directories, sync_files};
 
 /// Assets that share their syncs. Each holds a descriptor meanwhile, and a worker runs several units.
@@ -172,14 +173,21 @@ impl Work<'_> {
         let identity = source.identity();
         Partial::remove_stale(&directory, &plan.name, identity)
             .map_err(|errno| failed("remove stale partial files of", errno))?;
+        let limits = self
+            .context
+            .storage
+            .limits_of_files(&[&plan.source, &target]);
         let (partial, digests) = if source.state.bytes <= small::BYTES_MAX {
+            for limit in &limits {
+                limit.spend_blocking(source.state.bytes, || self.context.cancel.is_cancelled());
+            }
             let copied = small::copy(&plan, &source, &directory, buffers)?;
             self.context
                 .bytes
                 .fetch_add(source.state.bytes, Ordering::Relaxed);
             copied
         } else {
-            self.copy_large(&plan, &source, &directory, &target)?
+            self.copy_large(&plan, (&source, &limits), &directory, &target)?
         };
         let modified_ns = keep_modified(partial.file(), &source)
             .map_err(|errno| failed("set the time of", errno))?;
@@ -207,7 +215,7 @@ impl Work<'_> {
     fn copy_large(
         &self,
         plan: &Plan,
-        source: &Source,
+        (source, limits): (&Source, &[Arc<Budget>]),
         directory: &Arc<Directory>,
         target: &Path,
     ) -> Result<(Partial, Vec<Digest>), Stop> {
@@ -221,6 +229,7 @@ impl Work<'_> {
             cancel,
             bytes,
             durability: self.settings.durability,
+            limits,
         };
         match large.copy(&partial) {
             Ok(digests) => Ok((partial, digests)),
