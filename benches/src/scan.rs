@@ -9,6 +9,7 @@ use protocol::wire::report::UnitResult;
 use protocol::wire::step::TaskSpec;
 use protocol::wire::step::scan::{ScanSource, ScanTask};
 use protocol::wire::unit::Unit;
+use protocol::workflow::file::OnLink;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -125,7 +126,7 @@ fn measure(path: &Path, rows: u64, page_assets: u32) -> Result<serde_json::Value
         .enable_all()
         .build()?;
     let started = Instant::now();
-    let result = runtime.block_on(scan::run(&task, None, &unit, &context));
+    let result = runtime.block_on(scan::run(&task, None, OnLink::Fail, &unit, &context));
     let seconds = started.elapsed().as_secs_f64();
     let assets = counted.assets.load(Ordering::Relaxed);
     if assets != rows || !matches!(result, UnitResult::Listed { .. }) {

@@ -2,7 +2,6 @@
 //! cannot be used, and assets that failed before anything was known of them.
 use crate::jobs::{LAND, count, manifest, rehearsal};
 use serde_json::Value;
-use std::time::Duration;
 use testkit::Scratch;
 use testkit::process::{get, wait_until};
 
@@ -302,7 +301,6 @@ fn unit_without_a_coordinator_waits_for_one() {
         .run(&["task", "approve", "1"])
         .expect_code(0)
         .expect_said(&[what, how]);
-    std::thread::sleep(Duration::from_millis(1));
 }
 
 #[test]
@@ -464,6 +462,32 @@ fn asset_that_failed_before_it_was_read_is_found() {
     let said = text(&scratch, &["asset", "get", "b"]);
     assert!(said.contains("manifest.csv line 3"), "{said}");
     scratch.run(&["asset", "get", "nope"]).expect_code(5);
+}
+
+#[test]
+fn file_that_no_check_applies_to_is_not_judged() {
+    let scratch = Scratch::new();
+    scratch.write("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHello\n");
+    scratch.write("spec.yaml", "spec: s\nqc:\n  black: { longest: 1s }\n");
+    let qc = ["qc", "a.srt", "--policy", "spec.yaml"];
+    let ran = scratch.run(&[&qc[..], &["--report", "junit=qc.xml"]].concat());
+    let said = ran.expect_code(1).stdout.clone();
+    assert!(
+        said.contains("not_judged") && said.contains("role subtitle"),
+        "{said}"
+    );
+    let junit = std::fs::read_to_string(scratch.path("qc.xml")).expect("written");
+    assert!(
+        junit.contains("errors=\"1\"") && junit.contains("name=\"black\"><skipped"),
+        "{junit}"
+    );
+    let document = scratch.run(&[&qc[..], &["-o", "json"]].concat());
+    let document = document.expect_code(1).json();
+    assert_eq!(
+        (&document["verdict"], &document["not_applicable"][0]),
+        (&"not_judged".into(), &Value::from("black")),
+        "{document:#}"
+    );
 }
 
 #[test]
