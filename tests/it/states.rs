@@ -465,29 +465,33 @@ fn asset_that_failed_before_it_was_read_is_found() {
 }
 
 #[test]
-fn file_that_no_check_applies_to_is_not_judged() {
+fn check_that_does_not_apply_to_a_file_is_named() {
     let scratch = Scratch::new();
     scratch.write("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHello\n");
+    scratch.write("notes.pdf", "%PDF-1.4 notes");
     scratch.write("spec.yaml", "spec: s\nqc:\n  black: { longest: 1s }\n");
-    let qc = ["qc", "a.srt", "--policy", "spec.yaml"];
-    let ran = scratch.run(&[&qc[..], &["--report", "junit=qc.xml"]].concat());
-    let said = ran.expect_code(1).stdout.clone();
-    assert!(
-        said.contains("not_judged") && said.contains("role subtitle"),
-        "{said}"
+    let qc = |file| ["qc", file, "--policy", "spec.yaml"];
+    let ran = scratch.run(
+        &[
+            &qc("a.srt")[..],
+            &["--report", "junit=qc.xml", "-o", "json"],
+        ]
+        .concat(),
+    );
+    let report = ran.expect_code(0).json();
+    assert_eq!(
+        (&report["judged"], &report["not_applicable"]),
+        (
+            &serde_json::json!(["captions"]),
+            &serde_json::json!(["black"])
+        ),
+        "{report:#}"
     );
     let junit = std::fs::read_to_string(scratch.path("qc.xml")).expect("written");
-    assert!(
-        junit.contains("errors=\"1\"") && junit.contains("name=\"black\"><skipped"),
-        "{junit}"
-    );
-    let document = scratch.run(&[&qc[..], &["-o", "json"]].concat());
-    let document = document.expect_code(1).json();
-    assert_eq!(
-        (&document["verdict"], &document["not_applicable"][0]),
-        (&"not_judged".into(), &Value::from("black")),
-        "{document:#}"
-    );
+    assert!(junit.contains("name=\"black\"><skipped"), "{junit}");
+    let document = scratch.run(&qc("notes.pdf"));
+    document.expect_code(1);
+    assert!(document.stdout.contains("role document"), "{document:?}");
 }
 
 #[test]

@@ -41,6 +41,9 @@ pub struct JobsFilter {
     pub limit: u32,
 }
 
+/// Characters of the beginning of an id at most.
+const PREFIX_MAX: usize = 200;
+
 /// The beginning of ids.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -212,6 +215,12 @@ pub fn jobs(tx: &mut dyn Tx, filter: &JobsFilter, now: Timestamp) -> Answer<Vec<
 /// Ids of jobs that begin with a text, in their order.
 pub fn job_ids(tx: &mut dyn Tx, filter: &JobIdsFilter) -> Answer<Vec<String>> {
     limit_in_range(filter.limit)?;
+    if filter.prefix.chars().count() > PREFIX_MAX {
+        return Err(Error::Invalid(
+            format!("prefix is longer than {PREFIX_MAX} characters"),
+            "the beginning of a job id".into(),
+        ));
+    }
     Ok(tx.job_ids(&filter.prefix, filter.limit)?)
 }
 

@@ -362,7 +362,7 @@ fn progress_line(job: &JobProgress) -> String {
         s.state, u.total, u.dead, u.failed
     );
     let moments = Moments::local(now());
-    // A person decides when it goes on: the time that units take says nothing of that.
+    // A person decides when it continues: the time that units take says nothing of that.
     if let Some(finish) = outlook.finish_p50.as_ref().filter(|_| s.tasks.is_empty()) {
         text += &format!(", ends {}", moments.of(finish));
     }

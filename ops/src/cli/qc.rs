@@ -190,19 +190,21 @@ pub(crate) async fn run(context: Context, args: Args) -> CliResult<Exit> {
         }
     }
     if !documents.is_empty() {
-        let columns = Columns {
-            table: &[],
-            row: &|_| Vec::new(),
-            csv: &["file", "hash", "policy", "verdict"],
-            name: &|_| String::new(),
-        };
-        output::list(context.output, &documents, columns)?;
+        output::list(context.output, &documents, DOCUMENTS)?;
     }
     for wanted in &args.report {
         wanted.write(&inspected).map_err(CliError::failed)?;
     }
     Ok(if all_pass { Exit::Ok } else { Exit::Failed })
 }
+
+/// Reports of several files as one list.
+const DOCUMENTS: Columns<'static, serde_json::Value> = Columns {
+    table: &[],
+    row: &|_| Vec::new(),
+    csv: &["file", "hash", "policy", "verdict"],
+    name: &|_| String::new(),
+};
 
 /// A picture for each finding that has a time: from the middle of its first stretch. A still takes the decoder a moment, and
 /// a file that is wrong everywhere must not take hours.

@@ -1,5 +1,7 @@
 //! `showrunner task`: what people must decide.
-use super::change::{AuditArgs, changes};
+mod outcome;
+
+use super::change::AuditArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Columns, Format};
@@ -373,32 +375,11 @@ where
     if decided.units > 0 && !decided.dry_run {
         target.warn_not_running(context);
     }
-    output::one(context.output, &decided, render_decision, &task.to_string())?;
+    output::one(
+        context.output,
+        &decided,
+        outcome::render_decision,
+        &task.to_string(),
+    )?;
     Ok(Exit::Ok)
-}
-
-fn render_decision(d: &DecisionOutcome) -> String {
-    let mut text = changes(&format!("task {}", d.task), &d.state, &d.changes, d.dry_run);
-    if d.units > 0 {
-        let units = output::counted(d.units, "unit");
-        let would = if d.dry_run { "would " } else { "" };
-        let continues = if d.units == 1 && !d.dry_run {
-            "continues"
-        } else {
-            "continue"
-        };
-        text.push_str(&format!("  {units} {would}{continues}\n"));
-    }
-    if !d.standing.is_empty() && d.state == "open" {
-        let word = if d.dry_run {
-            "would still fail"
-        } else {
-            "still fail"
-        };
-        text.push_str(&format!(
-            "  checks that {word}: {}\n",
-            d.standing.join(", ")
-        ));
-    }
-    text
 }
