@@ -34,7 +34,7 @@ fn commands_local_and_remote_give_the_same_answer() {
     let (scratch, _running, address, id) = served();
     let unit = format!("{id}/land/1");
     let odd = "c/ü ?#";
-    let commands: [(&[&str], i32); 48] = [
+    let commands: [(&[&str], i32); _] = [
         (&["job", "list"], 0),
         (&["job", "list", "--state", "finished_with_failures"], 0),
         (&["job", "list", "--state", "running"], 0),

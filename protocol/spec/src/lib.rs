@@ -205,18 +205,24 @@ mod tests {
 
     #[test]
     fn every_check_is_accepted() {
+        // Checks without `bare()`; the others are read without limits.
         let limits = "container: { any: mov }\nlevels: { illegal_pixels_max: 1% }\nblack: { longest: 1s }\n\
                       freeze: { longest: 1s }\nsilence: { longest: 1s }\nloudness: { target: -23LUFS }\n\
                       true_peak: { max: -1dBTP }\nnaming: { pattern: '.*' }\ngamut: { illegal_pixels_max: 1% }\n\
                       loudness_range: { max: 20LU }\nshort_term: { max: -18LUFS }\nmomentary: { max: -15LUFS }\n\
                       dc_offset: { max: 0.1% }\nlayout: { any: stereo }\nmediaconch: { policy: '<policy/>' }\n\
                       mediainfo: { facts: { General.Format: [MXF, MPEG-4] } }\n";
-        let bare: String = CHECK_IDS
-            .iter()
-            .filter(|id| !limits.contains(&format!("{id}: ")))
-            .map(|id| format!("{id}: {{}}\n"))
-            .collect();
-        read(&format!("{limits}{bare}")).expect("valid");
+        for id in CHECK_IDS {
+            let key = format!("{id}: ");
+            let with_limits = limits.lines().find(|line| line.starts_with(&key));
+            let source = with_limits.map_or_else(|| format!("{id}: {{}}"), str::to_owned);
+            let read = read(&source).map(|policy| policy.demanded());
+            assert_eq!(
+                read,
+                Ok(vec![id]),
+                "{source}: a check without bare() has its limits in this test"
+            );
+        }
     }
 
     #[test]

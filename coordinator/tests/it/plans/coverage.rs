@@ -329,7 +329,9 @@ fn questions_about_plans_leave_no_statement_out() {
     let forgotten: Vec<&String> = unasked.difference(&exempt).collect();
     assert!(
         forgotten.is_empty(),
-        "no question in coordinator/tests/it/plans asks about: {forgotten:#?}"
+        "no question calls these functions: {forgotten:#?}\nadd one to coordinator/tests/it/plans/queries.rs (queries and \
+         commands), reads.rs (methods of the store), settlements.rs or turns.rs (duties of the leader), or give the \
+         reason for none in EXEMPT of coverage.rs"
     );
     let needless: Vec<&String> = exempt.difference(&unasked).collect();
     assert!(
