@@ -1,5 +1,5 @@
 //! Writes the next generation of a tree of objects. What is decided about each file is decided where it is for
-//! directories ([`Scope`]).
+//! directories ([`Scope`](crate::scope::Scope)).
 use super::super::entry::{EntryAction, EntryOutcome, PendingEntry, ScannedFile};
 use super::super::frames::below;
 use super::super::journal::{Copied, Record};
