@@ -85,6 +85,25 @@ const KNOWN: [(&str, bool, &[&str]); 31] = [
     ),
 ];
 
+/// A report or a fact sheet without the times of decoder errors: they lie between two progress lines of ffmpeg, which it
+/// prints by the clock of the machine.
+fn without_error_times(text: &str) -> Value {
+    let mut document: Value = serde_json::from_str(text).expect("JSON");
+    if let Some(pass) = document
+        .pointer_mut("/facts/pass")
+        .and_then(Value::as_object_mut)
+    {
+        pass.remove("error_times");
+    }
+    let findings = document.get_mut("findings").and_then(Value::as_array_mut);
+    for finding in findings.into_iter().flatten() {
+        if finding["check"] == "decode" {
+            finding["ranges"] = Value::Null;
+        }
+    }
+    document
+}
+
 #[tokio::test]
 async fn real_media_measure_as_mediainfo_reads_them_and_the_same_every_time() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/samples");
@@ -102,8 +121,11 @@ async fn real_media_measure_as_mediainfo_reads_them_and_the_same_every_time() {
         let first = judged(&path, sound).await;
         let second = judged(&path, sound).await;
         let (report, again) = (to_json(&first), to_json(&second));
-        assert_eq!(report, again, "{name} is judged in two ways");
-        assert_eq!(first.sheet, second.sheet, "{name} is measured in two ways");
+        let same = [&report, &again].map(|text| without_error_times(text));
+        assert_eq!(same[0], same[1], "{name} is judged in two ways");
+        let sheets =
+            [&first, &second].map(|of| without_error_times(of.sheet.as_deref().expect("measured")));
+        assert_eq!(sheets[0], sheets[1], "{name} is measured in two ways");
         let mut found: Vec<&str> = first
             .report
             .findings
