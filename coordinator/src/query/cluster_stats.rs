@@ -17,7 +17,7 @@ use protocol::rules::schedule::desired_workers::{
 use protocol::rules::schedule::forecast::{Remaining, forecast};
 use protocol::rules::unit::lease::LeaseLimits;
 use protocol::time::Timestamp;
-use protocol::workflow::{Action, Workflow};
+use protocol::workflow::{Action, Step, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Open jobs counted at most.
@@ -199,6 +199,21 @@ fn count_fleet(cluster_stats: &mut ClusterStats, snapshot: &LeaderSnapshot, now:
     }
 }
 
+/// Units of a step that are ready and not with a worker, when `out` of them are published or with one.
+pub(super) fn ready_units(job: &JobRow, step: &Step, counter: &StepRow, out: u64) -> u64 {
+    let computed = step.needs.is_empty() && step.has_units();
+    let ahead = match computed {
+        true => job.parts_planned.saturating_sub(counter.cursor),
+        false => 0,
+    };
+    // Rows that are out are among the live ones; units that were never taken back have no row while they are out.
+    let rows = counter
+        .live
+        .saturating_sub(counter.retrying)
+        .saturating_sub(out);
+    u64::try_from(ahead).unwrap_or(0) + rows
+}
+
 fn count_queues(
     cluster_stats: &mut ClusterStats,
     job: &JobRow,
@@ -237,18 +252,7 @@ fn count_queues(
         };
         let Some(kind) = step.kind() else { continue };
         let out = out_of(counter.step);
-        let computed = step.needs.is_empty() && step.has_units();
-        let ahead = if computed {
-            job.parts_planned.saturating_sub(counter.cursor)
-        } else {
-            0
-        };
-        // Rows that are out are among the live ones; units that were never taken back have no row while they are out.
-        let rows = counter
-            .live
-            .saturating_sub(counter.retrying)
-            .saturating_sub(out);
-        add(kind, u64::try_from(ahead).unwrap_or(0) + rows, out);
+        add(kind, ready_units(job, step, counter, out), out);
     }
 }
 

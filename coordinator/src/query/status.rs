@@ -2,6 +2,7 @@
 //! and workers.
 use crate::error::Answer;
 use crate::paging::limit_in_range;
+use crate::query::cluster_stats::ready_units;
 use crate::query::job_forecast::ForecastFacts;
 use crate::query::jobs::{JobListed, listed};
 use crate::query::wait_details::slots_by_kind;
@@ -177,17 +178,7 @@ impl Loads {
                 continue;
             };
             let out = out_of(&self.out, counter.step);
-            let computed = step.needs.is_empty() && step.has_units();
-            let ahead = match computed {
-                true => job.parts_planned.saturating_sub(counter.cursor),
-                false => 0,
-            };
-            // Rows that are out are among the live ones.
-            let rows = counter
-                .live
-                .saturating_sub(counter.retrying)
-                .saturating_sub(out);
-            let ready = u64::try_from(ahead).unwrap_or(0) + rows;
+            let ready = ready_units(job, step, counter, out);
             let reason = withheld.iter().find(|row| row.step == counter.step);
             self.count(kind, ready, out, reason.map(|row| row.reason));
         }
