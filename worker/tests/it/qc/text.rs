@@ -68,7 +68,8 @@ async fn stills_and_paper_have_to_be_readable_and_not_empty() {
         inspect_as(&still, &MediaUnderTest::bare(&still), &spec(POLICY))
             .await
             .verdict,
-        Verdict::Pass
+        Verdict::NotJudged,
+        "it can be read, and no check applies to it"
     );
     let (broken, paper, empty) = (
         studio.path("b.png"),
@@ -83,7 +84,7 @@ async fn stills_and_paper_have_to_be_readable_and_not_empty() {
         let report = inspect_as(path, &MediaUnderTest::bare(path), &spec(POLICY)).await;
         assert_eq!(report.verdict, Verdict::ToolError, "{report:?}");
     }
-    for (path, verdict) in [(paper, Verdict::Pass), (empty, Verdict::ToolError)] {
+    for (path, verdict) in [(paper, Verdict::NotJudged), (empty, Verdict::ToolError)] {
         let declared = MediaUnderTest {
             role: Some(Role::Document),
             role_is_guessed: false,
@@ -153,7 +154,7 @@ async fn media_under_another_name_is_judged_as_media() {
         };
         assert_eq!(
             inspect_as(&path, &declared, &spec).await.verdict,
-            Verdict::Pass
+            Verdict::NotJudged
         );
     }
 }
@@ -180,7 +181,7 @@ async fn pictures_that_play_are_no_stills_by_their_name() {
             &[&["-f", "lavfi", "-i", black, "-frames:v", "1"][..], options].concat(),
         );
         let report = inspect_as(&still, &inferred(&still, Role::Artwork), &spec).await;
-        assert_eq!(report.verdict, Verdict::Pass, "{made}: {report:?}");
+        assert_eq!(report.verdict, Verdict::NotJudged, "{made}: {report:?}");
     }
     // A still under the name of paper confirms nothing.
     let still = studio.ffmpeg("d.png", &["-f", "lavfi", "-i", black, "-frames:v", "1"]);
