@@ -166,13 +166,13 @@ async fn forged_reports_change_nothing_and_are_counted() {
     let (cluster, address) = cluster();
     let job = submit(&cluster);
     let holder = worker(&cluster.redis, HOLDER, Some(KEY)).await;
-    let (nobody, stranger) = (
-        worker(&cluster.redis, "nobody-1", None).await,
+    let (keyless, stranger) = (
+        worker(&cluster.redis, "keyless-1", None).await,
         worker(&cluster.redis, "stranger-1", Some(OTHER_KEY)).await,
     );
     // A worker that the coordinator does not believe gets no work.
     for (forger, name, reason) in [
-        (&nobody, "nobody-1", "unauthenticated"),
+        (&keyless, "keyless-1", "unauthenticated"),
         (&stranger, "stranger-1", "wrong_key"),
     ] {
         let before = refused(&address, reason);

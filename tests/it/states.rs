@@ -61,6 +61,7 @@ fn awaited_decision_is_named_with_its_command_everywhere() {
             (&Value::from(1), true),
             "{command}: {document:#}"
         );
+        assert!(document["finish_p50"].is_null(), "{document:#}");
     }
     scratch
         .run(&["job", "wait", &id, "--timeout", "1s"])

@@ -7,7 +7,7 @@ use protocol::rules::schedule::forecast::{
     DeadlineState, Forecast, Remaining, deadline_state, forecast,
 };
 use protocol::time::Timestamp;
-use protocol::workflow::Workflow;
+use protocol::workflow::{Action, Workflow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,8 @@ pub struct Outlook {
     /// State of the deadline, judged by the forecast: `none`, `on_track`, `at_risk`, `late`, `missed` or `unknown`.
     #[schema(value_type = String)]
     pub deadline_state: DeadlineState,
-    /// Predicted end, median; absent while nothing has been measured, or while no worker takes its units.
+    /// Predicted end, median; absent while nothing has been measured, while no worker takes its units, and while a
+    /// decision of a person is left.
     pub finish_p50: Option<String>,
     /// Predicted end, 90th percentile; absent like `finish_p50`.
     pub finish_p90: Option<String>,
@@ -76,6 +77,18 @@ pub fn remaining(
     counters.iter().filter_map(of).collect()
 }
 
+/// Whether units are left that a person decides: how long that takes is in no measurement.
+fn waits_for_people(workflow: &Workflow, counters: &[StepRow]) -> bool {
+    let is_decided = |counter: &&StepRow| {
+        let step = workflow.step(counter.step);
+        step.is_some_and(|step| matches!(step.action, Action::Approval { .. }))
+    };
+    counters
+        .iter()
+        .filter(is_decided)
+        .any(|counter| counter.total > counter.succeeded + counter.dead + counter.cancelled)
+}
+
 /// The outlook of a job at `now`, when this many slots of each kind work on it.
 pub fn outlook(
     row: &JobRow,
@@ -87,7 +100,8 @@ pub fn outlook(
 ) -> Outlook {
     let planned = row.phase == Phase::Sealed;
     let left = remaining(row, workflow, counters, costs);
-    let ahead = forecast(&left, slots).filter(|_| planned && !row.state.has_ended());
+    let ahead = forecast(&left, slots)
+        .filter(|_| planned && !row.state.has_ended() && !waits_for_people(workflow, counters));
     let finish = |length: fn(Forecast) -> Duration| ahead.map(|ahead| now.after(length(ahead)));
     let p90 = finish(|ahead| ahead.p90);
     Outlook {
